@@ -1,0 +1,48 @@
+"""The interface of a datastore driver: how images get into a datastore and out of it. Idempotent."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from merope.model.datastore import Datastore
+from merope.model.image import Image
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """Where an image was put (SOURCE) and what format it has (raw, qcow2 …)."""
+
+    source: str
+    image_format: str
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Capacity of a datastore in MB."""
+
+    total: int
+    used: int
+    free: int
+
+
+class DatastoreDriver(Protocol):
+    """Raises DriverError. Paths are resolved and checked against SAFE_DIRS and RESTRICTED_DIRS."""
+
+    def copy(self, image: Image, datastore: Datastore) -> Stored:
+        """Registers the file or URL in the image's PATH."""
+        ...
+
+    def make(self, image: Image, datastore: Datastore) -> Stored:
+        """An empty image of SIZE MB, with the file system named FS when there is one."""
+        ...
+
+    def clone(self, image: Image, source: str, datastore: Datastore) -> Stored:
+        """A copy of the image whose SOURCE is `source`, for the new `image`."""
+        ...
+
+    def remove(self, image: Image, datastore: Datastore) -> None: ...
+
+    def stat(self, path: str, datastore: Datastore) -> int:
+        """Virtual size in MB (rounded up) of what `path` (a file or URL) would become as an image."""
+        ...
+
+    def monitor(self, datastore: Datastore) -> Usage: ...

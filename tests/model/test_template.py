@@ -69,6 +69,7 @@ def test_the_text_form_reads(text: str, items: list[tuple[str, Value]]) -> None:
         ("<ANY><a>b</a></ANY>", [("A", "b")]),
         ("<T><A><![CDATA[x < y & z]]></A></T>", [("A", "x < y & z")]),
         ("<T><A>&lt;&#10;</A></T>", [("A", "<\n")]),
+        ("<T><A>1&#13;&#10;2&#13;3</A></T>", [("A", "1\n2\n3")]),
         ("<T><A/></T>", [("A", "")]),
         ("<T>\n <V>\n <k>1</k> <L/></V>\n</T>", [("V", Vector(K="1", L=""))]),
         ("<T><A>2</A><B/><A>1</A></T>", [("A", "2"), ("A", "1"), ("B", "")]),
@@ -256,7 +257,7 @@ def test_a_megabyte_of_hostile_text_is_refused_in_bounded_time(text: str) -> Non
 
 
 def test_an_attribute_is_read_in_its_type() -> None:
-    template = Template.parse("I=-4 F=1.5 Y=yes N=1 V=[K=x] V=plain E=")
+    template = Template.parse("I=-4 F=1.5 Y=yes N=1 V=[K=x] V=plain E=\n")
     assert template.get_int("I") == -4
     assert template.get_int("NONE") is None
     assert template.get_int("NONE", 3) == 3

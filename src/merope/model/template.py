@@ -1,74 +1,19 @@
-"""The template language: free-form attributes as text, as XML, and as an ordered multimap.
-
-The text form is a sequence of `NAME = value`, `NAME = "quoted value"` and `NAME = [ KEY = value, … ]`;
-the rules are those of OpenNebula 5.12's template language.  Deliberate differences, all on input that
-5.12 damages silently: a character that no rule accepts is an error (5.12 drops it), a value that opens
-with a double quote must close it, and what XML 1.0 cannot hold (control characters, a name that begins
-with a digit) is refused, because the stored document could never be read again.
-"""
+"""Templates: free-form attributes as an ordered multimap, read from text or XML and written as both."""
 
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from typing import NoReturn
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 from xml.parsers import expat
 
+from merope.model.template_text import FORBIDDEN, TemplateError, Value, Vector, parse_text, quote
 
-class Vector(dict[str, str]):
-    """The pairs of one vector attribute; the parser upper-cases the keys, XML has them sorted."""
+__all__ = ["Template", "TemplateError", "Value", "Vector", "restricted_attribute", "upper"]
 
-    __slots__ = ()
-
-
-Value = str | Vector
-
-
-class TemplateError(ValueError):
-    """A template that cannot be read; `line` and `column` count from 1 (0: not known, the XML form)."""
-
-    def __init__(self, message: str, line: int = 0, column: int = 0) -> None:
-        super().__init__(message)
-        self.line = line
-        self.column = column
-
-
-# Every quantifier is possessive, so that no input makes the expression go back: the time is linear in
-# the length of the text.  An item is `NAME = value` (with the white space and comments before it),
-# a bare word, one other character, or the end.
-_SKIP = r"(?:[ \t\n]++|\#[^\n]*+)*+"
-_BARE = r"[^=# \t\n,\[\]]"
-_ITEM = re.compile(
-    rf"""{_SKIP} (?:
-        ([A-Za-z0-9_]++) {_SKIP} = [ \t]*+ (?: ("(?:[^"\\]++|\\"|\\)*+)" (?!{_BARE}) | ({_BARE}++|\[|\n|) )
-      | ([A-Za-z0-9_]++|.|)
-    )""",
-    re.VERBOSE,
-)
-_NAME = re.compile(r"[A-Za-z0-9_]++")
-_FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
-_PLAIN = re.compile(rf'(?!"){_BARE}++')
-_TOKENS = {
-    ",": "COMMA",
-    "=": "EQUAL",
-    "[": "OBRACKET",
-    "]": "CBRACKET",
-    "\n": "EQUAL_EMPTY",
-    "": "end of file",
-}
-_ATTRIBUTE, _FIRST_KEY, _KEY, _SEPARATOR = range(4)
-_EXPECTED = ("VARIABLE or end of file", "VARIABLE or CBRACKET", "VARIABLE", "COMMA or CBRACKET")
 _ASCII_UPPER = {c: c - 32 for c in range(ord("a"), ord("z") + 1)}
-
-
-class _Malformed(Exception):  # noqa: N818 - never leaves the module: the fast path's way to the slow one
-    def __init__(self, index: int, mode: int) -> None:
-        self.index = index
-        self.mode = mode
 
 
 class Template:
@@ -89,15 +34,7 @@ class Template:
             template._read(_parse_xml(text))
             _refuse_unwritable(template)
             return template
-        if "\r" in text:
-            # XML readers turn these into line feeds, so the value would change when it is stored.
-            text = text.replace("\r\n", "\n").replace("\r", "\n")
-        if bad := _FORBIDDEN.search(text):
-            _fail(text, f"character U+{ord(bad[0]):04X} cannot be stored", bad.start(), bad.end())
-        try:
-            template._items = _parse_text(text)
-        except _Malformed as e:
-            _diagnose(text, e.index, e.mode)
+        template._items = parse_text(text)
         return template
 
     @classmethod
@@ -114,9 +51,9 @@ class Template:
             if len(child):
                 value = Vector()
                 for sub in child:
-                    value.setdefault(_local_name(sub), sub.text or "")
+                    value.setdefault(_local_name(sub), _text(sub))
             else:
-                value = child.text or ""
+                value = _text(child)
             items.setdefault(_local_name(child), []).append(value)
 
     def get(self, name: str, default: str = "") -> str:
@@ -132,7 +69,7 @@ class Template:
         if text is None:
             return default
         try:
-            if "_" not in text:
+            if text.isascii() and "_" not in text:
                 return int(text)
         except ValueError:
             pass
@@ -235,7 +172,7 @@ class Template:
                 put(f"</{name}>")
         put(f"</{tag}>")
         xml = "".join(out)
-        return _FORBIDDEN.sub("\ufffd", xml) if _FORBIDDEN.search(xml) else xml
+        return FORBIDDEN.sub("\ufffd", xml) if FORBIDDEN.search(xml) else xml
 
     def to_text(self) -> str:
         """One attribute a line, a vector one pair a line; parsing it gives the template again, but for
@@ -243,9 +180,9 @@ class Template:
         lines = []
         for name, value in self.items():
             if isinstance(value, str):
-                lines.append(f"{name}={_quote(value)}\n")
+                lines.append(f"{name}={quote(value)}\n")
             else:
-                pairs = ",\n".join(f"  {key}={_quote(text)}" for key, text in sorted(value.items()))
+                pairs = ",\n".join(f"  {key}={quote(text)}" for key, text in sorted(value.items()))
                 lines.append(f"{name}=[\n{pairs} ]\n" if pairs else f"{name}=[ ]\n")
         return "".join(lines)
 
@@ -289,15 +226,14 @@ def _cdata(value: str) -> str:
     return value.replace("]]>", "]]]]><![CDATA[>")
 
 
-def _quote(value: str) -> str:
-    if value.endswith("\\"):
-        # Inside quotes this backslash would escape the closing one.
-        return value if _PLAIN.fullmatch(value) else _quote(value + " ")
-    return '"' + value.replace('"', '\\"') + '"'
-
-
 def _local_name(el: Element) -> str:
     return upper(el.tag.rpartition("}")[2])
+
+
+def _text(el: Element) -> str:
+    text = el.text or ""
+    # Only a character reference brings one, and it would not survive being stored.
+    return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
 
 
 def _parse_xml(text: str) -> Element:
@@ -325,81 +261,3 @@ def _refuse_unwritable(template: Template) -> None:
         for text in value.values() if isinstance(value, Vector) else (value,):
             if "]]>" in text:
                 raise TemplateError(f'Parse error: XML Template malformed. The value of {name} has "]]>".')
-
-
-def _parse_text(text: str) -> dict[str, list[Value]]:
-    items: dict[str, list[Value]] = {}
-    vector = Vector()
-    mode = _ATTRIBUTE
-    no_cdata = "]]>" not in text
-    for index, (name, quoted, plain, mark) in enumerate(_ITEM.findall(text)):
-        if name:
-            value = quoted[1:] if quoted else plain
-            if mode == _SEPARATOR or name < ":" or not (quoted or (plain and plain[0] != '"')):
-                raise _Malformed(index, mode)
-            if "\\" in value and quoted:
-                value = value.replace('\\"', '"')
-            if quoted and not (no_cdata or "]]>" not in value):
-                raise _Malformed(index, mode)
-            if mode == _ATTRIBUTE:
-                if plain == "[":
-                    vector = Vector()
-                    items.setdefault(name.upper(), []).append(vector)
-                    mode = _FIRST_KEY
-                else:
-                    items.setdefault(name.upper(), []).append("" if plain == "\n" else value)
-            elif plain == "[" or plain == "\n":
-                raise _Malformed(index, mode)
-            else:
-                vector.setdefault(name.upper(), value)
-                mode = _SEPARATOR
-        elif mark == "," and mode == _SEPARATOR:
-            mode = _KEY
-        elif mark == "]" and mode in (_SEPARATOR, _FIRST_KEY):
-            mode = _ATTRIBUTE
-        elif mark or mode != _ATTRIBUTE:
-            raise _Malformed(index, mode)
-    return items
-
-
-def _diagnose(text: str, index: int, mode: int) -> NoReturn:
-    """Find the item again, this time with its place, and say what is wrong with it."""
-    found = _ITEM.finditer(text)
-    for _ in range(index):
-        next(found)
-    item = next(found)
-    if item[4] is not None:
-        if not _NAME.match(item[4]) or mode == _SEPARATOR:
-            _unexpected(text, item.start(4), _EXPECTED[mode])
-        following = next(found)
-        _unexpected(text, following.start(1 if following[1] else 4), "EQUAL")
-    start, end = item.span(1)
-    if mode == _SEPARATOR:
-        _unexpected(text, start, _EXPECTED[mode])
-    if item[1] < ":":
-        _fail(text, f"the name {item[1]} begins with a digit", start, end)
-    if item[2] is not None:
-        _fail(text, f'the value of {item[1]} has "]]>"', item.start(2), item.end())
-    start = item.start(3)
-    if item[3].startswith('"'):
-        _fail(text, f"the quotes of the value of {item[1]} do not end with it", start, start + 1)
-    _unexpected(text, start, "STRING" if mode else "STRING or OBRACKET")
-
-
-def _unexpected(text: str, start: int, expected: str) -> NoReturn:
-    char = text[start : start + 1]
-    if char in _TOKENS:
-        token, end = _TOKENS[char], start + len(char)
-    elif word := _NAME.match(text, start):
-        token, end = "VARIABLE", word.end()
-    else:
-        token, end = f"character '{char}'", start + 1
-    _fail(text, f"unexpected {token}, expecting {expected}", start, end)
-
-
-def _fail(text: str, what: str, start: int, end: int) -> NoReturn:
-    line = text.count("\n", 0, start) + 1
-    column = start - text.rfind("\n", 0, start)
-    last = column + max(end - start, 0)
-    message = f"Parse error: syntax error, {what} at line {line}, columns {column}:{last}"
-    raise TemplateError(message, line, column)

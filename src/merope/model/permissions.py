@@ -8,14 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import IntFlag
+from enum import IntEnum
 from functools import lru_cache
 from typing import Final
 from xml.etree.ElementTree import Element
 
 
-class Op(IntFlag):
-    """What somebody wants to do with an object. A request is one of them, a rule grants several."""
+class Op(IntEnum):
+    """What somebody wants to do with an object. A request is one of them, a rule grants several.
+
+    Neither this nor `ObjectType` is an IntFlag: that keeps every combination it ever saw, so `type | id`
+    would leak. Combinations are plain integers here.
+    """
 
     USE = 1
     MANAGE = 2
@@ -23,7 +27,7 @@ class Op(IntFlag):
     CREATE = 8
 
 
-class ObjectType(IntFlag):
+class ObjectType(IntEnum):
     """The kind of an object, as the bit it has in the resource part of an ACL rule.
 
     The member's name is what messages and rule texts say ("NET", "IMAGE").
@@ -164,7 +168,8 @@ class Permissions:
         return _of_mode(mode)
 
 
-_GRANTED: Final[dict[Op, int]] = {Op.USE: 0o4, Op.MANAGE: 0o2, Op.ADMIN: 0o1, Op.CREATE: 0}
+# Indexed by Op: the bit of one octal digit that permits it.
+_GRANTED: Final = (0, 0o4, 0o2, 0, 0o1, 0, 0, 0, 0)
 
 
 @lru_cache(maxsize=512)

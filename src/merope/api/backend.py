@@ -2,10 +2,11 @@
 
 from collections.abc import Awaitable
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import Protocol, TypeAlias
 
 
-class FaultCode:
+class FaultCode(IntEnum):
     """XML-RPC fault codes that clients of 5.12 may look for (numbers of xmlrpc-c)."""
 
     TYPE = -501
@@ -14,7 +15,7 @@ class FaultCode:
     LIMIT_EXCEEDED = -509
 
 
-class Fault(Exception):
+class Fault(Exception):  # noqa: N818 - the protocol calls it so
     """A call that never became a call: answered by an XML-RPC fault, not by a tuple.
 
     `code` is one of `FaultCode`: TYPE for a wrong type or number of parameters, NO_SUCH_METHOD for an unknown
@@ -39,7 +40,7 @@ class Foreign:
     text: str = ""
 
 
-Value: TypeAlias = "bool | int | str | Foreign | list[Value]"
+Value: TypeAlias = bool | int | str | Foreign | list["Value"]
 """A decoded parameter: <boolean>; <i4>, <int> and <i8> (within 32, 32 and 64 bits); <string>; <array>."""
 
 
@@ -67,8 +68,9 @@ Result: TypeAlias = bool | int | str | I8 | Wire
 class Outcome:
     """The answer to one call: a `value` when `code` is 0, else an error of the API.
 
-    A failure is sent as (False, message, code, oid, index): `code` is a `model.errors.Code`, `message` carries
-    its "[method] " prefix already, `oid` is the object concerned or -1, `index` the replication index or -1.
+    A failure is sent as (False, message, code, oid, index): `code` is a `model.errors.Code`, `message`
+    carries its "[method] " prefix already, `oid` is the object concerned or -1, `index` the replication
+    index or -1.
     """
 
     __slots__ = ("code", "index", "message", "oid", "value")

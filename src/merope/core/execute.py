@@ -1,0 +1,48 @@
+"""Running one method on one transaction: its declared rights first, then its command."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from merope.core import authorization
+from merope.core.methods import Access, Method, Need, Result
+from merope.core.transaction import Transaction
+
+
+def execute(tx: Transaction, method: Method, arguments: Sequence[Any]) -> Result:
+    """Raises ApiError, and then nothing has changed. `arguments` are complete and of the declared types."""
+    _check_access(tx, method)
+    if method.needs:
+        _check_needs(tx, method, arguments)
+    return method.run(tx, *arguments)
+
+
+def _check_access(tx: Transaction, method: Method) -> None:
+    caller = tx.caller
+    if method.access is Access.ONEADMIN and caller.uid != 0:
+        raise authorization.denied(caller)
+    if method.access is Access.ADMIN_GROUP and caller.gid != 0:
+        raise authorization.denied(caller)
+
+
+def _check_needs(tx: Transaction, method: Method, arguments: Sequence[Any]) -> None:
+    targets = []
+    for need in method.needs:
+        oid = _oid(method, need, arguments)
+        if oid is None:
+            targets.append(authorization.create(need.kind))
+        elif not need.lock and tx.caller.is_admin:
+            tx.entry(need.kind, oid)
+        elif oid >= 0:
+            targets.append(authorization.on(need.op, tx.get(need.kind, oid), lock=need.lock))
+        elif need.default >= 0:
+            targets.append(authorization.on(need.op, tx.get(need.kind, need.default), lock=need.lock))
+        else:
+            tx.get(need.kind, oid)
+    authorization.require(tx, *targets)
+
+
+def _oid(method: Method, need: Need, arguments: Sequence[Any]) -> int | None:
+    if not need.argument:
+        return None
+    place = next(place for place, param in enumerate(method.params) if param.name == need.argument)
+    return int(arguments[place])

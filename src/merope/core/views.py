@@ -1,0 +1,93 @@
+"""Documents as they go out: the stored body with what 5.12 adds to it, escaped, and kept on the entry."""
+
+from merope.core.transaction import Transaction
+from merope.model.document import Document, escape
+from merope.model.kinds import BY_DOCUMENT, Kind
+from merope.model.quota import sections_xml
+from merope.model.state import Entry, State
+
+_NO_MONITORING = "<MONITORING/>"
+
+
+def wire(text: str) -> bytes:
+    """A document as it stands inside a string value."""
+    return escape(text).encode()
+
+
+def info(tx: Transaction, kind: type[Document], oid: int) -> bytes:
+    """The document of `one.*.info`; raises ApiError NO_EXISTS."""
+    entry = tx.entry(kind, oid)
+    if entry.info_wire is None:
+        render = _INFO.get(BY_DOCUMENT[kind].table)
+        entry.info_wire = wire(entry.body if render is None else render(tx.state, entry))
+    return entry.info_wire
+
+
+def pool_item(tx: Transaction, kind: Kind, entry: Entry) -> bytes:
+    """What a pool lists for an object."""
+    if entry.pool_wire is None:
+        render = _POOL.get(kind.table)
+        entry.pool_wire = wire(entry.body if render is None else render(tx.state, entry))
+    return entry.pool_wire
+
+
+def extended_vm(tx: Transaction, entry: Entry) -> bytes:
+    """What `one.vmpool.infoextended` lists for a VM: the whole body with its last history record."""
+    if entry.extended_wire is None:
+        entry.extended_wire = wire(_monitored(tx.state, "vm_pool", entry, entry.body))
+    return entry.extended_wire
+
+
+def _monitored(state: State, table: str, entry: Entry, body: str) -> str:
+    latest = state.monitoring[table].get(entry.oid)
+    return body.replace(_NO_MONITORING, latest, 1) if latest else body
+
+
+def _vm_info(state: State, entry: Entry) -> str:
+    body = _monitored(state, "vm_pool", entry, entry.body)
+    closed = state.history.get(entry.oid)
+    if not closed:
+        return body
+    records = "".join(closed[seq] for seq in sorted(closed))
+    return body.replace("<HISTORY_RECORDS>", f"<HISTORY_RECORDS>{records}", 1)
+
+
+def _vm_pool(state: State, entry: Entry) -> str:
+    return _monitored(state, "vm_pool", entry, entry.short)
+
+
+def _host_info(state: State, entry: Entry) -> str:
+    return _monitored(state, "host_pool", entry, entry.body)
+
+
+def _user_info(state: State, entry: Entry) -> str:
+    return _with_quotas(state, entry, "user")
+
+
+def _group_info(state: State, entry: Entry) -> str:
+    return _with_quotas(state, entry, "group")
+
+
+def _with_quotas(state: State, entry: Entry, scope: str) -> str:
+    held = state.user_quotas if scope == "user" else state.group_quotas
+    root = f"</{scope.upper()}>"
+    default = default_quotas(state, scope)
+    return entry.body.removesuffix(root) + sections_xml(held.get(entry.oid)) + default + root
+
+
+def default_quotas(state: State, scope: str) -> str:
+    """DEFAULT_USER_QUOTAS or DEFAULT_GROUP_QUOTAS of the cloud."""
+    name = f"DEFAULT_{scope.upper()}_QUOTAS"
+    return state.attributes.get(name) or f"<{name}>{sections_xml(None)}</{name}>"
+
+
+def _user_pool(state: State, entry: Entry) -> str:
+    return f"{entry.body}<QUOTAS><ID>{entry.oid}</ID>{sections_xml(state.user_quotas.get(entry.oid))}</QUOTAS>"
+
+
+def _group_pool(state: State, entry: Entry) -> str:
+    return f"{entry.body}<QUOTAS><ID>{entry.oid}</ID>{sections_xml(state.group_quotas.get(entry.oid))}</QUOTAS>"
+
+
+_INFO = {"vm_pool": _vm_info, "host_pool": _host_info, "user_pool": _user_info, "group_pool": _group_info}
+_POOL = {"vm_pool": _vm_pool, "user_pool": _user_pool, "group_pool": _group_pool}

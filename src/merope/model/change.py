@@ -1,0 +1,41 @@
+"""Changes: the ordered, self-contained records that make the state durable and replicate it.
+
+A change says what rows of which tables become what. It holds everything: who replays the same changes
+on the same state gets the same state, without running a command again.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+Key = int | str | tuple[int, ...]
+Cell = int | str | None
+Row = Mapping[str, Cell]
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """Row `key` of `table` becomes `row` (columns as in the database's layout)."""
+
+    table: str
+    key: Key
+    row: Row
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Row `key` of `table` goes; that it is not there is no error."""
+
+    table: str
+    key: Key
+
+
+Operation = Put | Delete
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What one command changed: `index` counts changes from 1, `time` is an epoch in seconds."""
+
+    index: int
+    time: int
+    operations: tuple[Operation, ...] = field(default=())

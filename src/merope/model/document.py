@@ -1,0 +1,202 @@
+"""Declarative documents: a field is declared once, and writing and reading its XML follow from it.
+
+A document is a dataclass whose annotations carry a codec::
+
+    @document("CLUSTER")
+    @dataclass(slots=True)
+    class Cluster(Document):
+        id: Integer
+        name: Text
+        hosts: IdSet
+
+The element's name is the attribute's in upper case, and the order of the fields is the order of the
+elements, which is part of the interface (the schemas are sequences).
+"""
+
+from collections.abc import Callable
+from dataclasses import field
+from typing import Annotated, Any, ClassVar, Generic, Self, TypeVar, get_type_hints
+from xml.etree import ElementTree
+from xml.etree.ElementTree import Element
+
+from merope.model.template import Template
+
+T = TypeVar("T")
+
+class DocumentError(ValueError):
+    """A stored document that does not have the elements its kind must have."""
+
+
+def escape(text: str) -> str:
+    """Text as it stands between tags."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+class Codec(Generic[T]):
+    """How one field is written and read. `read` gets every child element of that name, perhaps none."""
+
+    def write(self, tag: str, value: T) -> str:
+        raise NotImplementedError
+
+    def read(self, elements: list[Element]) -> T:
+        raise NotImplementedError
+
+
+class _Integer(Codec[int]):
+    def write(self, tag: str, value: int) -> str:
+        return f"<{tag}>{value:d}</{tag}>"
+
+    def read(self, elements: list[Element]) -> int:
+        return int(elements[0].text or 0) if elements else 0
+
+
+class _OptionalId(Codec[int]):
+    """An id, or -1 written as an empty element."""
+
+    def write(self, tag: str, value: int) -> str:
+        return f"<{tag}/>" if value < 0 else f"<{tag}>{value:d}</{tag}>"
+
+    def read(self, elements: list[Element]) -> int:
+        return int(elements[0].text) if elements and elements[0].text else -1
+
+
+class _Text(Codec[str]):
+    def write(self, tag: str, value: str) -> str:
+        return f"<{tag}>{escape(value)}</{tag}>" if value else f"<{tag}/>"
+
+    def read(self, elements: list[Element]) -> str:
+        return (elements[0].text or "") if elements else ""
+
+
+class _Cdata(Codec[str]):
+    def write(self, tag: str, value: str) -> str:
+        return f"<{tag}><![CDATA[{value}]]></{tag}>"
+
+    def read(self, elements: list[Element]) -> str:
+        return (elements[0].text or "") if elements else ""
+
+
+class _CdataOrEmpty(_Cdata):
+    def write(self, tag: str, value: str) -> str:
+        return f"<{tag}><![CDATA[{value}]]></{tag}>" if value else f"<{tag}/>"
+
+
+class _IdSet(Codec[set[int]]):
+    def write(self, tag: str, value: set[int]) -> str:
+        if not value:
+            return f"<{tag}/>"
+        return f"<{tag}><ID>" + "</ID><ID>".join(map(str, sorted(value))) + f"</ID></{tag}>"
+
+    def read(self, elements: list[Element]) -> set[int]:
+        return {int(child.text or 0) for child in elements[0]} if elements else set()
+
+
+class _Template(Codec[Template]):
+    def write(self, tag: str, value: Template) -> str:
+        return value.to_xml(tag)
+
+    def read(self, elements: list[Element]) -> Template:
+        return Template.from_element(elements[0]) if elements else Template()
+
+
+Integer = Annotated[int, _Integer()]
+OptionalId = Annotated[int, _OptionalId()]
+Text = Annotated[str, _Text()]
+Cdata = Annotated[str, _Cdata()]
+CdataOrEmpty = Annotated[str, _CdataOrEmpty()]
+IdSet = Annotated[set[int], _IdSet()]
+Attributes = Annotated[Template, _Template()]
+
+
+class Document:
+    """Base of every stored object; see the module's docstring."""
+
+    __slots__ = ()
+    id: int
+    name: str
+    ROOT: ClassVar[str]
+    FIELDS: ClassVar[tuple[tuple[str, str, Codec[Any]], ...]]
+
+    def to_xml(self) -> str:
+        """The document on one line, as the wire and the database have it."""
+        return f"<{self.ROOT}>{self.inner_xml()}</{self.ROOT}>"
+
+    def inner_xml(self) -> str:
+        """The elements without the root, for documents that get more elements on the way out."""
+        return "".join([codec.write(tag, getattr(self, name)) for name, tag, codec in self.FIELDS])
+
+    @classmethod
+    def from_xml(cls, text: str) -> Self:
+        """Raises DocumentError when the text is not a document of this kind."""
+        try:
+            return cls.from_element(ElementTree.fromstring(text))
+        except (ElementTree.ParseError, TypeError, ValueError) as error:
+            raise DocumentError(f"not a {cls.ROOT} document: {error}") from error
+
+    @classmethod
+    def from_element(cls, element: Element) -> Self:
+        if element.tag != cls.ROOT:
+            raise DocumentError(f"expected <{cls.ROOT}>, found <{element.tag}>")
+        children: dict[str, list[Element]] = {}
+        for child in element:
+            children.setdefault(child.tag, []).append(child)
+        none: list[Element] = []
+        return cls(**{name: codec.read(children.get(tag, none)) for name, tag, codec in cls.FIELDS})
+
+
+D = TypeVar("D", bound=type[Document])
+
+
+def document(root: str, **tags: str) -> Callable[[D], D]:
+    """Makes a dataclass of annotated fields a document; `tags` names elements that differ from the field."""
+
+    def decorate(cls: D) -> D:
+        fields: dict[str, tuple[str, str, Codec[Any]]] = {}
+        for base in reversed(cls.__mro__):
+            for name, hint in get_type_hints(base, include_extras=True).items():
+                codecs = [item for item in getattr(hint, "__metadata__", ()) if isinstance(item, Codec)]
+                if codecs and name in base.__annotations__:
+                    fields[name] = (name, tags.get(name, name.upper()), codecs[0])
+        cls.ROOT = root
+        cls.FIELDS = tuple(fields.values())
+        return cls
+
+    return decorate
+
+
+ND = TypeVar("ND", bound=Document)
+
+
+class Nested(Codec[ND]):
+    """A field that is itself a document; an absent one is `default()`."""
+
+    def __init__(self, kind: type[ND], default: Callable[[], ND]) -> None:
+        self._kind = kind
+        self._default = default
+
+    def write(self, tag: str, value: ND) -> str:  # noqa: ARG002 - the nested document knows its own root
+        return value.to_xml()
+
+    def read(self, elements: list[Element]) -> ND:
+        return self._kind.from_element(elements[0]) if elements else self._default()
+
+
+class _Templates(Codec[list[Template]]):
+    def write(self, tag: str, value: list[Template]) -> str:
+        return "".join(item.to_xml(tag) for item in value)
+
+    def read(self, elements: list[Element]) -> list[Template]:
+        return [Template.from_element(element) for element in elements]
+
+
+RepeatedAttributes = Annotated[list[Template], _Templates()]
+
+
+def new_ids() -> Any:
+    """A dataclass default: no ids yet."""
+    return field(default_factory=set)
+
+
+def new_template() -> Any:
+    """A dataclass default: no attributes yet."""
+    return field(default_factory=Template)

@@ -33,7 +33,8 @@ class Domain:
     memory_kb: int = 0
     vcpus: int = 1
     metrics: dict[str, str] = field(default_factory=dict)
-    """CPU (percent of one CPU), MEMORY (KB), NETRX, NETTX, DISKRDBYTES, DISKWRBYTES, DISKRDIOPS, DISKWRIOPS."""
+    """CPU (percent of one CPU), MEMORY (KB), NETRX, NETTX, DISKRDBYTES, DISKWRBYTES, DISKRDIOPS, DISKWRIOPS
+    (counters since the domain started)."""
 
 
 @dataclass(frozen=True, slots=True)

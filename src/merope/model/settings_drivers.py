@@ -3,6 +3,8 @@
 Sections that its files have as comments only (ec2, az, one and dummy hypervisors) are not in force.
 """
 
+from collections.abc import Mapping
+
 from merope.model.option import Section
 
 IM_MAD: tuple[Section, ...] = (
@@ -285,13 +287,24 @@ MONITOR_DRIVERS: tuple[Section, ...] = (
     },
 )
 
-# What `--drivers dummy` puts in place of VM_MAD, as recorded from a 5.12 on simulated drivers.
-SANDBOX_VM_MAD: tuple[Section, ...] = (
-    {
-        "NAME": "dummy",
-        "SUNSTONE_NAME": "Testing",
-        "EXECUTABLE": "one_vmm_dummy",
-        "TYPE": "xml",
-        "KEEP_SNAPSHOTS": "yes",
-    },
-)
+# What `--drivers dummy` puts in place of the above, as recorded from a 5.12 on simulated drivers.
+SANDBOX: Mapping[str, tuple[Section, ...]] = {
+    "VM_MAD": (
+        {
+            "NAME": "dummy",
+            "SUNSTONE_NAME": "Testing",
+            "EXECUTABLE": "one_vmm_dummy",
+            "TYPE": "xml",
+            "KEEP_SNAPSHOTS": "yes",
+        },
+    ),
+    "DATASTORE_MAD": (
+        {
+            "EXECUTABLE": "one_datastore",
+            "ARGUMENTS": (
+                "-t 15 -d dummy,fs,lvm,ceph,dev,iscsi_libvirt,vcenter "
+                "-s dummy,shared,ssh,ceph,fs_lvm,qcow2,vcenter"
+            ),
+        },
+    ),
+}

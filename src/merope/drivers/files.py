@@ -72,7 +72,7 @@ def leftovers(target: Path) -> None:
         prefix = f".{target.name}."
         for name in os.listdir(target.parent):
             if name.startswith(prefix) and name.endswith(".part"):
-                (target.parent / name).unlink(missing_ok=True)
+                remove(target.parent / name)
 
 
 def make_directory(path: Path) -> None:

@@ -96,18 +96,28 @@ def _open_regular(path: Path, real: Path) -> int:
     return descriptor
 
 
-def vm_path(location: Path, path: Path) -> Path:
-    """`path` below the datastore location, checked to be a VM's directory or one of its files.
+def vm_parts(location: Path, path: Path) -> tuple[str, ...]:
+    """`path` below the datastore location, as its names, when it has the shape of what belongs to a VM.
 
     The shapes are `<datastore id>/<vm id>` and in it `disk.<n>` (with lower-case suffixes), `checkpoint`,
-    `kernel` and `initrd`. No directory that belongs to a VM may be a symbolic link; a datastore may be
-    (an administrator's mount). Raises DriverError for everything else.
+    `kernel` and `initrd`. Raises DriverError for everything else. Looks at the names only.
     """
-    parts = _below(location, path)
+    if ".." in path.parts or not path.is_relative_to(location):
+        raise DriverError(f"{path} is not below the datastore location {location}")
+    parts = path.relative_to(location).parts
     if len(parts) not in (2, 3) or not all(_NUMBER.fullmatch(part) for part in parts[:2]):
         raise DriverError(f"{path} is not a VM's directory or disk below {location}")
     if len(parts) == 3 and not _VM_FILE.fullmatch(parts[2]):
         raise DriverError(f"{path} is not a disk of a VM (disk.<number>)")
+    return parts
+
+
+def vm_path(location: Path, path: Path) -> Path:
+    """`path`, checked by vm_parts. Raises DriverError also when the VM's directory is a symbolic link.
+
+    The directory of a datastore may be one: an administrator has put it on another file system.
+    """
+    parts = vm_parts(location, path)
     checked = location.joinpath(*parts)
     if len(parts) == 3 and checked.parent.is_symlink():
         raise DriverError(f"{checked.parent} is a symbolic link; a VM's directory must not be one")
@@ -118,9 +128,3 @@ def image_path(base: Path, source: str) -> Path | None:
     """`source` when it is a file directly in the datastore directory `base`, None when it is elsewhere."""
     path = Path(os.path.normpath(source)) if source else base
     return path if path.parent == Path(os.path.normpath(base)) and ".." not in Path(source).parts else None
-
-
-def _below(location: Path, path: Path) -> tuple[str, ...]:
-    if ".." in path.parts or not path.is_relative_to(location):
-        raise DriverError(f"{path} is not below the datastore location {location}")
-    return path.relative_to(location).parts

@@ -2,11 +2,16 @@
 
 Idempotent: a target that is already there and complete is left alone or replaced as a whole (written
 beside it, then renamed); deleting what is not there succeeds; moving what has already arrived succeeds.
+
+A VM's directory is `<DATASTORE_LOCATION>/<system datastore id>/<vm id>`; in it are `disk.<DISK_ID>`,
+`checkpoint` (the memory of a suspended guest), `kernel` and `initrd`.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+
+from merope.drivers.context import Context
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,10 +23,17 @@ class Place:
 
 
 class Transfer(Protocol):
-    """Raises DriverError. Sizes in MB."""
+    """Raises DriverError. Sizes in MB. Every target is a VM's directory or a file in it, and checked to be.
+
+    The format of a disk is always said by the caller, who knows it, and never guessed from its content,
+    which the guest can write.
+    """
 
     def clone(self, source: Path, target: Place, size: int, image_format: str) -> None:
-        """A private copy of an image for a VM's disk, grown to `size` when that is larger."""
+        """A private copy of an image for a VM's disk, grown to `size` when that is larger.
+
+        `image_format` is the image's (raw or qcow2); 0 for `size` leaves the size as it is (kernel, initrd).
+        """
         ...
 
     def link(self, source: Path, target: Place) -> None:
@@ -34,16 +46,25 @@ class Transfer(Protocol):
         """A volatile disk: raw or qcow2, with a file system when one is named."""
         ...
 
+    def make_context(self, context: Context, target: Place) -> None:
+        """The CONTEXT CD-ROM; replaces the one that is there, so that every boot sees the newest values."""
+        ...
+
     def move(self, source: Place, target: Place) -> None:
-        """Moves a disk or a whole system directory between hosts, or host and front-end."""
+        """Moves a disk or a whole system directory between hosts, or host and front-end.
+
+        A directory's content is merged into a target directory that is there.
+        """
         ...
 
     def save_back(self, disk: Place, source: Path) -> None:
-        """Returns a persistent disk to its image after use."""
+        """Returns a persistent disk to its image after use; the disk is gone afterwards."""
         ...
 
     def delete(self, target: Place) -> None:
         """Removes a disk or a system directory; inside the datastore location only."""
         ...
 
-    def resize(self, target: Place, size: int) -> None: ...
+    def resize(self, target: Place, size: int, image_format: str) -> None:
+        """Grows the disk of a VM that does not run to `size`; a disk never shrinks."""
+        ...

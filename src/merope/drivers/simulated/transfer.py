@@ -1,0 +1,107 @@
+"""The transfer driver of the simulated world."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from merope.drivers.context import Context, script
+from merope.drivers.diskimage import check_format
+from merope.drivers.errors import DriverError
+from merope.drivers.paths import vm_parts
+from merope.drivers.simulated.storage import SimulatedFile
+from merope.drivers.simulated.world import World
+from merope.drivers.transfer.base import Place
+
+
+class SimulatedTransfer:
+    """Moves the disks of `world`, whose datastore location is `location`.
+
+    Where hosts do not share their storage, a persistent disk is a copy that `save_back` returns.
+    """
+
+    def __init__(self, world: World, location: Path) -> None:
+        self._world = world
+        self._location = location
+
+    def clone(self, source: Path, target: Place, size: int, image_format: str) -> None:
+        storage = self._world.storage
+        self._make("clone", target, lambda: storage.copy_of(str(source), size, check_format(image_format)))
+
+    def link(self, source: Path, target: Place) -> None:
+        storage = self._world.storage
+
+        def linked() -> SimulatedFile:
+            image = storage.image(str(source))
+            return replace(image, image=str(source) if self._world.shared_storage else "")
+
+        self._make("link", target, linked)
+
+    def make_swap(self, size: int, target: Place) -> None:
+        self.make_image(size, "raw", "swap", target)
+
+    def make_image(self, size: int, image_format: str, filesystem: str, target: Place) -> None:  # noqa: ARG002
+        if size < 1:
+            raise DriverError(f"a disk of {size} MB cannot be made; the least is 1 MB")
+        content = self._world.storage.new_content()
+        self._make("make_image", target, lambda: SimulatedFile(size, check_format(image_format), content))
+
+    def make_context(self, context: Context, target: Place) -> None:
+        script(context.variables)
+        owner, path = self._open("make_context", target)
+        self._world.storage.put(owner, path, SimulatedFile(1, "raw", self._world.storage.new_content()))
+
+    def move(self, source: Place, target: Place) -> None:
+        storage = self._world.storage
+        (owner, origin), (new_owner, destination) = self._open("move", source), self._open("", target)
+        if (owner, origin) == (new_owner, destination):
+            return
+        self._world.touched("move", origin)
+        for name, file in storage.directory(owner, origin).items():
+            storage.put(new_owner, destination / name, file)
+        file_itself = storage.find(owner, origin)
+        if file_itself is not None:
+            storage.put(new_owner, destination, file_itself)
+        elif len(self._parts(origin)) == 3 and storage.find(new_owner, destination) is None:
+            raise DriverError(f"{origin} is not there, and has not been moved to {destination}")
+        storage.remove(owner, origin)
+
+    def save_back(self, disk: Place, source: Path) -> None:
+        storage = self._world.storage
+        owner, path = self._open("save_back", disk)
+        image = storage.image(str(source))
+        file = storage.find(owner, path)
+        if file is not None and not file.image:
+            self._world.touched("save_back", path)
+            image.content, image.size = file.content, file.size
+        storage.remove(owner, path)
+
+    def delete(self, target: Place) -> None:
+        owner, path = self._open("delete", target)
+        self._world.touched("delete", path)
+        self._world.storage.remove(owner, path)
+
+    def resize(self, target: Place, size: int, image_format: str) -> None:
+        owner, path = self._open("resize", target)
+        file = self._world.storage.find(owner, path)
+        if file is None:
+            raise DriverError(f"the disk {path} is not there and cannot be resized")
+        check_format(image_format)
+        self._world.touched("resize", path)
+        file.size = max(file.size, size)
+
+    def _make(self, op: str, target: Place, made: Callable[[], SimulatedFile]) -> None:
+        owner, path = self._open(op, target)
+        if self._world.storage.find(owner, path) is None:
+            self._world.storage.put(owner, path, made())
+
+    def _open(self, op: str, place: Place) -> tuple[str, Path]:
+        """The owner and path of a file. Raises DriverError when the host is down or the path is wrong."""
+        if op:
+            self._world.counters[op] += 1
+        if place.host:
+            self._world.host(place.host)
+        self._parts(place.path)
+        return self._world.owner(place.host), place.path
+
+    def _parts(self, path: Path) -> tuple[str, ...]:
+        return vm_parts(self._location, path)

@@ -1,0 +1,254 @@
+"""A simulated world of hosts, domains, disks and networks, for sandboxes, simulations and tests.
+
+It is as strict as the real one: a domain needs its disks, runs on one host, and keeps the files that it
+uses. What must never happen is refused where a real host would refuse it, and in any case noted in
+`violations`, so that whoever drives the world can assert that there are none. It has no clock and no
+chance in it: the same calls in the same order make the same world.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from merope.drivers.errors import DriverError
+from merope.drivers.hypervisor.base import DomainState
+from merope.drivers.simulated.storage import FRONT_END, SHARED, Storage
+from merope.model.template import Template
+from merope.model.vm import VM
+
+HOST_CPU = 800
+"""Percent of one CPU."""
+HOST_MEMORY = 16 * 1024 * 1024
+"""KB."""
+
+
+@dataclass(slots=True)
+class SimulatedDomain:
+    """A domain on a host; `vm_id` is None for a wild one. `disks` are the files that it holds open."""
+
+    deploy_id: str
+    name: str
+    vm_id: int | None
+    memory_kb: int
+    vcpus: int
+    disks: tuple[Path, ...] = ()
+    state: DomainState = DomainState.RUNNING
+
+
+@dataclass(slots=True)
+class SimulatedHost:
+    """A hypervisor with its capacity: CPU in percent of one CPU, memory in KB."""
+
+    name: str
+    total_cpu: int = HOST_CPU
+    total_memory: int = HOST_MEMORY
+    up: bool = True
+    domains: dict[str, SimulatedDomain] = field(default_factory=dict)
+    nics: set[tuple[int, int]] = field(default_factory=set)
+    """VM id and NIC id of every interface that is plugged here."""
+
+
+class StaleOperationError(DriverError):
+    """An operation came after a newer one for the same VM, and is refused."""
+
+
+class World:
+    """The state of the world. `counters` counts the operations by name, for tests to look at.
+
+    With `open_hosts` a host springs into being when it is first named, as dummy hosts do. With
+    `shared_storage` every host sees the same files, as the original's dummy system datastore has it;
+    without it a host sees only what was brought to it.
+    """
+
+    def __init__(self, *, open_hosts: bool = True, shared_storage: bool = True) -> None:
+        self.hosts: dict[str, SimulatedHost] = {}
+        self.storage = Storage()
+        self.counters: Counter[str] = Counter()
+        self.violations: list[str] = []
+        self.deaf: set[int] = set()
+        """VMs whose guests do not react to ACPI."""
+        self.shared_storage = shared_storage
+        self._open = open_hosts
+        self._places: dict[int, tuple[SimulatedHost, SimulatedDomain]] = {}
+        self._epochs: dict[int, int] = {}
+        self._deploy_ids: dict[str, int] = {}
+
+    def add_host(
+        self, name: str, *, total_cpu: int = HOST_CPU, total_memory: int = HOST_MEMORY
+    ) -> SimulatedHost:
+        return self.hosts.setdefault(name, SimulatedHost(name, total_cpu, total_memory))
+
+    def host(self, name: str) -> SimulatedHost:
+        """The host of that name. Raises DriverError, safe to retry, when it cannot be reached."""
+        host = self.hosts.get(name)
+        if host is None and self._open:
+            host = self.add_host(name)
+        if host is None or not host.up:
+            raise DriverError(f"the host {name} cannot be reached", retry_safe=True)
+        return host
+
+    def fence(self, vm_id: int, epoch: int) -> None:
+        """Called before an operation: raises StaleOperationError when a newer one has been seen."""
+        newest = self._epochs.get(vm_id, epoch)
+        if epoch < newest:
+            self.counters["stale"] += 1
+            raise StaleOperationError(
+                f"operation {epoch} of VM {vm_id} is older than {newest}, which came first"
+            )
+        self._epochs[vm_id] = epoch
+
+    def owner(self, host: str) -> str:
+        """Whose files a path on `host` (empty: the front-end) names."""
+        return SHARED if self.shared_storage else host or FRONT_END
+
+    def place(self, vm_id: int) -> tuple[SimulatedHost, SimulatedDomain] | None:
+        """Where the domain of a VM is, and the domain."""
+        return self._places.get(vm_id)
+
+    def domains(self) -> Iterator[tuple[SimulatedHost, SimulatedDomain]]:
+        return ((host, domain) for host in self.hosts.values() for domain in host.domains.values())
+
+    def start(self, host: SimulatedHost, vm: VM, system_dir: Path, deploy_id: str = "") -> SimulatedDomain:
+        """Starts a domain; one that is there already is left as it is. Raises DriverError."""
+        place = self._places.get(vm.id)
+        if place is not None and place[1].state is DomainState.FAILURE:
+            self.stop(place[0], place[1].deploy_id)
+        elif place is not None:
+            if place[0] is host:
+                return place[1]
+            self.violated(f"VM {vm.id} was started on {host.name} while it is on {place[0].name}")
+            raise DriverError(f"VM {vm.id} cannot start on {host.name}: its disks are in use")
+        disks = tuple(system_dir / f"disk.{number}" for number in disk_ids(vm.template))
+        self.require_files(host, vm.id, disks)
+        domain = SimulatedDomain(
+            deploy_id if deploy_id and deploy_id not in host.domains else self._new_deploy_id(host, vm),
+            vm.name,
+            vm.id,
+            (vm.template.get_int("MEMORY", 0) or 0) * 1024,
+            vm.template.get_int("VCPU", 1) or 1,
+            disks,
+        )
+        host.domains[domain.deploy_id] = domain
+        self._places[vm.id] = host, domain
+        return domain
+
+    def require_files(self, host: SimulatedHost, vm_id: int, files: Collection[Path]) -> None:
+        """Raises DriverError unless every file is there, seen from `host`."""
+        for path in files:
+            file = self.storage.find(host.name, path)
+            if file is None:
+                raise DriverError(f"VM {vm_id} cannot start on {host.name}: {path} is not there")
+            if file.image:
+                self.storage.image(file.image)
+
+    def stop(self, host: SimulatedHost, deploy_id: str) -> SimulatedDomain | None:
+        """Takes a domain away; None when it is not there."""
+        domain = host.domains.pop(deploy_id, None)
+        if domain is not None and domain.vm_id is not None:
+            del self._places[domain.vm_id]
+        return domain
+
+    def migrate(self, host: SimulatedHost, domain: SimulatedDomain, destination: SimulatedHost) -> None:
+        """Moves a running domain. Raises DriverError when the destination does not see its disks."""
+        vm_id = domain.vm_id
+        if vm_id is None:
+            raise DriverError(f"{domain.deploy_id} is not a VM of this cloud and cannot be migrated")
+        self.require_files(destination, vm_id, domain.disks)
+        del host.domains[domain.deploy_id]
+        destination.domains[domain.deploy_id] = domain
+        self._places[vm_id] = destination, domain
+
+    def in_use(self, path: Path) -> bool:
+        """Whether a running domain holds a file, or one in the directory, open."""
+        place = self._places.get(_vm_id(path))
+        return place is not None and any(disk == path or disk.parent == path for disk in place[1].disks)
+
+    def links_to(self, path: Path, source: str) -> bool:
+        """Whether the disk `path` is the image `source` itself."""
+        file = self.storage.find(SHARED, path)
+        return file is not None and file.image == source
+
+    def touched(self, op: str, path: Path) -> None:
+        """Notes a violation when `path` is changed under a running domain."""
+        if self.in_use(path):
+            self.violated(f"{op} of {path} while the VM runs")
+
+    def violated(self, sentence: str) -> None:
+        self.violations.append(sentence)
+
+    def strays(self, alive: Collection[int]) -> list[str]:
+        """What is left of VMs that are not in `alive`: domains, interfaces and files."""
+        found = [
+            f"domain of VM {domain.vm_id} on {host.name}"
+            for host, domain in self.domains()
+            if domain.vm_id is not None and domain.vm_id not in alive
+        ]
+        for host in self.hosts.values():
+            found += [
+                f"NIC {nic} of VM {vm} on {host.name}" for vm, nic in sorted(host.nics) if vm not in alive
+            ]
+        found += [f"file {path}" for _, path in self.storage if _vm_id(path) not in alive]
+        return found
+
+    def guest_crashes(self, vm_id: int) -> None:
+        """The domain stays, failed, until it is cancelled."""
+        self._running(vm_id)[1].state = DomainState.FAILURE
+
+    def guest_powers_off(self, vm_id: int) -> None:
+        """The guest has shut itself down; its domain is gone."""
+        host, domain = self._running(vm_id)
+        self.stop(host, domain.deploy_id)
+
+    def guest_writes(self, vm_id: int) -> None:
+        """Every disk of the VM has new content, and so has an image that is used in place."""
+        host, domain = self._running(vm_id)
+        for path in domain.disks:
+            file = self.storage.find(host.name, path)
+            if file is not None:
+                file.content = self.storage.new_content()
+                if file.image:
+                    self.storage.image(file.image).content = file.content
+
+    def host_fails(self, name: str) -> None:
+        """The host is off: its domains are gone, and no call reaches it."""
+        host = self.host(name)
+        host.up = False
+        host.nics.clear()
+        for deploy_id in list(host.domains):
+            self.stop(host, deploy_id)
+
+    def host_returns(self, name: str) -> None:
+        self.hosts[name].up = True
+
+    def start_wild(self, host: str, name: str, *, memory_kb: int = 1048576, vcpus: int = 1) -> None:
+        """A domain that somebody else has started."""
+        self.host(host).domains[name] = SimulatedDomain(name, name, None, memory_kb, vcpus)
+
+    def _running(self, vm_id: int) -> tuple[SimulatedHost, SimulatedDomain]:
+        place = self._places.get(vm_id)
+        if place is None:
+            raise KeyError(f"VM {vm_id} does not run")
+        return place
+
+    def _new_deploy_id(self, host: SimulatedHost, vm: VM) -> str:
+        """`<host>:<name>:dummy`. Names are not unique, so a name's later owners have their id added."""
+        wanted, name = f"{host.name}:{vm.name}:dummy", vm.name
+        while self._deploy_ids.setdefault(wanted, vm.id) != vm.id:
+            name = f"{name}-{vm.id}"
+            wanted = f"{host.name}:{name}:dummy"
+        return wanted
+
+
+def disk_ids(template: Template) -> list[str]:
+    """DISK_ID of every disk and of the CONTEXT CD-ROM, in the order of the template."""
+    vectors = [*template.vectors("DISK"), *template.vectors("CONTEXT")]
+    return [vector["DISK_ID"] for vector in vectors if vector.get("DISK_ID")]
+
+
+def _vm_id(path: Path) -> int:
+    """The VM that a path `…/<vm id>` or `…/<vm id>/disk.<n>` belongs to, -1 for another path."""
+    for name in (path.name, path.parent.name):
+        if name.isdigit():
+            return int(name)
+    return -1

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from merope.model.quota import METRICS, Key, QuotaError, Quotas, Usage, hundredths
+from merope.model.quota import METRICS, Key, QuotaError, Quotas, Usage, hundredths, sections_xml
 from merope.model.template import Template
 
 EXAMPLES = Path(__file__).resolve().parents[3] / "shared" / "examples"
@@ -61,20 +61,25 @@ def test_recorded_defaults_are_reproduced(name: str) -> None:
 
 def test_values_are_written_in_character_sections_and_sorted_by_name() -> None:
     quotas = limited('NETWORK=[ID="0", LEASES="4"]')
-    assert quotas.to_xml() == (
+    assert sections_xml(quotas) == (
         "<DATASTORE_QUOTA/><NETWORK_QUOTA><NETWORK><ID><![CDATA[0]]></ID><LEASES><![CDATA[4]]></LEASES>"
         "<LEASES_USED><![CDATA[0]]></LEASES_USED></NETWORK></NETWORK_QUOTA><VM_QUOTA/><IMAGE_QUOTA/>"
     )
 
 
+def test_who_has_no_quotas_shows_four_empty_sections() -> None:
+    assert sections_xml(None) == sections_xml(Quotas())
+    assert sections_xml(None) == "<DATASTORE_QUOTA/><NETWORK_QUOTA/><VM_QUOTA/><IMAGE_QUOTA/>"
+
+
 def test_the_stored_document_names_its_owner() -> None:
-    assert Quotas().to_document("QUOTAS", 7).startswith("<QUOTAS><ID>7</ID><DATASTORE_QUOTA/>")
+    assert Quotas().to_xml(7).startswith("<QUOTAS><ID>7</ID><DATASTORE_QUOTA/>")
 
 
 def test_fractions_are_shown_with_two_decimals_and_whole_numbers_without() -> None:
     quotas = limited("VM=[CPU=2.5, MEMORY=1024]")
     quotas.add(Usage().vm(cpu=0.1))
-    document = quotas.to_xml()
+    document = sections_xml(quotas)
     assert "<CPU><![CDATA[2.50]]></CPU><CPU_USED><![CDATA[0.10]]></CPU_USED>" in document
     assert "<MEMORY><![CDATA[1024]]></MEMORY><MEMORY_USED><![CDATA[0]]></MEMORY_USED>" in document
 
@@ -84,7 +89,7 @@ def test_a_document_reads_back_as_the_same_quotas(taken: list[Usage]) -> None:
     quotas = limited("VM=[CPU=2.25,VMS=-2] DATASTORE=[ID=1,SIZE=0] DATASTORE=[ID=2,IMAGES=7]")
     for usage in taken:
         quotas.add(usage)
-    assert Quotas.from_xml(quotas.to_document("QUOTAS", 3)) == quotas
+    assert Quotas.from_xml(quotas.to_xml(3)) == quotas
 
 
 @given(

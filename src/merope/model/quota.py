@@ -278,16 +278,13 @@ class Quotas:
                 quotas._entries[key] = entry
         return quotas
 
-    def to_xml(self) -> str:
-        """The four sections as they stand in USER and GROUP."""
-        if not self._entries:
-            return _EMPTY
-        return "".join(self._section_xml(section) for section in METRICS)
+    def to_xml(self, oid: int) -> str:
+        """The QUOTAS that are stored for the user or group of that id."""
+        return f"<QUOTAS><ID>{oid}</ID>{sections_xml(self)}</QUOTAS>"
 
-    def to_document(self, root: str, oid: int | None = None) -> str:
-        """The sections under a root: DEFAULT_USER_QUOTAS, or QUOTAS with the ID of its owner (database)."""
-        head = "" if oid is None else f"<ID>{oid}</ID>"
-        return f"<{root}>{head}{self.to_xml()}</{root}>"
+    def to_document(self, root: str) -> str:
+        """The sections under a root of their own: DEFAULT_USER_QUOTAS, DEFAULT_GROUP_QUOTAS."""
+        return f"<{root}>{sections_xml(self)}</{root}>"
 
     def _section_xml(self, section: Section) -> str:
         entries = "".join(
@@ -303,6 +300,13 @@ _BY_NAME: Final = {
     section: sorted((metric, position) for position, metric in enumerate(metrics))
     for section, metrics in METRICS.items()
 }
+
+
+def sections_xml(quotas: Quotas | None) -> str:
+    """The four sections as they stand in USER and GROUP; empty ones for who has no quotas."""
+    if not quotas:
+        return _EMPTY
+    return "".join(quotas._section_xml(section) for section in METRICS)
 
 
 def hundredths(amount: float) -> int:

@@ -76,13 +76,16 @@ def decode_fast(body: bytes) -> tuple[str, list[Value]] | None:
     params: list[Value] = []
     next_param = _PARAM.match
     end = found.end()
-    while found := next_param(text, end):
+    for _ in range(_MOST_PARAMS):
+        found = next_param(text, end)
+        if found is None:
+            break
         value = _VALUES[found.lastindex or 0](found[found.lastindex or 0])
         if value is None:
             return None
         params.append(value)
         end = found.end()
-    if _TAIL.match(text, end) is None or len(params) > _MOST_PARAMS:
+    if _TAIL.match(text, end) is None:
         return None
     return method, params
 

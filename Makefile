@@ -1,0 +1,54 @@
+# `make cloud` and `make test` need nothing before them; everything they install goes into .venv, but for
+# system packages, which scripts/setup.sh names and asks for.
+
+PYTHON_OF_VENV = .venv/bin/python
+SEEDS ?= 500
+# Further words for the program behind a target: make test ARGS='tests/model -x'
+ARGS ?=
+
+.PHONY: help setup cloud stop test lint format check-generated generate simulate bench
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## Python environment and system packages; does nothing where all is there
+	@scripts/setup.sh all
+
+cloud: ## a cloud with a real virtual machine on this computer
+	@scripts/setup.sh cloud
+	@$(PYTHON_OF_VENV) -m merope.daemon.demo up $(ARGS)
+
+stop: ## end what make cloud made: machines, bridge, daemons
+	@if test -x $(PYTHON_OF_VENV); then $(PYTHON_OF_VENV) -m merope.daemon.demo down $(ARGS); fi
+
+test: ## all tests
+	@scripts/setup.sh test
+	@$(PYTHON_OF_VENV) -m pytest -n auto --maxprocesses 4 $(ARGS)
+
+lint: ## style, types, and which way imports point
+	@scripts/setup.sh test
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+format: ## put the code into its form
+	@scripts/setup.sh test
+	.venv/bin/ruff check --fix .
+	.venv/bin/ruff format .
+
+generate: ## write again what is generated: references, diagrams, tables
+	@scripts/setup.sh test
+	@$(PYTHON_OF_VENV) scripts/generate.py
+
+check-generated: ## whether what is generated is up to date
+	@scripts/setup.sh test
+	@$(PYTHON_OF_VENV) scripts/generate.py --check
+
+simulate: ## the core under random faults: make simulate SEEDS=1000
+	@scripts/setup.sh test
+	@$(PYTHON_OF_VENV) -m merope.daemon.one simulate --seeds $(SEEDS) $(ARGS)
+
+bench: ## rates and latencies of a sandbox cloud, or of ONE_XMLRPC
+	@scripts/setup.sh test
+	@scripts/bench.sh $(ARGS)

@@ -109,9 +109,15 @@ def copy_file(source: Path, target: Path) -> None:
         copy_sparse(reading, target)
 
 
-def copy_sparse(reading: FileIO, target: Path, progress: Progress | None = None) -> None:
-    """Copies an open file with its holes: shared blocks where the file system can, else data only."""
+def copy_sparse(
+    reading: FileIO, target: Path, progress: Progress | None = None, *, limit: int | None = None
+) -> None:
+    """Copies an open file with its holes: shared blocks where the file system can, else data only.
+
+    Raises DriverError when the file has more than `limit` bytes.
+    """
     size = os.fstat(reading.fileno()).st_size
+    check_room(size, limit)
     with FileIO(target, "w") as writing:
         os.ftruncate(writing.fileno(), size)
         if not _reflinked(reading, writing):
@@ -119,6 +125,11 @@ def copy_sparse(reading: FileIO, target: Path, progress: Progress | None = None)
                 _copy_range(reading.fileno(), writing.fileno(), start, end, progress)
     if progress is not None:
         progress(size)
+
+
+def check_room(size: int, limit: int | None) -> None:
+    if limit is not None and size > limit:
+        raise DriverError(f"the image is larger than the {limit // MB} MB that there is room for")
 
 
 def _reflinked(reading: FileIO, writing: FileIO) -> bool:
@@ -172,8 +183,7 @@ class SparseWriter:
     def write(self, data: bytes) -> None:
         """Raises DriverError when the file would have more than `limit` bytes."""
         self.size += len(data)
-        if self.size > self._limit:
-            raise DriverError(f"the image is larger than the {self._limit // MB} MB that there is room for")
+        check_room(self.size, self._limit)
         view = memoryview(data)
         for start in range(0, len(view), len(_ZEROES)):
             block = view[start : start + len(_ZEROES)]

@@ -25,10 +25,14 @@ class Usage:
 
 
 class DatastoreDriver(Protocol):
-    """Raises DriverError. Paths are resolved and checked against SAFE_DIRS and RESTRICTED_DIRS."""
+    """Raises DriverError. Paths are resolved and checked against SAFE_DIRS and RESTRICTED_DIRS.
+
+    An image is known by its id and REGTIME and the datastore's id: done again for the same image, an
+    operation answers what it answered before and stores nothing new.
+    """
 
     def copy(self, image: Image, datastore: Datastore) -> Stored:
-        """Registers the file or URL in the image's PATH."""
+        """Registers the file or URL in the image's PATH; MD5 and SHA1 of its template are checked."""
         ...
 
     def make(self, image: Image, datastore: Datastore) -> Stored:
@@ -36,13 +40,22 @@ class DatastoreDriver(Protocol):
         ...
 
     def clone(self, image: Image, source: str, datastore: Datastore) -> Stored:
-        """A copy of the image whose SOURCE is `source`, for the new `image`."""
+        """A copy of the image whose SOURCE is `source`, for the new `image`.
+
+        `image.fstype` should be the original's format: a guest may have written to the original, so its
+        content does not tell.
+        """
         ...
 
-    def remove(self, image: Image, datastore: Datastore) -> None: ...
+    def remove(self, image: Image, datastore: Datastore) -> None:
+        """Nothing is removed that this datastore has not made; what is not there is removed already."""
+        ...
 
     def stat(self, path: str, datastore: Datastore) -> int:
-        """Virtual size in MB (rounded up) of what `path` (a file or URL) would become as an image."""
+        """Virtual size in MB (rounded up) of what `path` (a file or URL) would become as an image.
+
+        Refuses what `copy` would refuse.
+        """
         ...
 
     def monitor(self, datastore: Datastore) -> Usage: ...

@@ -1,0 +1,99 @@
+"""Which driver a name in a document (VM_MAD, TM_MAD, DS_MAD, VN_MAD) means.
+
+Drivers are loaded when they are first asked for: one whose library is not installed hinders nobody else.
+Third parties add theirs as entry points of the group `merope.drivers.<kind>`, which may not take a name
+that is in the tables here. What a driver is constructed with is said in docs/adding-a-driver.md.
+"""
+
+from collections.abc import Callable
+from enum import Enum
+from functools import cache
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from typing import cast
+
+from merope.drivers.datastore.base import DatastoreDriver
+from merope.drivers.errors import DriverError
+from merope.drivers.hypervisor.base import Hypervisor
+from merope.drivers.network.base import NetworkDriver
+from merope.drivers.transfer.base import Transfer
+
+
+class Kind(Enum):
+    """A kind of driver; the value is the end of its entry-point group."""
+
+    HYPERVISOR = "hypervisor"
+    TRANSFER = "transfer"
+    DATASTORE = "datastore"
+    NETWORK = "network"
+
+
+BUILT_IN: dict[Kind, dict[str, str]] = {
+    Kind.HYPERVISOR: {
+        "kvm": "merope.drivers.hypervisor.libvirt:LibvirtHypervisor",
+        "qemu": "merope.drivers.hypervisor.libvirt:LibvirtHypervisor",
+        "dummy": "merope.drivers.simulated.hypervisor:SimulatedHypervisor",
+    },
+    Kind.TRANSFER: {
+        "shared": "merope.drivers.transfer.shared:SharedTransfer",
+        "qcow2": "merope.drivers.transfer.qcow2:Qcow2Transfer",
+        "ssh": "merope.drivers.transfer.ssh:SshTransfer",
+        "dummy": "merope.drivers.simulated.transfer:SimulatedTransfer",
+    },
+    Kind.DATASTORE: {
+        "fs": "merope.drivers.datastore.fs:FsDatastore",
+        "dummy": "merope.drivers.simulated.datastore:SimulatedDatastore",
+    },
+    Kind.NETWORK: {
+        "bridge": "merope.drivers.network.bridge:BridgeNetwork",
+        "dummy": "merope.drivers.network.dummy:DummyNetwork",
+    },
+}
+
+
+def hypervisor(name: str) -> Callable[..., Hypervisor]:
+    """The class of the hypervisor driver called `name`. Raises DriverError when there is none."""
+    return cast("Callable[..., Hypervisor]", driver(Kind.HYPERVISOR, name))
+
+
+def transfer(name: str) -> Callable[..., Transfer]:
+    """The class of the transfer driver called `name`. Raises DriverError when there is none."""
+    return cast("Callable[..., Transfer]", driver(Kind.TRANSFER, name))
+
+
+def datastore(name: str) -> Callable[..., DatastoreDriver]:
+    """The class of the datastore driver called `name`. Raises DriverError when there is none."""
+    return cast("Callable[..., DatastoreDriver]", driver(Kind.DATASTORE, name))
+
+
+def network(name: str) -> Callable[..., NetworkDriver]:
+    """The class of the network driver called `name`. Raises DriverError when there is none."""
+    return cast("Callable[..., NetworkDriver]", driver(Kind.NETWORK, name))
+
+
+def names(kind: Kind) -> list[str]:
+    """The names of all drivers of a kind, sorted."""
+    return sorted({*BUILT_IN[kind], *_third_parties(kind)})
+
+
+@cache
+def driver(kind: Kind, name: str) -> object:
+    """The class that is registered under `name`.
+
+    Raises DriverError with the names that there are, or with what is missing to load it.
+    """
+    target = BUILT_IN[kind].get(name)
+    try:
+        if target is not None:
+            module, _, attribute = target.partition(":")
+            return getattr(import_module(module), attribute)
+        entry = _third_parties(kind).get(name)
+        if entry is not None:
+            return entry.load()
+    except (ImportError, AttributeError) as error:
+        raise DriverError(f"the {kind.value} driver {name!r} cannot be loaded: {error}") from error
+    raise DriverError(f"there is no {kind.value} driver {name!r}; there are {', '.join(names(kind))}")
+
+
+def _third_parties(kind: Kind) -> dict[str, EntryPoint]:
+    return {entry.name: entry for entry in entry_points(group=f"merope.drivers.{kind.value}")}

@@ -35,8 +35,8 @@ class Target:
     permissions: Permissions = _NONE
     clusters: frozenset[int] = frozenset()
     lock: Lock | None = None
-    everywhere: bool = True
-    """False for objects that rules on ALL and on clusters do not reach (reservations)."""
+    reservation: bool = False
+    """Rules on ALL and on clusters do not reach network reservations."""
 
 
 def create(kind: type[Document]) -> Target:
@@ -51,10 +51,8 @@ def on(op: Op, value: Document, *, lock: bool = True) -> Target:
         clusters = (
             frozenset(value.clusters) if isinstance(value, Datastore | VirtualNetwork) else frozenset[int]()
         )
-        everywhere = not (isinstance(value, VirtualNetwork) and value.parent_network_id >= 0)
-        return Target(
-            op, kind, value.id, value.uid, value.gid, value.permissions, clusters, held, everywhere
-        )
+        reserved = isinstance(value, VirtualNetwork) and value.parent_network_id >= 0
+        return Target(op, kind, value.id, value.uid, value.gid, value.permissions, clusters, held, reserved)
     if isinstance(value, User):
         return Target(op, kind, value.id, value.id, value.gid, _OWN)
     if isinstance(value, Group):
@@ -95,11 +93,11 @@ def granted(tx: Transaction, target: Target) -> bool:
         caller.groups,
         target.type,
         target.op,
-        target.oid,
-        target.gid,
-        target.clusters,
-        tx.settings.zone_id,
-        everywhere=target.everywhere,
+        oid=target.oid,
+        gid=target.gid if target.oid >= 0 else caller.gid,
+        cids=target.clusters,
+        zone_id=tx.settings.zone_id,
+        reservation=target.reservation,
     )
 
 
@@ -109,3 +107,33 @@ def denied(caller: Caller, detail: str = "") -> ApiError:
     return ApiError(Code.AUTHORIZATION, f"User [{caller.uid}] not authorized to perform action.")
 
 
+def visible(tx: Transaction, kind: Kind, entries: Iterable[Entry]) -> Iterator[Entry]:
+    """Those of the entries that the caller may USE, for a listing. Rules are looked at once, not per object."""
+    if tx.caller.is_admin:
+        return iter(entries)
+    seen = tx.state.rules.visible(tx.caller.uid, tx.caller.groups, kind.type, Op.USE, tx.settings.zone_id)
+    if seen.all and kind.type is not ObjectType.NET:
+        return iter(entries)
+    uid, groups = tx.caller.uid, tx.caller.groups
+    clustered = kind.type in (ObjectType.NET, ObjectType.DATASTORE, ObjectType.HOST)
+
+    def shown(entry: Entry) -> bool:
+        if kind.type in (ObjectType.USER, ObjectType.GROUP):
+            own = uid == entry.oid if kind.type is ObjectType.USER else entry.oid in groups
+            return own or seen.covers(entry.oid, -1)
+        if issubclass(kind.document, Owned) and (
+            entry.other_u or (entry.uid == uid and entry.owner_u) or (entry.gid in groups and entry.group_u)
+        ):
+            return True
+        clusters = _clusters(tx, kind, entry) if clustered and seen.cids else ()
+        reserved = kind.type is ObjectType.NET and entry.parent >= 0
+        return seen.covers(entry.oid, entry.gid, clusters, reservation=reserved)
+
+    return filter(shown, entries)
+
+
+def _clusters(tx: Transaction, kind: Kind, entry: Entry) -> Iterable[int]:
+    value = tx.get(kind.document, entry.oid)
+    if isinstance(value, Host):
+        return (value.cluster_id,)
+    return value.clusters if isinstance(value, Datastore | VirtualNetwork) else ()

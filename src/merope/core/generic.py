@@ -31,9 +31,11 @@ from merope.model.zone import Zone
 
 ID = integer("id")
 FILTERS = (integer("filter"), integer("start"), integer("end"))
-_BITS = tuple(
-    integer(f"{who}_{what}") for who in ("owner", "group", "other") for what in ("u", "m", "a")
-)
+_BITS = tuple(integer(f"{who}_{what}") for who in ("owner", "group", "other") for what in ("u", "m", "a"))
+
+
+_ADMIN_BITS = 0o111
+_OTHER_BITS = 0o007
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,7 @@ def parse_template(source: str, code: Code = Code.INTERNAL) -> Template:
 
 
 def check_name(name: str, code: Code = Code.ALLOCATE, oid: int = -1) -> None:
-    problem = names.object_name_problem(name)
+    problem = names.name_fault(name)
     if problem:
         raise ApiError(code, problem, oid)
 
@@ -221,17 +223,17 @@ def _chown(common: Common) -> Callable[..., Result]:
 
 def change_mode(tx: Transaction, value: Owned, bits: tuple[int, ...]) -> None:
     """Checks and applies the nine arguments of chmod: -1 keeps a bit, 0 and 1 set it."""
-    if any(bit not in (-1, 0, 1) for bit in bits):
-        raise ApiError(Code.INTERNAL, "New permission values must be -1, 0 or 1", value.id)
-    old = value.permissions.bits()
-    new = tuple(was if bit == -1 else bit for was, bit in zip(old, bits, strict=True))
-    admin_changes = any(old[place] != new[place] for place in (2, 5, 8))
-    authorization.require(tx, authorization.on(Op.ADMIN if admin_changes else Op.MANAGE, value))
-    others = old[6:] != new[6:]
-    if others and not tx.caller.is_admin and not tx.settings.enable_other_permissions:
+    try:
+        new = value.permissions.changed(bits)
+    except ValueError as error:
+        raise ApiError(Code.INTERNAL, str(error), value.id) from error
+    changed = new.mode ^ value.permissions.mode
+    op = Op.ADMIN if changed & _ADMIN_BITS else Op.MANAGE
+    authorization.require(tx, authorization.on(op, value))
+    if changed & _OTHER_BITS and not tx.caller.is_admin and not tx.settings.enable_other_permissions:
         raise ApiError(Code.AUTHORIZATION, "'other' permissions is disabled in oned.conf", value.id)
     own = tx.edit(type(value), value.id)
-    own.permissions = Permissions(*new)
+    own.permissions = new
 
 
 def _chmod(common: Common) -> Callable[..., Result]:
@@ -292,7 +294,7 @@ def _pool(common: Common) -> Callable[..., Result]:
         return pools.listing(tx, known, pools.select(tx, known, flag, start, end), render)
 
     def whole(tx: Transaction) -> bytes:
-        return pools.listing(tx, known, pools.ordered(tx, known), render)
+        return pools.listing(tx, known, authorization.visible(tx, known, pools.ordered(tx, known)), render)
 
     return filtered if common.filtered else whole
 
@@ -304,7 +306,9 @@ def _declare(common: Common) -> None:
     manage = Need(Op.MANAGE, kind, "id")
     manage_locked = Need(Op.MANAGE, kind, "id", lock=False)
 
-    def put(action: str, run: Callable[..., Result], *params: Param, need: Need = change, also: str = "") -> None:
+    def put(
+        action: str, run: Callable[..., Result], *params: Param, need: Need = change, also: str = ""
+    ) -> None:
         register(Method(f"one.{api}.{action}", (ID, *params), Type.INTEGER, run, (need,), also=also))
 
     if common.updated:

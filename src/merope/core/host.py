@@ -102,9 +102,6 @@ def reserved(host: Host, cluster: Cluster, name: str, total: int) -> int:
         return 0
 
 
-
-
-
 def _rename_cluster(tx: Transaction, cluster: Document) -> None:
     assert isinstance(cluster, Cluster)
     for host_id in cluster.hosts:

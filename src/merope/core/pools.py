@@ -17,14 +17,15 @@ FILTER_MINE_AND_GROUPS = -1
 Render = Callable[[Transaction, Entry], bytes]
 
 
-def listing(tx: Transaction, kind: Kind, entries: Iterable[Entry], render: Render, tail: bytes = b"") -> bytes:
-    """The pool document, escaped, of those entries that the caller may see."""
-    shown = authorization.visible(tx, kind, entries)
+def listing(
+    tx: Transaction, kind: Kind, entries: Iterable[Entry], render: Render, tail: bytes = b""
+) -> bytes:
+    """The pool document, escaped, of the entries."""
+    items = [render(tx, entry) for entry in entries]
     root = kind.pool_root.encode()
-    if not shown and not tail:
+    if not items and not tail:
         return b"&lt;%s/&gt;" % root
-    items = [render(tx, entry) for entry in shown]
-    return b"&lt;%s&gt;%s%s&lt;/%s&gt;" % (root, b"".join(items), tail, root)
+    return b"".join((b"&lt;%s&gt;" % root, *items, tail, b"&lt;/%s&gt;" % root))
 
 
 def select(
@@ -36,12 +37,12 @@ def select(
     keep: Callable[[Entry], bool] | None = None,
     extra: Iterable[Entry] = (),
 ) -> Iterator[Entry]:
-    """The entries that the filter, the range of ids and `keep` let through, in the listing's order.
+    """The entries that the caller may see and that the filter, the range of ids and `keep` let through.
 
     `start`, `end`: first and last id (-1: open), or, when `end` < -1, a page of -`end` entries from
     position `start` (spec xml.yaml `pool_rules`). `extra` are entries that the pool does not hold.
     """
-    chosen = _by_owner(tx, flag, ordered(tx, kind, extra))
+    chosen = _by_owner(tx, flag, authorization.visible(tx, kind, ordered(tx, kind, extra)))
     if keep is not None:
         chosen = filter(keep, chosen)
     if end < -1:
@@ -59,9 +60,7 @@ def ordered(tx: Transaction, kind: Kind, extra: Iterable[Entry] = ()) -> Iterato
     descending = tx.settings.api_list_order == "DESC"
     more = list(extra)
     if more:
-        return iter(
-            sorted([*pool.entries.values(), *more], key=lambda entry: entry.oid, reverse=descending)
-        )
+        return iter(sorted([*pool.entries.values(), *more], key=lambda entry: entry.oid, reverse=descending))
     return (pool.entries[oid] for oid in pool.ids(descending=descending))
 
 
@@ -77,5 +76,7 @@ def _by_owner(tx: Transaction, flag: int, entries: Iterator[Entry]) -> Iterator[
         return (entry for entry in entries if entry.gid == caller.gid)
     if flag == FILTER_MINE_AND_GROUPS:
         groups = caller.groups
-        return (entry for entry in entries if entry.uid == caller.uid or (entry.gid in groups and entry.group_u))
+        return (
+            entry for entry in entries if entry.uid == caller.uid or (entry.gid in groups and entry.group_u)
+        )
     return (entry for entry in entries if entry.uid == flag)

@@ -48,7 +48,7 @@ class Caller:
 SYSTEM = Caller(ONEADMIN, ONEADMIN_GROUP, "oneadmin", "oneadmin", frozenset({ONEADMIN_GROUP}))
 
 
-class Archived(Exception):
+class Archived(Exception):  # noqa: N818 - a signal to the dispatcher, not an error
     """The command needs an object that is in the database only: read it, then run the command again."""
 
     def __init__(self, table: str, oid: int) -> None:
@@ -59,7 +59,10 @@ class Archived(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a transaction knows from outside. `now` is an epoch in seconds; `random(n)` gives n random bytes."""
+    """What a transaction knows from outside: `now` is an epoch in seconds, `random(n)` gives n bytes.
+
+    `archive` holds what was read from the database for it, `prepared` what a slow look at the world found.
+    """
 
     now: int
     caller: Caller
@@ -121,9 +124,9 @@ class Transaction:
         """The id of the object of that name, in the scope in which its kind's names are unique."""
         known = BY_DOCUMENT[kind]
         for (table, oid), own in self._edited.items():
-            if table == known.table and own.name == name:
-                if known.unique != "owner" or (isinstance(own, Owned) and own.uid == uid):
-                    return oid
+            same_scope = known.unique != "owner" or (isinstance(own, Owned) and own.uid == uid)
+            if table == known.table and own.name == name and same_scope:
+                return oid
         oid = self.state.pools[known.table].named(name, uid)
         if oid is None or (known.table, oid) in self._deleted or (known.table, oid) in self._edited:
             return None
@@ -209,7 +212,7 @@ class Transaction:
         return wanted
 
     def drop_effects(self, family: str, oid: int) -> None:
-        """What is under way for an object is no longer wanted; a late answer will find no row and be ignored."""
+        """What is under way for an object is no longer wanted; a late answer finds no row and is ignored."""
         for effect_id in self.state.effects_of.get((family, oid), set()):
             self._rows[EFFECT_TABLE, effect_id] = None
         kept = []
@@ -235,7 +238,7 @@ class Transaction:
         operations += [Delete(table, oid) for table, oid in self._deleted]
         for (table, oid), quotas in self._quotas.items():
             column = f"{table.removesuffix('_quotas')}_oid"
-            operations.append(Put(table, oid, {column: oid, "body": quotas.to_xml(oid)}))
+            operations.append(Put(table, oid, {column: oid, "body": quotas.to_document("QUOTAS", oid)}))
             parsed[table, oid] = quotas
         for (table, key), row in self._rows.items():
             operations.append(Delete(table, key) if row is None else Put(table, key, row))

@@ -23,6 +23,7 @@ from merope.model.template import Template
 
 T = TypeVar("T")
 
+
 class DocumentError(ValueError):
     """A stored document that does not have the elements its kind must have."""
 
@@ -153,9 +154,11 @@ def document(root: str, **tags: str) -> Callable[[D], D]:
     def decorate(cls: D) -> D:
         fields: dict[str, tuple[str, str, Codec[Any]]] = {}
         for base in reversed(cls.__mro__):
-            for name, hint in get_type_hints(base, include_extras=True).items():
-                codecs = [item for item in getattr(hint, "__metadata__", ()) if isinstance(item, Codec)]
-                if codecs and name in base.__annotations__:
+            hints = get_type_hints(base, include_extras=True)
+            for name in base.__dict__.get("__annotations__", ()):
+                metadata = getattr(hints[name], "__metadata__", ())
+                codecs = [item for item in metadata if isinstance(item, Codec)]
+                if codecs:
                     fields[name] = (name, tags.get(name, name.upper()), codecs[0])
         cls.ROOT = root
         cls.FIELDS = tuple(fields.values())

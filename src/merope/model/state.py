@@ -4,6 +4,7 @@ Pure data. A change is applied as soon as its command has run, before it is dura
 undoes it, for the one case in which the store could not make it durable (`undo`).
 """
 
+import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -164,7 +165,8 @@ class State:
         self.history: dict[int, dict[int, str]] = {}
         self.effects: dict[int, Effect] = {}
         self.effects_of: dict[tuple[str, int], set[int]] = {}
-        self.vnc_ports: dict[int, set[int]] = {}
+        self.vnc_ports: dict[tuple[int, int], int] = {}
+        """(cluster, port) of every graphical console in use → VM; follows from the VMs' documents."""
         self.monitoring: dict[str, dict[int, str]] = {"host_pool": {}, "vm_pool": {}}
         self.index = 0
         self._parsed: Parsed = {}
@@ -211,10 +213,20 @@ class State:
         entry = None if row is None else Entry(oid, row, index)
         pool.last_index = index
         done = entry is not None and pool.kind.table == "vm_pool" and entry.state == VmState.DONE
-        old = pool.replace(oid, None if done else entry)
-        if done or entry is None:
+        new = None if done else entry
+        old = self._replace(pool, oid, new)
+        if new is None:
             self._drop_companions(pool.kind.table, oid)
-        return lambda: pool.replace(oid, old)
+        return lambda: self._replace(pool, oid, old)
+
+    def _replace(self, pool: Pool, oid: int, new: Entry | None) -> Entry | None:
+        old = pool.replace(oid, new)
+        if pool.kind.table == "vm_pool":
+            if old is not None and (port := _console(old)):
+                self.vnc_ports.pop(port, None)
+            if new is not None and (port := _console(new)):
+                self.vnc_ports[port] = oid
+        return old
 
     def _drop_companions(self, table: str, oid: int) -> None:
         # Done VMs live in the database only. A change that is undone loses these figures, which the next
@@ -311,6 +323,16 @@ def undo(steps: Undo) -> None:
 
 def _object_of(effect: Effect) -> tuple[str, int]:
     return (effect.op.partition(".")[0], effect.oid)
+
+
+_CONSOLE = re.compile(r"<GRAPHICS>.*<PORT><!\[CDATA\[(\d+)\]\].*</GRAPHICS>.*<CID>(-?\d+)</CID>", re.DOTALL)
+
+
+def _console(entry: Entry) -> tuple[int, int] | None:
+    if "<GRAPHICS>" not in entry.short:
+        return None
+    found = _CONSOLE.search(entry.short)
+    return (int(found[2]), int(found[1])) if found else None
 
 
 def _without_snapshot(record: str) -> str:

@@ -16,7 +16,7 @@ from merope.model.document import (
     new_template,
 )
 from merope.model.owned import OptionalLock, Owned, PermissionBits, new_permissions
-from merope.model.states import LcmState, VmState
+from merope.model.phase import Phase, phase_of
 from merope.model.template import Template, Value, Vector
 
 
@@ -87,11 +87,8 @@ class VM(Owned):
         return self.history_records[-1] if self.history_records else None
 
     @property
-    def state_name(self) -> str:
-        """The state as error messages name it: the LCM state of an active VM, else the state."""
-        if self.state == VmState.ACTIVE:
-            return LcmState(self.lcm_state).name
-        return VmState(self.state).name
+    def phase(self) -> Phase:
+        return phase_of(self.state, self.lcm_state)
 
     def disk(self, disk_id: int) -> Vector | None:
         wanted = str(disk_id)

@@ -1,0 +1,85 @@
+"""The machine that walks the life-cycle's table."""
+
+from merope.core import lifecycle, vm_quotas, vm_steps
+from merope.core.lifecycle import Row
+from merope.core.transaction import Transaction
+from merope.core.vm_steps import Facts
+from merope.model.phase import Phase
+from merope.model.states import HistoryAction
+from merope.model.vm import VM
+
+_POWERED_OFF = (HistoryAction.POWEROFF_MIGRATE, HistoryAction.POWEROFF_HARD_MIGRATE)
+
+
+class ImpossibleTransition(Exception):  # noqa: N818 - the caller decides whether it is an error
+    """The table has no row for this event in this phase; nothing was changed."""
+
+    def __init__(self, event: str, vm: VM) -> None:
+        super().__init__(f"virtual machine {vm.id}: no {event} in {vm.phase.name}")
+
+
+def row_for(tx: Transaction, vm: VM, event: str) -> Row | None:
+    phase = vm.phase
+    if phase in lifecycle.MIGRATING and _powered_off(tx, vm):
+        special = lifecycle.TABLE.get((f"{event}-off", phase))
+        if special is not None:
+            return special
+    return lifecycle.TABLE.get((event, phase))
+
+
+def fire(tx: Transaction, vm: VM, event: str, facts: Facts | None = None) -> None:
+    """Takes the VM (the transaction's own) through one transition; raises ImpossibleTransition."""
+    row = row_for(tx, vm, event)
+    if row is None:
+        raise ImpossibleTransition(event, vm)
+    if row.action is not None:
+        note_action(tx, vm, row.action)
+    for step in row.steps:
+        vm_steps.STEPS[step](tx, vm, facts or Facts())
+    if row.to is not None:
+        enter(tx, vm, row.to)
+    effect = row.effect or (lifecycle.EFFECTS.get(row.to, "") if row.to is not None else "")
+    if effect:
+        ask(tx, vm, effect, source=row.source)
+
+
+def enter(tx: Transaction, vm: VM, phase: Phase) -> None:
+    """Sets the state numbers, and counts or uncounts the VM among the running ones of its owner."""
+    before, after = vm_quotas.is_running(vm.phase), vm_quotas.is_running(phase)
+    vm.state, vm.lcm_state = phase.state, phase.lcm_state
+    # 5.12 shows the previous state only to its hooks: stored documents have the present one twice.
+    vm.prev_state, vm.prev_lcm_state = vm.state, vm.lcm_state
+    if before and not after and phase is not Phase.DONE:
+        vm_quotas.stop_running(tx, vm)
+    elif after and not before:
+        vm_quotas.start_running(tx, vm)
+    if phase is Phase.DONE:
+        vm.etime = tx.now
+
+
+def ask(tx: Transaction, vm: VM, effect: str, *, source: bool = False) -> None:
+    """Asks for an effect of the VM's, on its host or on the one that a migration leaves."""
+    current = vm.history
+    host = -1 if current is None else current.hid
+    if source:
+        host = vm_steps.source_record(tx, vm).hid
+    tx.effect(effect, vm.id, host)
+
+
+def note_action(tx: Transaction, vm: VM, action: HistoryAction) -> None:
+    """The record says what was asked of it, and by whom (-1: the cloud itself)."""
+    current = vm.history
+    if current is None:
+        return
+    internal = tx.context.internal
+    current.action = action
+    current.uid = -1 if internal else tx.caller.uid
+    current.gid = -1 if internal else tx.caller.gid
+    current.request_id = str(-1 if internal else tx.context.request_id)
+
+
+def _powered_off(tx: Transaction, vm: VM) -> bool:
+    current = vm.history
+    if current is None or current.seq == 0:
+        return False
+    return vm_steps.source_record(tx, vm).action in _POWERED_OFF

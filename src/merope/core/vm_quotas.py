@@ -1,0 +1,78 @@
+"""What a VM counts for in the quotas of its owner (spec templates.yaml `quotas`, states.yaml `quota_by_state`)."""
+
+from collections.abc import Iterable
+
+from merope.core import quota
+from merope.core.transaction import Transaction
+from merope.model.phase import Phase
+from merope.model.quota import Usage
+from merope.model.template import Template, Vector
+from merope.model.vm import VM
+
+_RUNNING = (Phase.INIT, Phase.PENDING, Phase.HOLD, Phase.CLONING, Phase.CLONING_FAILURE)
+
+
+def is_running(phase: Phase) -> bool:
+    """Whether RUNNING_VMS, RUNNING_CPU and RUNNING_MEMORY count a VM in this phase."""
+    return phase.active or phase in _RUNNING
+
+
+def size(template: Template) -> tuple[float, int]:
+    """CPU and memory in MB of a template that has been checked."""
+    return float(template.get("CPU") or 0), int(template.get("MEMORY") or 0)
+
+
+def system_disk_size(disks: Iterable[Vector]) -> int:
+    """MB that the disks take of the system datastore: volatile ones and copies made there."""
+    return sum(_system_size(disk) for disk in disks)
+
+
+def _system_size(disk: Vector) -> int:
+    amount = int(disk.get("SIZE") or 0) + int(disk.get("DISK_SNAPSHOT_TOTAL_SIZE") or 0)
+    if "IMAGE_ID" not in disk:
+        return amount
+    target = disk.get("CLONE_TARGET") if disk.get("CLONE") == "YES" else disk.get("LN_TARGET")
+    return amount if target == "SYSTEM" else 0
+
+
+def whole(vm: VM) -> Usage:
+    """All that a VM in its present phase counts for, but its network leases and images."""
+    cpu, memory = size(vm.template)
+    disks = system_disk_size(vm.template.vectors("DISK"))
+    usage = Usage().vm(vms=1, cpu=cpu, memory=memory, system_disk_size=disks)
+    return usage + _running(vm) if is_running(vm.phase) else usage
+
+
+def everything(vm: VM) -> Usage:
+    """As `whole`, with leases and images: what moves with the VM to another owner."""
+    return whole(vm) + leases(vm.template) + images(vm.template)
+
+
+def leases(template: Template) -> Usage:
+    usage = Usage()
+    for nic in template.vectors("NIC") + template.vectors("NIC_ALIAS"):
+        if nic.get("NETWORK_ID"):
+            usage = usage.network(int(nic["NETWORK_ID"]))
+    return usage
+
+
+def images(template: Template) -> Usage:
+    usage = Usage()
+    for disk in template.vectors("DISK"):
+        if disk.get("IMAGE_ID"):
+            usage = usage.image(int(disk["IMAGE_ID"]))
+    return usage
+
+
+def _running(vm: VM) -> Usage:
+    cpu, memory = size(vm.template)
+    return Usage().vm(running_vms=1, running_cpu=cpu, running_memory=memory)
+
+
+def start_running(tx: Transaction, vm: VM) -> None:
+    """Raises ApiError AUTHORIZATION when a limit forbids it."""
+    quota.charge(tx, vm.uid, vm.gid, _running(vm))
+
+
+def stop_running(tx: Transaction, vm: VM) -> None:
+    quota.refund(tx, vm.uid, vm.gid, _running(vm))

@@ -1,0 +1,258 @@
+"""The steps of the life-cycle: what a transition does to the VM's record, its host and its owner's quotas."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from merope.core import vm_console, vm_release, vm_requirements
+from merope.core.lifecycle import Step
+from merope.core.transaction import Transaction
+from merope.model.errors import ApiError, Code
+from merope.model.host import Host
+from merope.model.states import HistoryAction
+from merope.model.vm import VM, History
+
+
+@dataclass(slots=True)
+class Facts:
+    """What comes with an event: the driver's answer, and who asked."""
+
+    message: str = ""
+    data: dict[str, str] = field(default_factory=dict)
+
+
+def capacity(vm: VM) -> tuple[int, int]:
+    """CPU in percent of one CPU and memory in KB that a VM takes of its host.
+
+    Source: spec scheduler.yaml `capacity`.
+    """
+    return round(float(vm.template.get("CPU") or 0) * 100), int(vm.template.get("MEMORY") or 0) * 1024
+
+
+def record(vm: VM) -> History:
+    """The current history record; a placed VM has one."""
+    current = vm.history
+    if current is None:
+        raise ApiError(Code.INTERNAL, f"Virtual machine {vm.id} has no history record", vm.id)
+    return current
+
+
+def take_capacity(tx: Transaction, vm: VM, host_id: int) -> None:
+    cpu, memory = capacity(vm)
+    host = tx.edit(Host, host_id)
+    if vm.id in host.vms:
+        return
+    host.vms.add(vm.id)
+    host.host_share.cpu_usage += cpu
+    host.host_share.mem_usage += memory
+    host.host_share.running_vms += 1
+
+
+def release_capacity(tx: Transaction, vm: VM, host_id: int) -> None:
+    cpu, memory = capacity(vm)
+    if tx.find(Host, host_id) is None:
+        return
+    host = tx.edit(Host, host_id)
+    if vm.id not in host.vms:
+        return
+    host.vms.discard(vm.id)
+    host.host_share.cpu_usage -= cpu
+    host.host_share.mem_usage -= memory
+    host.host_share.running_vms -= 1
+
+
+def write_record(tx: Transaction, vm: VM, closed: History) -> None:
+    """A record that is no longer the current one, or is the last, becomes a row with the VM as it was."""
+    current, vm.history_records = vm.history_records, []
+    body = closed.to_xml().removesuffix("</HISTORY>") + vm.to_xml() + "</HISTORY>"
+    vm.history_records = current
+    row = {"vid": vm.id, "seq": closed.seq, "body": body, "stime": closed.stime, "etime": closed.etime}
+    tx.put_row("history", (vm.id, closed.seq), row)
+
+
+def source_record(tx: Transaction, vm: VM) -> History:
+    """The record of the host that a migration leaves: the one before the current."""
+    seq = record(vm).seq - 1
+    row = tx.row("history", (vm.id, seq))
+    if row is not None:
+        return History.from_xml(str(row["body"]))
+    return History.from_xml(tx.state.history[vm.id][seq])
+
+
+def open_record(tx: Transaction, vm: VM, fresh: History) -> None:
+    """Ends the current record, whatever it is, and makes `fresh` the next."""
+    old = vm.history
+    fresh.seq = 0 if old is None else old.seq + 1
+    fresh.stime = tx.now
+    if old is not None:
+        write_record(tx, vm, old)
+    vm.history_records = [fresh]
+
+
+def copied(old: History) -> History:
+    """A new record of the same placement, with no time and no action yet."""
+    return History(
+        oid=old.oid,
+        seq=0,
+        hostname=old.hostname,
+        hid=old.hid,
+        cid=old.cid,
+        stime=0,
+        vm_mad=old.vm_mad,
+        tm_mad=old.tm_mad,
+        ds_id=old.ds_id,
+    )
+
+
+def _copy_record(tx: Transaction, vm: VM, facts: Facts) -> None:
+    old = record(vm)
+    _end(old, tx.now)
+    open_record(tx, vm, copied(old))
+
+
+def _end(ended: History, now: int) -> None:
+    if ended.etime == 0:
+        ended.etime = now
+    if ended.rstime and not ended.retime:
+        ended.retime = now
+
+
+def _close_record(tx: Transaction, vm: VM, facts: Facts) -> None:
+    current = vm.history
+    if current is not None:
+        _end(current, tx.now)
+        write_record(tx, vm, current)
+
+
+def _release_source(tx: Transaction, vm: VM, facts: Facts) -> None:
+    source = source_record(tx, vm)
+    _end(source, tx.now)
+    write_record(tx, vm, source)
+    if source.hid != record(vm).hid:
+        release_capacity(tx, vm, source.hid)
+
+
+def _return_to_source(tx: Transaction, vm: VM, facts: Facts) -> None:
+    target, source = record(vm), source_record(tx, vm)
+    if target.hid != source.hid:
+        release_capacity(tx, vm, target.hid)
+        take_capacity(tx, vm, source.hid)
+    _end(source, tx.now)
+    write_record(tx, vm, source)
+    _end(target, tx.now)
+    back = copied(source)
+    open_record(tx, vm, back)
+    back.rstime = tx.now
+
+
+def _forget_placement(tx: Transaction, vm: VM, facts: Facts) -> None:
+    current = vm.history
+    if current is not None:
+        release_capacity(tx, vm, current.hid)
+        _end(current, tx.now)
+        current.action = HistoryAction.DELETE_RECREATE
+        write_record(tx, vm, current)
+    vm_console.release(vm)
+    vm.deploy_id = ""
+
+
+def _set_deploy_id(tx: Transaction, vm: VM, facts: Facts) -> None:
+    vm.deploy_id = facts.data.get("deploy_id") or vm.deploy_id or f"one-{vm.id}"
+
+
+def _clear_deploy_id(tx: Transaction, vm: VM, facts: Facts) -> None:
+    vm.deploy_id = ""
+
+
+def _say_error(tx: Transaction, vm: VM, facts: Facts) -> None:
+    say(tx, vm, facts.message)
+
+
+def say(tx: Transaction, vm: VM, message: str) -> None:
+    """ERROR in the user template: "<date> : <message>", as 5.12 writes it; the date is UTC."""
+    if message:
+        when = datetime.fromtimestamp(tx.now, UTC).strftime("%a %b %d %H:%M:%S %Y")
+        vm.user_template.set("ERROR", f"{when} : {printable(message)}")
+
+
+def printable(message: str) -> str:
+    """A driver's words as they may stand in a document: bounded, without what CDATA or XML cannot hold."""
+    clean = "".join(c if c.isprintable() else " " for c in message[:2000])
+    return clean.replace("]]>", "]] >").strip()
+
+
+StepFunction = Callable[[Transaction, VM, Facts], None]
+
+
+def _time(name: str) -> StepFunction:
+    """A step that puts the present time in one of the current record's fields, once."""
+
+    def run(tx: Transaction, vm: VM, facts: Facts) -> None:
+        current = vm.history
+        if current is not None and not getattr(current, name):
+            setattr(current, name, tx.now)
+
+    return run
+
+
+def _take(tx: Transaction, vm: VM, facts: Facts) -> None:
+    take_capacity(tx, vm, record(vm).hid)
+
+
+def _release(tx: Transaction, vm: VM, facts: Facts) -> None:
+    release_capacity(tx, vm, record(vm).hid)
+
+
+def _assign_console(tx: Transaction, vm: VM, facts: Facts) -> None:
+    vm_console.assign(tx, vm)
+
+
+def _release_console(tx: Transaction, vm: VM, facts: Facts) -> None:
+    vm_console.release(vm)
+
+
+def _clear_action(tx: Transaction, vm: VM, facts: Facts) -> None:
+    record(vm).action = HistoryAction.NONE
+
+
+def _clear_resched(tx: Transaction, vm: VM, facts: Facts) -> None:
+    vm.resched = 0
+
+
+def _requirements(tx: Transaction, vm: VM, facts: Facts) -> None:
+    vm_requirements.compute(tx, vm)
+
+
+def _drop_effects(tx: Transaction, vm: VM, facts: Facts) -> None:
+    tx.drop_effects("vm", vm.id)
+
+
+def _free_all(tx: Transaction, vm: VM, facts: Facts) -> None:
+    vm_release.free_all(tx, vm)
+
+
+STEPS: dict[Step, StepFunction] = {
+    Step.TAKE_CAPACITY: _take,
+    Step.RELEASE_CAPACITY: _release,
+    Step.RELEASE_SOURCE: _release_source,
+    Step.RETURN_TO_SOURCE: _return_to_source,
+    Step.OPEN_PROLOG: _time("pstime"),
+    Step.CLOSE_PROLOG: _time("petime"),
+    Step.OPEN_RUNNING: _time("rstime"),
+    Step.CLOSE_RUNNING: _time("retime"),
+    Step.OPEN_EPILOG: _time("estime"),
+    Step.CLOSE_EPILOG: _time("eetime"),
+    Step.COPY_RECORD: _copy_record,
+    Step.CLOSE_RECORD: _close_record,
+    Step.SET_DEPLOY_ID: _set_deploy_id,
+    Step.CLEAR_DEPLOY_ID: _clear_deploy_id,
+    Step.ASSIGN_CONSOLE: _assign_console,
+    Step.RELEASE_CONSOLE: _release_console,
+    Step.CLEAR_ACTION: _clear_action,
+    Step.CLEAR_RESCHED: _clear_resched,
+    Step.REQUIREMENTS: _requirements,
+    Step.SAY_ERROR: _say_error,
+    Step.DROP_EFFECTS: _drop_effects,
+    Step.FREE_ALL: _free_all,
+    Step.FORGET_PLACEMENT: _forget_placement,
+}

@@ -24,7 +24,7 @@ class Fault(Exception):  # noqa: N818 - the protocol calls it so
 
     def __init__(self, code: int, text: str) -> None:
         super().__init__(code, text)
-        self.code = code
+        self.code = FaultCode(code)
         self.text = text
 
 

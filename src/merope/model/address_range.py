@@ -64,11 +64,6 @@ _DERIVED: Final = (
 )
 _FIXED: Final = ("TYPE", "MAC", "IP", "IP6", "IPAM_MAD", "AR_ID", "PARENT_NETWORK_AR_ID")
 _OVERRIDES: Final = ("VN_MAD", "BRIDGE", "PHYDEV", "VLAN_ID")
-_OWNER_ELEMENTS: Final = {
-    int(ObjectType.VM): "VM",
-    int(ObjectType.NET): "VNET",
-    int(ObjectType.VROUTER): "VROUTER",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +73,6 @@ class Viewer:
     vms: Container[int] | None = None
     vnets: Container[int] | None = None
     vrouters: Container[int] | None = None
-
-    def sees(self, element: str, oid: int) -> bool:
-        seen = {"VM": self.vms, "VNET": self.vnets, "VROUTER": self.vrouters}[element]
-        return seen is None or oid in seen
 
 
 EVERYTHING: Final = Viewer()
@@ -344,10 +335,15 @@ class AddressRange:
             yield "IP6_END", last["IP6"]
 
     def _leases_xml(self, viewer: Viewer) -> Iterator[str]:
+        shown = {
+            int(ObjectType.VM): ("VM", viewer.vms),
+            int(ObjectType.NET): ("VNET", viewer.vnets),
+            int(ObjectType.VROUTER): ("VROUTER", viewer.vrouters),
+        }
         for index, owner in self.leases:
             kind, oid = owner_parts(owner)
-            element = _OWNER_ELEMENTS.get(kind)
-            if element is None or not viewer.sees(element, oid):
+            element, ids = shown.get(kind, ("", ()))
+            if not (ids is None or oid in ids):
                 continue
             lease = self.lease(index)
             lease[element] = str(oid)

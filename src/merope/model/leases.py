@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from heapq import heappop, heappush
 from typing import Final
 
@@ -37,7 +37,7 @@ class Leases:
 
     __slots__ = ("_by_owner", "_dirty", "_frontier", "_holes", "_is_hole", "_owners", "_texts")
 
-    def __init__(self, owners: Iterable[tuple[int, int]] = ()) -> None:
+    def __init__(self, owners: Mapping[int, int] | Iterable[tuple[int, int]] = ()) -> None:
         self._owners: dict[int, int] = dict(owners)
         self._by_owner: dict[int, set[int]] | None = None
         self._frontier = 0
@@ -73,7 +73,13 @@ class Leases:
         return "".join(texts[chunk] for chunk in sorted(texts))
 
     def copy(self) -> Leases:
-        return Leases(self._owners.items())
+        twin = Leases(self._owners)
+        twin._frontier = self._frontier
+        twin._holes = self._holes.copy()
+        twin._is_hole = self._is_hole.copy()
+        twin._texts = None if self._texts is None else self._texts.copy()
+        twin._dirty = self._dirty.copy()
+        return twin
 
     def __len__(self) -> int:
         return len(self._owners)

@@ -3,6 +3,7 @@
 A check names its targets; all of them must be granted, and the refusal lists all that were not.
 """
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from merope.core.transaction import Caller, Transaction
@@ -12,9 +13,10 @@ from merope.model.document import Document
 from merope.model.errors import ApiError, Code
 from merope.model.group import Group
 from merope.model.host import Host
-from merope.model.kinds import BY_DOCUMENT
+from merope.model.kinds import BY_DOCUMENT, Kind
 from merope.model.owned import Lock, Owned
 from merope.model.permissions import ObjectType, Op, Permissions
+from merope.model.state import Entry
 from merope.model.user import User
 from merope.model.vnet import VirtualNetwork
 
@@ -108,7 +110,7 @@ def denied(caller: Caller, detail: str = "") -> ApiError:
 
 
 def visible(tx: Transaction, kind: Kind, entries: Iterable[Entry]) -> Iterator[Entry]:
-    """Those of the entries that the caller may USE, for a listing. Rules are looked at once, not per object."""
+    """Those of the entries that the caller may USE, for a listing; the rules are looked at once for all."""
     if tx.caller.is_admin:
         return iter(entries)
     seen = tx.state.rules.visible(tx.caller.uid, tx.caller.groups, kind.type, Op.USE, tx.settings.zone_id)
@@ -119,8 +121,11 @@ def visible(tx: Transaction, kind: Kind, entries: Iterable[Entry]) -> Iterator[E
 
     def shown(entry: Entry) -> bool:
         if kind.type in (ObjectType.USER, ObjectType.GROUP):
-            own = uid == entry.oid if kind.type is ObjectType.USER else entry.oid in groups
-            return own or seen.covers(entry.oid, -1)
+            if kind.type is ObjectType.GROUP:
+                return entry.oid in groups or seen.covers(entry.oid, -1)
+            # A user's row does not tell the group.
+            gid = tx.get(User, entry.oid).gid if seen.gids else -1
+            return uid == entry.oid or seen.covers(entry.oid, gid)
         if issubclass(kind.document, Owned) and (
             entry.other_u or (entry.uid == uid and entry.owner_u) or (entry.gid in groups and entry.group_u)
         ):
@@ -133,7 +138,7 @@ def visible(tx: Transaction, kind: Kind, entries: Iterable[Entry]) -> Iterator[E
 
 
 def _clusters(tx: Transaction, kind: Kind, entry: Entry) -> Iterable[int]:
-    value = tx.get(kind.document, entry.oid)
+    value: Document = tx.get(kind.document, entry.oid)
     if isinstance(value, Host):
         return (value.cluster_id,)
     return value.clusters if isinstance(value, Datastore | VirtualNetwork) else ()

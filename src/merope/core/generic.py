@@ -1,7 +1,7 @@
 """The methods that every kind of object has alike, made from one table: which kind has which, and the
 right that each asks for (spec xmlrpc.yaml)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from merope.core import authorization, pools, views
@@ -21,7 +21,7 @@ from merope.model.owned import Lock, Owned
 from merope.model.permissions import Op, Permissions
 from merope.model.security_group import SecurityGroup
 from merope.model.state import Entry
-from merope.model.template import Template, TemplateError
+from merope.model.template import Template, TemplateError, restricted_attribute
 from merope.model.user import User
 from merope.model.vdc import Vdc
 from merope.model.vm import VM
@@ -109,6 +109,36 @@ def check_name(name: str, code: Code = Code.ALLOCATE, oid: int = -1) -> None:
         raise ApiError(code, problem, oid)
 
 
+def check_new_name(tx: Transaction, kind: type[Document], name: str, uid: int = 0) -> None:
+    """Raises ApiError ALLOCATE when a new object of the kind, owned by `uid`, cannot have the name."""
+    problem = names.name_fault(name)
+    if problem:
+        raise allocate_error(kind, problem)
+    check_free(tx, kind, name, uid)
+
+
+def take_name(tx: Transaction, kind: type[Document], template: Template, uid: int = 0) -> str:
+    """Takes NAME out of the template of a new object and checks it; raises ApiError ALLOCATE."""
+    name = template.get("NAME")
+    if not name:
+        raise allocate_error(kind, "No NAME in template.")
+    template.remove("NAME")
+    check_new_name(tx, kind, name, uid)
+    return name
+
+
+def check_restricted(
+    tx: Transaction, restricted: Sequence[str], new: Template, old: Template, oid: int
+) -> Template:
+    """The new template of an update; INTERNAL when a user changes what only administrators may change."""
+    if not tx.caller.is_admin:
+        changed = restricted_attribute(new, restricted, old)
+        if changed is not None:
+            detail = f"Tried to change restricted attribute: {changed}"
+            raise ApiError(Code.INTERNAL, f"Cannot update template. {detail}", oid)
+    return new
+
+
 def check_free(tx: Transaction, kind: type[Document], name: str, uid: int = 0) -> None:
     """Raises ApiError ALLOCATE when another object of the scope has the name."""
     known = BY_DOCUMENT[kind]
@@ -179,7 +209,7 @@ def _rename(common: Common) -> Callable[..., Result]:
                 oid,
             )
         own = tx.edit(common.kind, oid)
-        own.name = name
+        setattr(own, "name", name)  # noqa: B010 - every kind has a name, and its own slot for it
         follow = _AFTER_RENAME.get(common.kind)
         if follow is not None:
             follow(tx, own)
@@ -332,9 +362,9 @@ def _declare_reading(common: Common, api: str) -> None:
         params = (ID, boolean("decrypt", False))
         register(Method(f"one.{api}.info", params, Type.STRING, _info(common), needs, read_only=True))
     if common.kind not in _OWN_POOL:
-        params = FILTERS if common.filtered else ()
+        filters: tuple[Param, ...] = FILTERS if common.filtered else ()
         run = _pool(common)
-        register(Method(f"one.{api}pool.info", params, Type.STRING, run, read_only=True, also=_ROWS))
+        register(Method(f"one.{api}pool.info", filters, Type.STRING, run, read_only=True, also=_ROWS))
 
 
 _CHOWN = "MANAGE on the new owner, USE on the new group"

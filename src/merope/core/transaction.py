@@ -127,10 +127,10 @@ class Transaction:
             same_scope = known.unique != "owner" or (isinstance(own, Owned) and own.uid == uid)
             if table == known.table and own.name == name and same_scope:
                 return oid
-        oid = self.state.pools[known.table].named(name, uid)
-        if oid is None or (known.table, oid) in self._deleted or (known.table, oid) in self._edited:
+        found = self.state.pools[known.table].named(name, uid)
+        if found is None or (known.table, found) in self._deleted or (known.table, found) in self._edited:
             return None
-        return oid
+        return found
 
     def _from_archive(self, table: str, oid: int) -> Document | None:
         if table != "vm_pool" or oid < 0 or oid > self.state.last_oids.get(table, -1):
@@ -238,7 +238,7 @@ class Transaction:
         operations += [Delete(table, oid) for table, oid in self._deleted]
         for (table, oid), quotas in self._quotas.items():
             column = f"{table.removesuffix('_quotas')}_oid"
-            operations.append(Put(table, oid, {column: oid, "body": quotas.to_document("QUOTAS", oid)}))
+            operations.append(Put(table, oid, {column: oid, "body": quotas.to_xml(oid)}))
             parsed[table, oid] = quotas
         for (table, key), row in self._rows.items():
             operations.append(Delete(table, key) if row is None else Put(table, key, row))

@@ -3,11 +3,10 @@
 from merope.core.transaction import Transaction
 from merope.model.document import Document, escape
 from merope.model.kinds import BY_DOCUMENT, Kind
-from merope.model.quota import Quotas
+from merope.model.quota import sections_xml
 from merope.model.state import Entry, State
 
 _NO_MONITORING = "<MONITORING/>"
-_NO_QUOTAS = Quotas().to_xml()
 
 
 def wire(text: str) -> bytes:
@@ -73,26 +72,22 @@ def _with_quotas(state: State, entry: Entry, scope: str) -> str:
     held = state.user_quotas if scope == "user" else state.group_quotas
     root = f"</{scope.upper()}>"
     default = default_quotas(state, scope)
-    return entry.body.removesuffix(root) + _sections(held.get(entry.oid)) + default + root
+    return entry.body.removesuffix(root) + sections_xml(held.get(entry.oid)) + default + root
 
 
 def default_quotas(state: State, scope: str) -> str:
     """DEFAULT_USER_QUOTAS or DEFAULT_GROUP_QUOTAS of the cloud."""
     name = f"DEFAULT_{scope.upper()}_QUOTAS"
-    return state.attributes.get(name) or f"<{name}>{_NO_QUOTAS}</{name}>"
-
-
-def _sections(quotas: Quotas | None) -> str:
-    return _NO_QUOTAS if quotas is None else quotas.to_xml()
+    return state.attributes.get(name) or f"<{name}>{sections_xml(None)}</{name}>"
 
 
 def _user_pool(state: State, entry: Entry) -> str:
-    quotas = _sections(state.user_quotas.get(entry.oid))
+    quotas = sections_xml(state.user_quotas.get(entry.oid))
     return f"{entry.body}<QUOTAS><ID>{entry.oid}</ID>{quotas}</QUOTAS>"
 
 
 def _group_pool(state: State, entry: Entry) -> str:
-    quotas = _sections(state.group_quotas.get(entry.oid))
+    quotas = sections_xml(state.group_quotas.get(entry.oid))
     return f"{entry.body}<QUOTAS><ID>{entry.oid}</ID>{quotas}</QUOTAS>"
 
 

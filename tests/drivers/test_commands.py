@@ -55,7 +55,7 @@ def test_a_command_that_is_not_installed_is_named_and_may_be_retried() -> None:
 
 
 def test_a_missing_directory_is_told_from_a_missing_command(tmp_path: Path) -> None:
-    with pytest.raises(DriverError, match="the directory .* does not exist"):
+    with pytest.raises(DriverError, match=r"the directory .* does not exist"):
         run(["true"], timeout=5, cwd=tmp_path / "absent")
 
 
@@ -87,7 +87,7 @@ def test_a_command_that_babbles_is_stopped() -> None:
 
 def test_of_a_long_error_output_the_end_is_kept() -> None:
     code = "import sys; sys.stderr.write('x' * 10_000_000); sys.stderr.write('\\nthe end\\n'); sys.exit(1)"
-    with pytest.raises(DriverError, match="the end$") as caught:
+    with pytest.raises(DriverError, match=r"the end$") as caught:
         python(code)
     assert len(str(caught.value)) < 100_000
 

@@ -21,6 +21,14 @@ Progress = Callable[[int], None]
 """Told the number of bytes that are done so far."""
 
 
+def is_complete(target: Path) -> bool:
+    """Whether `target` is there already, and then also removes what is left of the attempt that made it."""
+    complete = os.path.lexists(target)
+    if complete:
+        leftovers(target)
+    return complete
+
+
 @contextmanager
 def new_file(target: Path) -> Iterator[Path]:
     """Yields a name beside `target` to write to; at the end it is made durable and becomes `target`.

@@ -108,7 +108,7 @@ def vm_parts(location: Path, path: Path) -> tuple[str, ...]:
     if len(parts) not in (2, 3) or not all(_NUMBER.fullmatch(part) for part in parts[:2]):
         raise DriverError(f"{path} is not a VM's directory or disk below {location}")
     if len(parts) == 3 and not _VM_FILE.fullmatch(parts[2]):
-        raise DriverError(f"{path} is not a disk of a VM (disk.<number>)")
+        raise DriverError(f"{path} is not a disk (disk.<number>) of a VM below {location}")
     return parts
 
 

@@ -25,6 +25,7 @@ from merope.drivers.files import (
     SparseWriter,
     copy_file,
     copy_sparse,
+    is_complete,
     leftovers,
     make_directory,
     new_file,
@@ -52,7 +53,7 @@ class FsDatastore:
     def copy(self, image: Image, datastore: Datastore) -> Stored:
         target = _target(image, datastore)
         is_disk = image.type not in _FILE_TYPES
-        if not target.exists():
+        if not is_complete(target):
             with new_file(target) as part, self._opened(image.path, datastore) as (stream, length):
                 self._fetch(stream, length, part, image, datastore)
                 if is_disk:
@@ -62,7 +63,7 @@ class FsDatastore:
     def make(self, image: Image, datastore: Datastore) -> Stored:
         target = _target(image, datastore)
         image_format = _wanted_format(image, datastore) or "raw"
-        if not target.exists():
+        if not is_complete(target):
             with new_file(target) as part:
                 make_disk(part, image.size, image_format, image.template.get("FS"))
         return Stored(str(target), image_format)
@@ -79,7 +80,7 @@ class FsDatastore:
             known = image.fstype.lower()
             image_format = known if known in FORMATS else probe_file(original).image_format
         wanted = _conversion(image, image_format, datastore)
-        if not target.exists():
+        if not is_complete(target):
             with new_file(target) as part:
                 if wanted:
                     convert(original, image_format, part, wanted)

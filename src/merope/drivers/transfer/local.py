@@ -10,6 +10,7 @@ from merope.drivers.diskimage import check_format, grow, size_mb, virtual_size
 from merope.drivers.errors import DriverError
 from merope.drivers.files import (
     copy_file,
+    is_complete,
     leftovers,
     make_directory,
     move_file,
@@ -110,7 +111,7 @@ class LocalTransfer:
     @staticmethod
     def _needed(path: Path) -> bool:
         """Whether the disk has still to be made, in a directory that is there."""
-        if os.path.lexists(path):
+        if is_complete(path):
             return False
         make_directory(path.parent)
         return True

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from merope.drivers.diskimage import create_overlay, size_mb, virtual_size
+from merope.drivers.diskimage import check_format, create_overlay, size_mb, virtual_size
 from merope.drivers.files import new_file
 from merope.drivers.transfer.base import Place
 from merope.drivers.transfer.local import existing_image
@@ -15,6 +15,7 @@ class Qcow2Transfer(SharedTransfer):
     def clone(self, source: Path, target: Place, size: int, image_format: str) -> None:
         """Names the image by its absolute path, so that the VM's directory can be moved."""
         path = self._here(target)
+        check_format(image_format)
         if not path.name.startswith("disk."):
             # A kernel is read by the hypervisor as the file that it is.
             self._copied(source, target, 0, "raw")

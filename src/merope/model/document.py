@@ -69,9 +69,14 @@ class _Text(Codec[str]):
         return (elements[0].text or "") if elements else ""
 
 
+def cdata(text: str) -> str:
+    """A CDATA section, or several where the text would end one."""
+    return f"<![CDATA[{text.replace(']]>', ']]]]><![CDATA[>') if ']]>' in text else text}]]>"
+
+
 class _Cdata(Codec[str]):
     def write(self, tag: str, value: str) -> str:
-        return f"<{tag}><![CDATA[{value}]]></{tag}>"
+        return f"<{tag}>{cdata(value)}</{tag}>"
 
     def read(self, elements: list[Element]) -> str:
         return (elements[0].text or "") if elements else ""
@@ -79,7 +84,7 @@ class _Cdata(Codec[str]):
 
 class _CdataOrEmpty(_Cdata):
     def write(self, tag: str, value: str) -> str:
-        return f"<{tag}><![CDATA[{value}]]></{tag}>" if value else f"<{tag}/>"
+        return f"<{tag}>{cdata(value)}</{tag}>" if value else f"<{tag}/>"
 
 
 class _IdSet(Codec[set[int]]):

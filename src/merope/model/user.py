@@ -13,6 +13,7 @@ from merope.model.document import (
     Integer,
     Text,
     document,
+    escape,
     new_template,
 )
 
@@ -29,7 +30,7 @@ class LoginToken:
 class _LoginTokens(Codec[list[LoginToken]]):
     def write(self, tag: str, value: list[LoginToken]) -> str:
         return "".join(
-            f"<{tag}><TOKEN>{item.token}</TOKEN><EXPIRATION_TIME>{item.expires}</EXPIRATION_TIME>"
+            f"<{tag}><TOKEN>{escape(item.token)}</TOKEN><EXPIRATION_TIME>{item.expires}</EXPIRATION_TIME>"
             f"<EGID>{item.egid}</EGID></{tag}>"
             for item in value
         )

@@ -24,7 +24,7 @@ def script(shell: str, commands: Sequence[_Command]) -> str:
 
 
 def _flags(command: _Command) -> str:
-    return " ".join(["--home", *(flag.names[0] for flag in command.flags)])
+    return " ".join(["--home", *(name for flag in command.flags for name in flag.names if name[:2] == "--")])
 
 
 def _bash(commands: Sequence[_Command]) -> str:
@@ -58,6 +58,5 @@ def _fish(commands: Sequence[_Command]) -> str:
         lines += [
             f"complete -c one -n '__fish_seen_subcommand_from {command.name}' -l {name[2:]}"
             for name in _flags(command).split()
-            if name.startswith("--")
         ]
     return "\n".join(lines) + "\n"

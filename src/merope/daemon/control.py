@@ -2,7 +2,6 @@
 
 import json
 import socket
-import time
 from contextlib import suppress
 from typing import Any
 
@@ -42,16 +41,6 @@ def supervisor_pid(layout: Layout) -> int | None:
         except BlockingIOError:
             return int(file.read())
     return None
-
-
-def wait_until_gone(layout: Layout, seconds: float) -> bool:
-    """Whether no supervisor is left within `seconds`."""
-    deadline = time.monotonic() + seconds
-    while supervisor_pid(layout) is not None:
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.005)
-    return True
 
 
 def answers(host: str, port: int, login: str) -> bool:

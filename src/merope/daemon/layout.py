@@ -6,6 +6,7 @@ one.db             the database                  datastores/   images and disks
 endpoint           URL of the API                *.log         logs of the services
 """
 
+import fcntl
 import os
 import re
 import secrets
@@ -113,15 +114,26 @@ class Layout:
         """The log of a service; the core's has the name that administrators know."""
         return self.home / {"core": "oned.log", "scheduler": "sched.log"}.get(service, f"{service}.log")
 
+    @contextmanager
+    def claimed(self) -> Iterator[None]:
+        """The home, made and checked, for one `one start` at a time. Raises UnsafeError."""
+        os.umask(PRIVATE)
+        self._check_home()
+        self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(self.home, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
     def create(self, sandbox: bool) -> None:
-        """Make what is missing: directories 0700, the administrator's login and the key 0600.
+        """Make what is missing in a claimed home: directories 0700, the login and the key 0600.
 
         A real cloud gets a random password. Raises UnsafeError where something that exists is open to
         others, or is a sandbox's where a real cloud is wanted, or the other way round.
         """
-        os.umask(PRIVATE)
-        self._check_home()
-        for directory in (self.home, self.auth_file.parent, self.datastores, self.vms, self.run):
+        for directory in (self.auth_file.parent, self.datastores, self.vms, self.run):
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._check_kind(sandbox)
         if sandbox:

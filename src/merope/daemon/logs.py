@@ -43,12 +43,15 @@ class Followed:
         """The lines that came since."""
         found = self._read()
         if self._replaced():
-            if self.file:
-                self.file.close()
+            self.close()
             self.file, self.rest = None, b""
             self._open()
             found += self._read()
         return found
+
+    def close(self) -> None:
+        if self.file:
+            self.file.close()
 
     def _read(self) -> list[str]:
         return self._lines(self.rest + self.file.read()) if self.file else []
@@ -83,12 +86,16 @@ def show(
         print(f"one: there is no service {service}: there are {', '.join(names)}", file=sys.stderr)
         return 1
     logs = [Followed(name, layout.log(name)) for name in ([service] if service else names)]
-    for log in logs:
-        _print(log, log.last(lines), len(logs) > 1)
-    while follow:
-        (pause or _sleep)()
+    try:
         for log in logs:
-            _print(log, log.new(), len(logs) > 1)
+            _print(log, log.last(lines), len(logs) > 1)
+        while follow:
+            (pause or _sleep)()
+            for log in logs:
+                _print(log, log.new(), len(logs) > 1)
+    finally:
+        for log in logs:
+            log.close()
     return 0
 
 

@@ -62,7 +62,7 @@ def _layout(args: argparse.Namespace) -> Layout:
 def _start(args: argparse.Namespace) -> int:
     from merope.daemon import start
 
-    print(start.start(_layout(args), _wanted(args), start.Launcher(args.supervisor), args.foreground))
+    print(start.start(_layout(args), _wanted(args), args.supervisor or start.SUPERVISOR, args.foreground))
     return 0
 
 
@@ -74,7 +74,7 @@ def _restart(args: argparse.Namespace) -> int:
         answer = control.ask(layout, "restart", args.service)
         print(answer.get("error") or f"{args.service} restarts")
         return 1 if "error" in answer else 0
-    print(start.restart(layout, _wanted(args), start.Launcher(args.supervisor)))
+    print(start.restart(layout, _wanted(args), args.supervisor or start.SUPERVISOR))
     return 0
 
 
@@ -177,7 +177,7 @@ def main(argv: Sequence[str] | None = None, supervisor: Sequence[str] = ()) -> i
         if elsewhere:
             return _run_elsewhere(elsewhere, words[1:])
         args = _parser().parse_args(words)
-        args.supervisor = tuple(supervisor) or (sys.executable, "-m", "merope.daemon.supervisor")
+        args.supervisor = supervisor
         status: int = args.does(args)
         sys.stdout.flush()
     except BrokenPipeError:

@@ -17,8 +17,9 @@ class Service:
     has_port: bool = False
 
 
+# -P: nothing is imported from the directory in which somebody called `one`.
 # In the order in which they start; they stop in the opposite order.
-SERVICES = (Service("core", (sys.executable, "-m", "merope.daemon.core"), has_port=True),)
+SERVICES = (Service("core", (sys.executable, "-P", "-m", "merope.daemon.core"), has_port=True),)
 
 
 @dataclass(frozen=True)

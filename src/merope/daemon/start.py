@@ -2,19 +2,24 @@
 
 import json
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from merope.daemon import control
 from merope.daemon.layout import Layout, UnsafeError, write_private
 from merope.daemon.process import Identity, port_holder
 from merope.daemon.service import BAD_CONFIGURATION, SERVICES, Options
-from merope.daemon.supervisor import ALREADY_RUNNING, PATIENCE
+from merope.daemon.supervisor import PATIENCE
 
+if TYPE_CHECKING:
+    from merope.model.settings import Settings
+
+SUPERVISOR = (sys.executable, "-P", "-m", "merope.daemon.supervisor")
 # Seconds until a cloud must answer.
 START_PATIENCE = 60.0
 _POLL = 0.005
@@ -43,53 +48,68 @@ class Wanted:
         return self.drivers == "dummy"
 
 
-@dataclass(frozen=True)
-class Launcher:
-    """How the supervisor is started; tests give one with services of their own."""
+def start(
+    layout: Layout, wanted: Wanted, supervisor: Sequence[str] = SUPERVISOR, foreground: bool = False
+) -> str:
+    """Start the cloud and return what to tell the user; idempotent. Raises StartError.
 
-    command: Sequence[str] = (sys.executable, "-m", "merope.daemon.supervisor")
-
-
-def start(layout: Layout, wanted: Wanted, launcher: Launcher, foreground: bool = False) -> str:
-    """Start the cloud and return what to tell the user; idempotent. Raises StartError."""
+    `supervisor` is the command to start, without its options: tests have one with services of their own.
+    """
     running = _running(layout)
     if running:
         return _already(running, wanted)
-    options = prepare(layout, wanted)
-    command = [*launcher.command, *options.arguments()]
-    if foreground:
-        print(f"The cloud in {layout.home} starts at {options.endpoint}", flush=True)
-        os.execv(command[0], command)  # noqa: S606  the supervisor takes this process's place
-    began = time.monotonic()
-    with layout.log("supervisor").open("ab") as output:
-        supervisor = subprocess.Popen(  # noqa: S603  our own module and checked options
-            command,
-            cwd=layout.home,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
-    _wait_for_answer(layout, options, supervisor)
+    config_file, settings = _configured(layout, wanted)
+    try:
+        with layout.claimed():
+            # Someone else may have started it while this waited for the claim.
+            running = _running(layout)
+            if running:
+                return _already(running, wanted)
+            options = _prepare(layout, wanted, config_file, settings)
+            command = [*supervisor, *options.arguments()]
+            if foreground:
+                print(f"The cloud in {layout.home} starts at {options.endpoint}", flush=True)
+                os.execv(command[0], command)  # noqa: S606  the supervisor takes this process's place
+            began = time.monotonic()
+            _wait_for_answer(layout, options, _spawn(command, layout.log("supervisor")))
+    except UnsafeError as error:
+        raise StartError(str(error)) from error
     return f"The cloud in {layout.home} answers at {options.endpoint} ({time.monotonic() - began:.2f} s)"
 
 
-def prepare(layout: Layout, wanted: Wanted) -> Options:
-    """Check the configuration and that nothing is risky, and make the home. Raises StartError."""
+def _spawn(command: Sequence[str], log: Path) -> int:
+    """Start a process in a session of its own, with its output added to `log`; its pid."""
+    write = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    return os.posix_spawn(
+        command[0],
+        list(command),
+        os.environ,
+        file_actions=[
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 1, str(log), write, 0o600),
+            (os.POSIX_SPAWN_DUP2, 1, 2),
+        ],
+        setsid=True,
+    )
+
+
+def _configured(layout: Layout, wanted: Wanted) -> "tuple[Path | None, Settings]":
+    """The file that counts and what it says, with the command line. Raises StartError."""
     # Not at the top: `stop` and `status` have no use for it, and it takes longer to load than they run.
     from merope.daemon.config import ConfigError, load
 
-    config_file = wanted.config.absolute() if wanted.config else layout.config_file
+    file = wanted.config.absolute() if wanted.config else layout.config_file
     try:
-        config = load(layout.home, config_file, command_line(wanted), wanted.sandbox)
+        return file, load(layout.home, file, command_line(wanted), wanted.sandbox).settings
     except ConfigError as error:
         raise StartError(f"The configuration is wrong:\n{error}", BAD_CONFIGURATION) from error
-    listen, port = config.settings.listen_address, config.settings.port
-    try:
-        layout.create(wanted.sandbox)
-        layout.check_address(listen, wanted.sandbox)
-    except UnsafeError as error:
-        raise StartError(str(error)) from error
+
+
+def _prepare(layout: Layout, wanted: Wanted, config_file: Path | None, settings: "Settings") -> Options:
+    """Check that nothing is risky, and fill the home. Raises StartError and UnsafeError."""
+    listen, port = settings.listen_address, settings.port
+    layout.create(wanted.sandbox)
+    layout.check_address(listen, wanted.sandbox)
     holder = port_holder(listen, port)
     if holder and not _left_over(layout):
         raise StartError(f"Port {port} at {listen} is taken by {holder}. Give another --port, or end it.")
@@ -111,33 +131,30 @@ def command_line(wanted: Wanted) -> Mapping[str, str]:
 
 def stop(layout: Layout, patience: float = PATIENCE) -> bool:
     """End the cloud; False when it did not run. Raises StartError when it cannot be ended."""
-    try:
+    pid = control.supervisor_pid(layout)
+    supervisor = Identity.of(pid) if pid else None
+    if supervisor is None:
+        return _end_left_over(layout, patience)
+    with suppress(control.NotRunning, TimeoutError):
         control.ask(layout, "stop", timeout=2 * patience + 5)
-    except (control.NotRunning, TimeoutError):
-        pid = control.supervisor_pid(layout)
-        supervisor = Identity.of(pid) if pid else None
-        if supervisor:
-            supervisor.end(patience)
-        elif not _end_left_over(layout, patience):
-            return False
-    if not control.wait_until_gone(layout, patience):
-        raise StartError(
-            f"The supervisor of {layout.home} (pid {control.supervisor_pid(layout)}) does not end."
-        )
+    # One that answered only has its interpreter to end; one that did not is asked by a signal.
+    supervisor.end(patience)
+    if supervisor.alive:
+        raise StartError(f"The supervisor of {layout.home} (pid {pid}) does not end.")
     return True
 
 
-def restart(layout: Layout, wanted: Wanted, launcher: Launcher) -> str:
+def restart(layout: Layout, wanted: Wanted, supervisor: Sequence[str] = SUPERVISOR) -> str:
     """Stop, and start with the options of the last start where the command line gives none."""
     last = last_options(layout)
     stop(layout)
     if last is None:
-        return start(layout, wanted, launcher)
+        return start(layout, wanted, supervisor)
     config = wanted.config or (Path(last.config) if last.config else None)
     again = Wanted(
         wanted.port or last.port, wanted.listen or last.listen, config, wanted.drivers or last.drivers
     )
-    return start(layout, again, launcher)
+    return start(layout, again, supervisor)
 
 
 def last_options(layout: Layout) -> Options | None:
@@ -184,18 +201,14 @@ def _end_left_over(layout: Layout, patience: float) -> bool:
     return bool(left)
 
 
-def _wait_for_answer(layout: Layout, options: Options, supervisor: subprocess.Popen[bytes]) -> None:
+def _wait_for_answer(layout: Layout, options: Options, supervisor: int) -> None:
     """Poll until the API answers; when the core cannot start, end what was started and say why."""
-    login, deadline, look_at = layout.login(), time.monotonic() + START_PATIENCE, 0.0
-    host = options.host
-    while not control.answers(host, options.port, login):
-        now = time.monotonic()
-        if supervisor.poll() not in (None, ALREADY_RUNNING):
+    login, deadline = layout.login(), time.monotonic() + START_PATIENCE
+    # The supervisor first: until it is there, who answers may be a core that it is about to end.
+    while not (_core_lives(layout) and control.answers(options.host, options.port, login)):
+        if _has_ended(supervisor):
             raise StartError(f"The supervisor ended at once.\n{tail(layout.log('supervisor'))}")
-        if now >= look_at:
-            look_at = now + 0.05
-            _give_up_on_dead_core(layout)
-        if now > deadline:
+        if time.monotonic() > deadline:
             stop(layout)
             raise StartError(
                 f"The cloud does not answer at {options.endpoint} after {START_PATIENCE:g} s.\n"
@@ -204,12 +217,18 @@ def _wait_for_answer(layout: Layout, options: Options, supervisor: subprocess.Po
         time.sleep(_POLL)
 
 
-def _give_up_on_dead_core(layout: Layout) -> None:
-    """A core that dies before it ever answered would only die again."""
+def _has_ended(child: int) -> bool:
+    ended, _ = os.waitpid(child, os.WNOHANG)
+    return ended != 0
+
+
+def _core_lives(layout: Layout) -> bool:
+    """Whether the services have been started. A service that died before the cloud ever answered would only
+    die again: then all is ended. Raises StartError."""
     try:
         rows = control.ask(layout, "status")["services"]
     except control.NotRunning:
-        return
+        return False
     for row in rows:
         if row["exit"] is None and not row["restarts"]:
             continue
@@ -220,6 +239,7 @@ def _give_up_on_dead_core(layout: Layout) -> None:
             f"{name} cannot start{how}. The end of {log}:\n{tail(log)}",
             BAD_CONFIGURATION if status == BAD_CONFIGURATION else 1,
         )
+    return True
 
 
 def tail(path: Path, lines: int = _LOG_LINES) -> str:

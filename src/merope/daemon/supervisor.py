@@ -297,7 +297,9 @@ def options_from(argv: Sequence[str]) -> Options:
 
 def main(argv: Sequence[str] | None = None, services: Sequence[Service] = SERVICES) -> int:
     os.umask(PRIVATE)
-    return Supervisor(options_from(sys.argv[1:] if argv is None else argv), services).run()
+    options = options_from(sys.argv[1:] if argv is None else argv)
+    os.chdir(options.home)
+    return Supervisor(options, services).run()
 
 
 if __name__ == "__main__":

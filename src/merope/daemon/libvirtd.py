@@ -1,0 +1,269 @@
+"""A libvirtd of the cloud's own, so that a first cloud changes nothing in the system's.
+
+It runs in a mount namespace in which libvirt's directories are directories under the cloud's home: its
+settings, its sockets, what it knows of its guests. Only the cache of QEMU's capabilities is the system's,
+because filling it takes seconds. Nobody else sees those mounts, and they end with the last process.
+
+    python -m merope.daemon.libvirtd HOME     (inside the namespace: binds the directories, becomes libvirtd)
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from merope.drivers.errors import DriverError
+from merope.drivers.hypervisor.libvirt_session import Session
+from merope.drivers.hypervisor.libvirt_settings import KVMRC, read_kvmrc, write_kvmrc
+
+_BINDS = {
+    "etc": "/etc/libvirt",
+    "lib": "/var/lib/libvirt",
+    "run": "/run/libvirt",
+    "log": "/var/log/libvirt",
+}
+_LONGEST_SOCKET = 100
+"""Bytes: the kernel takes 107 for the path of a socket."""
+
+_START_LIMIT = 60.0
+_STOP_LIMIT = 10.0
+
+_QEMU_CONF = """\
+# The guests run as the cloud does; their files belong to it and stay where they are.
+user = "{user}"
+group = "{group}"
+dynamic_ownership = 0
+remember_owner = 0
+security_driver = "none"
+cgroup_controllers = [ ]
+namespaces = [ ]
+stdio_handler = "file"
+"""
+
+_LIBVIRTD_CONF = """\
+auth_unix_ro = "none"
+auth_unix_rw = "none"
+unix_sock_ro_perms = "0700"
+unix_sock_rw_perms = "0700"
+unix_sock_dir = "{sockets}"
+host_uuid = "{host_uuid}"
+log_outputs = "3:file:/var/log/libvirt/libvirtd.log"
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A process that we started. `started`, in clock ticks since boot, tells it from a later one with its pid."""
+
+    pid: int
+    started: int
+
+    @classmethod
+    def of(cls, pid: int) -> "Process":
+        return cls(pid, _start_ticks(pid) or 0)
+
+    def alive(self) -> bool:
+        return _start_ticks(self.pid) == self.started
+
+    def end(self, limit: float = _STOP_LIMIT) -> None:
+        """Asks it to end, and after `limit` seconds makes it."""
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            deadline = time.monotonic() + limit
+            with contextlib.suppress(ProcessLookupError):
+                if self.alive():
+                    os.kill(self.pid, number)
+            while self.alive() and time.monotonic() < deadline:
+                with contextlib.suppress(ChildProcessError):
+                    os.waitpid(self.pid, os.WNOHANG)
+                time.sleep(0.02)
+
+
+def _start_ticks(pid: int) -> int | None:
+    """None when there is no such process, or only what is left of it."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return None if fields[0] in "ZX" else int(fields[19])
+
+
+@dataclass(frozen=True, slots=True)
+class OwnLibvirtd:
+    """Where the cloud's own libvirtd is and lives."""
+
+    home: Path
+
+    @property
+    def place(self) -> Path:
+        return self.home / "libvirt"
+
+    @property
+    def record(self) -> Path:
+        return self.place / "libvirtd.json"
+
+    @property
+    def sockets(self) -> Path:
+        """Under the home, or in /run when that path would be too long for a socket."""
+        usual = self.place / "run"
+        if len(os.fsencode(usual / "libvirt-admin-sock")) <= _LONGEST_SOCKET:
+            return usual
+        return Path("/run") / f"merope-{hashlib.sha256(os.fsencode(self.home)).hexdigest()[:12]}"
+
+    @property
+    def uri(self) -> str:
+        return f"qemu+unix:///system?socket={quote(str(self.sockets / 'libvirt-sock'))}"
+
+    def process(self) -> Process | None:
+        """The one that runs, if it does."""
+        try:
+            process = Process(**json.loads(self.record.read_text()))
+        except (OSError, ValueError, TypeError):
+            return None
+        return process if process.alive() else None
+
+    def start(self) -> Process:
+        """Starts it unless it runs; answers before it is ready."""
+        running = self.process()
+        if running is not None:
+            return running
+        if os.geteuid() != 0:
+            raise DriverError(
+                "a libvirtd of the cloud's own needs root; or name another by LIBVIRT_URI in kvmrc"
+            )
+        self._prepare()
+        argv = ["unshare", "--mount", "--propagation", "slave", "--"]
+        argv += [sys.executable, "-m", "merope.daemon.libvirtd", str(self.home)]
+        with (self.place / "log/libvirtd.out").open("ab") as output:
+            child = subprocess.Popen(  # noqa: S603 - a vector of our own words and the home
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+                cwd="/",
+                env=_environment(),
+            )
+        process = Process.of(child.pid)
+        self.record.write_text(json.dumps(asdict(process)) + "\n")
+        return process
+
+    def wait(self, process: Process, limit: float = _START_LIMIT) -> None:
+        """Until it answers. The first start on a machine asks every QEMU what it can do, for some seconds."""
+        deadline = time.monotonic() + limit
+        session = Session(self.uri)
+        while True:
+            try:
+                session.run(lambda connection: connection.getVersion())
+            except DriverError as error:
+                if not process.alive():
+                    raise DriverError(f"libvirtd ended at once: {self._last_words()}") from error
+                if time.monotonic() >= deadline:
+                    raise DriverError(f"libvirtd does not answer after {limit:.0f} s: {error}") from error
+                time.sleep(0.05)
+            else:
+                session.close()
+                return
+
+    def stop(self) -> bool:
+        """Ends the one that runs; its guests live on. Answers whether there was one."""
+        process = self.process()
+        if process is not None:
+            process.end()
+        self.record.unlink(missing_ok=True)
+        if self.sockets.parent == Path("/run"):
+            shutil.rmtree(self.sockets, ignore_errors=True)
+        return process is not None
+
+    def _prepare(self) -> None:
+        if shutil.which("libvirtd") is None and not Path("/usr/sbin/libvirtd").exists():
+            raise DriverError(
+                "libvirtd is not installed: apt-get install libvirt-daemon-system qemu-system-x86"
+            )
+        self.place.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for name in _BINDS:
+            (self.place / name).mkdir(mode=0o700, exist_ok=True)
+        self.sockets.mkdir(mode=0o700, exist_ok=True)
+        (self.place / "etc/qemu").mkdir(exist_ok=True)
+        sockets = _BINDS["run"] if self.sockets == self.place / "run" else str(self.sockets)
+        host_uuid = uuid.uuid5(uuid.NAMESPACE_URL, f"merope:{socket.gethostname()}:{self.home}")
+        (self.place / "etc/libvirtd.conf").write_text(
+            _LIBVIRTD_CONF.format(sockets=sockets, host_uuid=host_uuid)
+        )
+        (self.place / "etc/qemu.conf").write_text(_QEMU_CONF.format(user=os.geteuid(), group=os.getegid()))
+        filters = Path("/etc/libvirt/nwfilter")
+        if filters.is_dir():
+            shutil.copytree(filters, self.place / "etc/nwfilter", dirs_exist_ok=True)
+        (self.place / "hosts").write_text(_hosts_with(socket.gethostname()))
+
+    def _last_words(self) -> str:
+        lines = []
+        for name in ("log/libvirtd.out", "log/libvirtd.log"):
+            with contextlib.suppress(OSError):
+                lines += (self.place / name).read_text(errors="replace").splitlines()[-3:]
+        return " / ".join(lines) or "it said nothing"
+
+
+def _environment() -> dict[str, str]:
+    """Ours, with the package where the namespace's own Python finds it and the system's tools on the path."""
+    package_root = str(Path(__file__).resolve().parents[2])
+    path = os.environ.get("PATH", "")
+    return {**os.environ, "PYTHONPATH": package_root, "PATH": f"{path}:/usr/sbin:/sbin", "LC_ALL": "C.UTF-8"}
+
+
+def _hosts_with(name: str) -> str:
+    """/etc/hosts with this machine in it: a name that doesn't resolve costs libvirt ten seconds each time."""
+    try:
+        text = Path("/etc/hosts").read_text()
+    except OSError:
+        text = "127.0.0.1 localhost\n"
+    known = any(name in line.split("#")[0].split()[1:] for line in text.splitlines())
+    return text if known else f"{text.rstrip()}\n127.0.1.1 {name}\n"
+
+
+def ensure(home: Path, say: Callable[[str], None]) -> str:
+    """The URI of a libvirtd that answers: the one that kvmrc names, else the cloud's own, started if needed.
+
+    Raises DriverError.
+    """
+    rc = read_kvmrc(home / KVMRC)
+    own = OwnLibvirtd(home)
+    wanted = rc.get("LIBVIRT_URI", own.uri)
+    if wanted != own.uri:
+        Session(wanted).run(lambda connection: connection.getVersion())
+        say(f"libvirt at {wanted}, as kvmrc says")
+        return wanted
+    fresh = own.process() is None
+    own.wait(own.start())
+    write_kvmrc(home / KVMRC, {**rc, "LIBVIRT_URI": own.uri})
+    say("libvirtd of the cloud's own is running" if fresh else "libvirtd was running")
+    return own.uri
+
+
+def _become_libvirtd(home: Path) -> None:
+    """Inside the namespace."""
+    own = OwnLibvirtd(home)
+    for name, target in _BINDS.items():
+        Path(target).mkdir(parents=True, exist_ok=True)
+        _bind(own.place / name, target)
+    _bind(own.place / "hosts", "/etc/hosts")
+    program = shutil.which("libvirtd", path="/usr/sbin:/usr/bin:/sbin") or "/usr/sbin/libvirtd"
+    os.execv(program, [program, "-f", "/etc/libvirt/libvirtd.conf", "-p", "/run/libvirt/libvirtd.pid"])  # noqa: S606
+
+
+def _bind(source: Path, target: str) -> None:
+    subprocess.run(["mount", "--bind", str(source), target], check=True)  # noqa: S603, S607
+
+
+if __name__ == "__main__":
+    _become_libvirtd(Path(sys.argv[1]))

@@ -1,0 +1,99 @@
+"""How the KVM driver is set: the site's `kvmrc`, the defaults of domains, where things are on the host."""
+
+import platform
+import re
+import shlex
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from merope.drivers.errors import DriverError
+from merope.drivers.hypervisor.domain_xml import HostTraits, read_defaults
+from merope.drivers.hypervisor.libvirt_probe import Acceleration, remembered
+from merope.model.template import Template
+
+KVMRC = Path("remotes/etc/vmm/kvm/kvmrc")
+DEFAULTS = Path("etc/vmm_exec/vmm_exec_kvm.conf")
+ACCELERATION = Path("acceleration.json")
+_ASSIGNMENT = re.compile(r"(?:export\s+)?([A-Z_][A-Z0-9_]*)=(.*)")
+
+
+@dataclass(frozen=True, slots=True)
+class KvmSettings:
+    """Times in seconds. `migrate_uri` holds HOST where the destination's name goes."""
+
+    uri: str = "qemu:///system"
+    traits: HostTraits = field(default_factory=lambda: HostTraits("qemu"))
+    defaults: Template | None = None
+    datastores: Path = Path("/var/lib/one/datastores")
+    shutdown_timeout: float = 180.0
+    force_destroy: bool = False
+    migrate_uri: str = "qemu+ssh://HOST/system"
+    migrate_unsafe: bool = True
+
+
+def settings_of(home: Path, kernel: Path | None = None) -> KvmSettings:
+    """The settings of the cloud under `home`. `kernel` is one to try KVM with, where that is not known yet.
+
+    Raises DriverError for a kvmrc that is not a list of assignments.
+    """
+    rc = read_kvmrc(home / KVMRC)
+    defaults = home / DEFAULTS
+    return KvmSettings(
+        uri=rc.get("LIBVIRT_URI", "qemu:///system"),
+        traits=host_traits(acceleration_of(home, kernel, rc.get("ACCELERATION", "auto"))),
+        defaults=read_defaults(defaults) if defaults.exists() else None,
+        datastores=home / "datastores",
+        shutdown_timeout=float(rc.get("SHUTDOWN_TIMEOUT", "180")),
+        force_destroy=rc.get("FORCE_DESTROY", "no").lower() == "yes",
+        migrate_uri=rc.get("MIGRATE_URI", f"{rc.get('QEMU_PROTOCOL', 'qemu+ssh')}://HOST/system"),
+        migrate_unsafe="--unsafe" in rc.get("MIGRATE_OPTIONS", "--unsafe"),
+    )
+
+
+def read_kvmrc(path: Path) -> dict[str, str]:
+    """The assignments of a kvmrc, read without a shell; no file, no assignments."""
+    if not path.exists():
+        return {}
+    found = {}
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        text = line.strip()
+        if not text or text.startswith("#"):
+            continue
+        match = _ASSIGNMENT.fullmatch(text)
+        try:
+            words = shlex.split(match[2], comments=True) if match else []
+        except ValueError:
+            match = None
+        if match is None:
+            raise DriverError(f"{path}, line {number}: expected NAME=value")
+        found[match[1]] = " ".join(words)
+    return found
+
+
+def write_kvmrc(path: Path, values: dict[str, str]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(f"{name}={shlex.quote(value)}\n" for name, value in sorted(values.items())))
+
+
+def acceleration_of(home: Path, kernel: Path | None, wanted: str) -> Acceleration:
+    """What the site wants (`kvm`, `qemu`), else what was found to work on this machine."""
+    if wanted == "kvm":
+        return Acceleration(True, "set in kvmrc")
+    if wanted == "qemu":
+        return Acceleration(False, "set in kvmrc")
+    return remembered(home / ACCELERATION, emulator_path(), kernel)
+
+
+def emulator_path() -> str:
+    """QEMU for this machine's own architecture; empty when there is none."""
+    names = (f"qemu-system-{platform.machine()}", "qemu-kvm")
+    found = next(filter(None, map(shutil.which, names)), None)
+    return found or ("/usr/libexec/qemu-kvm" if Path("/usr/libexec/qemu-kvm").exists() else "")
+
+
+def host_traits(acceleration: Acceleration) -> HostTraits:
+    kind = "kvm" if acceleration.usable else "qemu"
+    if Path("/sys/fs/cgroup/cgroup.controllers").exists():
+        return HostTraits(kind, emulator_path(), shares_per_cpu=100, share_limits=(1, 10000))
+    return HostTraits(kind, emulator_path())

@@ -48,6 +48,10 @@ class Caller:
 SYSTEM = Caller(ONEADMIN, ONEADMIN_GROUP, "oneadmin", "oneadmin", frozenset({ONEADMIN_GROUP}))
 
 
+#: In place of an id: every finished object.
+ALL_ARCHIVED = -1
+
+
 class Archived(Exception):  # noqa: N818 - a signal to the dispatcher, not an error
     """The command needs an object that is in the database only: read it, then run the command again."""
 
@@ -71,6 +75,7 @@ class Context:
     request_id: int = -1
     internal: bool = False
     archive: dict[tuple[str, int], Entry | None] = field(default_factory=dict)
+    archived_vms: list[Entry] | None = None
     prepared: dict[str, str | int] = field(default_factory=dict)
 
 
@@ -131,6 +136,12 @@ class Transaction:
         if found is None or (known.table, found) in self._deleted or (known.table, found) in self._edited:
             return None
         return found
+
+    def archived_vms(self) -> list[Entry]:
+        """Every finished VM."""
+        if self.context.archived_vms is None:
+            raise Archived("vm_pool", ALL_ARCHIVED)
+        return self.context.archived_vms
 
     def _from_archive(self, table: str, oid: int) -> Document | None:
         if table != "vm_pool" or oid < 0 or oid > self.state.last_oids.get(table, -1):

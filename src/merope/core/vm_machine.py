@@ -20,7 +20,7 @@ class ImpossibleTransition(Exception):  # noqa: N818 - the caller decides whethe
 
 def row_for(tx: Transaction, vm: VM, event: str) -> Row | None:
     phase = vm.phase
-    if phase in lifecycle.MIGRATING and _powered_off(tx, vm):
+    if phase in lifecycle.MIGRATING and powered_off(tx, vm):
         special = lifecycle.TABLE.get((f"{event}-off", phase))
         if special is not None:
             return special
@@ -78,7 +78,8 @@ def note_action(tx: Transaction, vm: VM, action: HistoryAction) -> None:
     current.request_id = str(-1 if internal else tx.context.request_id)
 
 
-def _powered_off(tx: Transaction, vm: VM) -> bool:
+def powered_off(tx: Transaction, vm: VM) -> bool:
+    """Whether a migration under way shut the VM down instead of saving it."""
     current = vm.history
     if current is None or current.seq == 0:
         return False

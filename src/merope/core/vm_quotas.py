@@ -3,18 +3,30 @@
 from collections.abc import Iterable
 
 from merope.core import quota
+from merope.core.lifecycle import WITHOUT_CAPACITY
 from merope.core.transaction import Transaction
 from merope.model.phase import Phase
 from merope.model.quota import Usage
 from merope.model.template import Template, Vector
 from merope.model.vm import VM
 
-_RUNNING = (Phase.INIT, Phase.PENDING, Phase.HOLD, Phase.CLONING, Phase.CLONING_FAILURE)
+_WAITING = (Phase.INIT, Phase.PENDING, Phase.HOLD, Phase.CLONING, Phase.CLONING_FAILURE)
+# On the way from one rest to another, or to the end: no limit may stand in that way.
+_AT_REST = (
+    *WITHOUT_CAPACITY,
+    Phase.PROLOG_MIGRATE_POWEROFF,
+    Phase.PROLOG_MIGRATE_POWEROFF_FAILURE,
+    Phase.PROLOG_MIGRATE_SUSPEND,
+    Phase.PROLOG_MIGRATE_SUSPEND_FAILURE,
+)
+_RUNNING = frozenset(
+    phase for phase in Phase if (phase.active and phase not in _AT_REST) or phase in _WAITING
+)
 
 
 def is_running(phase: Phase) -> bool:
     """Whether RUNNING_VMS, RUNNING_CPU and RUNNING_MEMORY count a VM in this phase."""
-    return phase.active or phase in _RUNNING
+    return phase in _RUNNING
 
 
 def size(template: Template) -> tuple[float, int]:

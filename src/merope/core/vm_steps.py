@@ -118,6 +118,11 @@ def _end(ended: History, now: int) -> None:
 
 
 def _close_record(tx: Transaction, vm: VM, facts: Facts) -> None:
+    close(tx, vm)
+
+
+def close(tx: Transaction, vm: VM) -> None:
+    """Ends the current record for good."""
     current = vm.history
     if current is not None:
         _end(current, tx.now)

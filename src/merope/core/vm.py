@@ -1,0 +1,263 @@
+"""Virtual machines: creation, actions, capacity, and the listings that differ from other kinds'."""
+
+from merope.core import (
+    generic,
+    lifecycle,
+    pools,
+    quota,
+    views,
+    vm_allocate,
+    vm_machine,
+    vm_quotas,
+    vm_recover,
+    vm_requirements,
+    vm_rights,
+    vm_steps,
+)
+from merope.core.methods import Need, Type, boolean, integer, method, text
+from merope.core.transaction import Transaction
+from merope.model.document import Document
+from merope.model.errors import ApiError, Code
+from merope.model.host import Host
+from merope.model.kinds import VM_KIND
+from merope.model.owned import Owned
+from merope.model.permissions import Op
+from merope.model.phase import Phase
+from merope.model.state import Entry
+from merope.model.states import VmState
+from merope.model.template import Template, restricted_attribute
+from merope.model.vm import VM
+
+_ALIASES = {"shutdown": "terminate", "shutdown-hard": "terminate-hard", "delete": "terminate-hard"}
+ACTIONS = (
+    "terminate",
+    "terminate-hard",
+    "undeploy",
+    "undeploy-hard",
+    "poweroff",
+    "poweroff-hard",
+    "reboot",
+    "reboot-hard",
+    "hold",
+    "release",
+    "stop",
+    "suspend",
+    "resume",
+    "resched",
+    "unresched",
+)
+_RESCHED = (Phase.RUNNING, Phase.UNKNOWN, Phase.POWEROFF)
+_RESIZED = (
+    Phase.POWEROFF,
+    Phase.INIT,
+    Phase.PENDING,
+    Phase.HOLD,
+    Phase.UNDEPLOYED,
+    Phase.CLONING,
+    Phase.CLONING_FAILURE,
+)
+
+
+@method("one.vm.allocate", text("template"), boolean("hold", False), needs=(Need(Op.CREATE, VM),))
+def allocate(tx: Transaction, source: str, hold: bool) -> int:
+    """Creates a VM from a template, pending or on hold."""
+    template = generic.parse_template(source)
+    vm_allocate.check_restricted(tx, template)
+    return vm_allocate.allocate(tx, template, on_hold=hold).id
+
+
+@method(
+    "one.vm.action",
+    text("action"),
+    integer("id"),
+    also="the right of the action: MANAGE VM unless VM_*_OPERATIONS say otherwise",
+)
+def action(tx: Transaction, name: str, vm_id: int) -> int:
+    """Takes a VM from one state to another: one of the ACTIONS."""
+    wanted = _ALIASES.get(name, name)
+    vm = tx.get(VM, vm_id)
+    if wanted not in ACTIONS:
+        raise ApiError(Code.ACTION, f'Action "{name}" is not supported', vm_id)
+    vm_rights.require(tx, vm, wanted.replace("unresched", "resched"))
+    perform(tx, vm, wanted, name)
+    return vm_id
+
+
+def perform(tx: Transaction, vm: VM, wanted: str, name: str) -> None:
+    """Does an action that the caller may do; raises ApiError ACTION when the state forbids it."""
+    phase = vm.phase
+    if wanted in ("resched", "unresched"):
+        _set_resched(tx, vm, wanted == "resched", name)
+        return
+    if wanted.startswith("terminate") and phase in lifecycle.FAILURES:
+        vm_recover.delete(tx, vm.id)
+        return
+    row = vm_machine.row_for(tx, vm, wanted)
+    if row is None:
+        raise _wrong_state(vm, wanted, name)
+    if row.to is None and not row.effect:
+        return
+    vm_machine.fire(tx, tx.edit(VM, vm.id), wanted)
+
+
+def _wrong_state(vm: VM, wanted: str, name: str) -> ApiError:
+    phase = vm.phase.name
+    if wanted.startswith("terminate"):
+        detail = f"Could not terminate VM {vm.id}, wrong state {phase}."
+    else:
+        detail = f"This action is not available for state {phase}"
+    return ApiError(Code.ACTION, f'Error performing action "{name}": {detail}', vm.id)
+
+
+def _set_resched(tx: Transaction, vm: VM, wanted: bool, name: str) -> None:
+    if vm.phase not in _RESCHED:
+        raise _wrong_state(vm, name, name)
+    own = tx.edit(VM, vm.id)
+    if wanted:
+        vm_requirements.compute(tx, own)
+    own.resched = int(wanted)
+
+
+@method(
+    "one.vm.resize",
+    integer("id"),
+    text("template"),
+    boolean("enforce", True),
+    also="MANAGE VM (resize; moved by VM_*_OPERATIONS), quotas",
+)
+def resize(tx: Transaction, vm_id: int, source: str, enforce: bool) -> int:
+    """Changes CPU, MEMORY and VCPU of a VM that does not run; what is missing or 0 stays."""
+    vm = tx.get(VM, vm_id)
+    vm_rights.require(tx, vm, "resize")
+    wanted = _capacity(generic.parse_template(source), vm_id)
+    if vm.phase not in _RESIZED:
+        raise ApiError(Code.ACTION, f"Cannot resize a VM in state {vm.phase.name}", vm_id)
+    own = tx.edit(VM, vm_id)
+    before, taken = vm_quotas.whole(own), vm_steps.capacity(own)
+    for name, value in wanted.items():
+        own.template.set(name, value)
+    quota.charge(tx, own.uid, own.gid, vm_quotas.whole(own) - before)
+    if own.phase is Phase.POWEROFF:
+        _resize_on_host(tx, own, taken, enforce=enforce)
+    return vm_id
+
+
+def _capacity(template: Template, vm_id: int) -> dict[str, str]:
+    found = {}
+    for name, whole in (("CPU", False), ("MEMORY", True), ("VCPU", True)):
+        stated = template.get(name)
+        if not stated:
+            continue
+        try:
+            number = int(stated) if whole else float(stated)
+        except ValueError:
+            number = -1
+        if number < 0 or number >= 2**31:
+            what = "integer" if whole else "float or integer"
+            raise ApiError(Code.INTERNAL, f"{name} must be a positive {what} value, not {stated!r}.", vm_id)
+        if number:
+            found[name] = stated
+    return found
+
+
+def _resize_on_host(tx: Transaction, vm: VM, before: tuple[int, int], *, enforce: bool) -> None:
+    host = tx.edit(Host, vm_steps.record(vm).hid)
+    cpu, memory = vm_steps.capacity(vm)
+    share = host.host_share
+    share.cpu_usage += cpu - before[0]
+    share.mem_usage += memory - before[1]
+    if enforce and (share.cpu_usage > share.max_cpu or share.mem_usage > share.max_mem):
+        raise ApiError(
+            Code.ACTION,
+            f"virtual machine [{vm.id}] does not fit in host [{host.id}] with the new capacity: "
+            f"CPU {share.cpu_usage}/{share.max_cpu}, memory {share.mem_usage}/{share.max_mem} KB",
+            vm.id,
+        )
+
+
+@method(
+    "one.vmpool.info",
+    *generic.FILTERS,
+    integer("state"),
+    text("query", ""),
+    returns=Type.STRING,
+    read_only=True,
+    also="USE on each VM that is listed",
+)
+def pool_info(tx: Transaction, flag: int, start: int, end: int, state: int, query: str) -> bytes:
+    """The VMs that the filters let through, short form."""
+
+    def render(tx: Transaction, entry: Entry) -> bytes:
+        return views.pool_item(tx, VM_KIND, entry)
+
+    return pools.listing(tx, VM_KIND, _selected(tx, flag, start, end, state, query), render)
+
+
+@method(
+    "one.vmpool.infoextended",
+    *generic.FILTERS,
+    integer("state"),
+    text("query", ""),
+    returns=Type.STRING,
+    read_only=True,
+    also="USE on each VM that is listed",
+)
+def pool_info_extended(tx: Transaction, flag: int, start: int, end: int, state: int, query: str) -> bytes:
+    """The same with the whole documents."""
+    return pools.listing(
+        tx, VM_KIND, _selected(tx, flag, start, end, state, query), views.extended_vm
+    )
+
+
+_ANY, _NOT_DONE = -2, -1
+
+
+def _selected(tx: Transaction, flag: int, start: int, end: int, state: int, query: str) -> list[Entry]:
+    if state < _ANY:
+        raise ApiError(Code.XML_RPC_API, "Incorrect filter_flag, state")
+    finished = tx.archived_vms() if state in (_ANY, VmState.DONE) else []
+    if query:
+        raise ApiError(Code.XML_RPC_API, "Full text search needs a database that has it; SQLite has none.")
+    if state < 0:
+        return list(pools.select(tx, VM_KIND, flag, start, end, extra=finished))
+
+    def keep(entry: Entry) -> bool:
+        return entry.state == state
+
+    return list(pools.select(tx, VM_KIND, flag, start, end, keep, finished))
+
+
+@method(
+    "one.vm.monitoring",
+    integer("id"),
+    returns=Type.STRING,
+    needs=(Need(Op.USE, VM, "id", lock=False),),
+    read_only=True,
+    prepare="vm.monitoring",
+)
+def monitoring(tx: Transaction, vm_id: int) -> str:
+    """What was measured of a VM, oldest first."""
+    return f"<MONITORING_DATA>{tx.context.prepared.get('monitoring', '')}</MONITORING_DATA>"
+
+
+@generic.checks_updates(VM)
+def check_update(tx: Transaction, value: Document, new: Template) -> Template:
+    """Users may not change restricted attributes of the user template."""
+    assert isinstance(value, VM)
+    if not tx.caller.is_admin:
+        found = restricted_attribute(new, tx.settings.vm_restricted_attr, value.user_template)
+        if found:
+            raise ApiError(
+                Code.AUTHORIZATION, f"Tried to change restricted attribute: {found}", value.id
+            )
+    return new
+
+
+def _move_quotas(tx: Transaction, value: Owned, uid: int, gid: int) -> None:
+    assert isinstance(value, VM)
+    if value.phase is Phase.DONE:
+        raise ApiError(Code.ACTION, f"Could not change the owner of VM {value.id}, wrong state DONE", value.id)
+    quota.move(tx, (value.uid, value.gid), (uid, gid), vm_quotas.everything(value))
+
+
+generic.moves_quotas(VM, _move_quotas)

@@ -1,0 +1,164 @@
+"""Making a VM from a template: every attribute checked, then everything that it uses taken.
+
+Source: spec templates.yaml `vm` (`parse_order`, `placement`, `errors`).
+"""
+
+from merope.core import (
+    authorization,
+    generic,
+    quota,
+    vm_context,
+    vm_disks,
+    vm_files,
+    vm_nics,
+    vm_quotas,
+    vm_requirements,
+)
+from merope.core.transaction import Transaction
+from merope.model.errors import ApiError, Code
+from merope.model.phase import Phase
+from merope.model.template import Template, Value, Vector, restricted_attribute
+from merope.model.vm import VM
+
+#: Attributes that TEMPLATE holds; every other one goes to USER_TEMPLATE.
+_TEMPLATE = frozenset(
+    "CPU MEMORY VCPU DISK NIC NIC_ALIAS OS CPU_MODEL FEATURES INPUT GRAPHICS RAW CONTEXT PCI TOPOLOGY "
+    "NUMA_NODE HYPERV_OPTIONS SPICE_OPTIONS EMULATOR CPU_COST MEMORY_COST DISK_COST VMGROUP NIC_DEFAULT "
+    "VROUTER_ID VROUTER_KEEPALIVED_ID VROUTER_KEEPALIVED_PASSWORD SNAPSHOT TEMPLATE_ID "
+    "CLONING_TEMPLATE_ID".split()
+)
+#: Written by the core; what a template says of them is left out.
+_OURS = frozenset(
+    "VMID AUTOMATIC_REQUIREMENTS AUTOMATIC_DS_REQUIREMENTS AUTOMATIC_NIC_REQUIREMENTS SECURITY_GROUP_RULE "
+    "CREATED_BY TM_MAD_SYSTEM NAME TEMPLATE_NAME SUBMIT_ON_HOLD".split()
+)
+_COSTS = (("CPU_COST", "cpu"), ("MEMORY_COST", "memory"), ("DISK_COST", "disk"))
+_LEGACY = {"REQUIREMENTS": "SCHED_REQUIREMENTS", "RANK": "SCHED_RANK"}
+_SUBSTITUTED = ("SCHED_REQUIREMENTS",)
+_PUBLIC = ("PUBLIC_CLOUD", "EC2")
+
+
+def check_restricted(tx: Transaction, template: Template, base: Template | None = None) -> None:
+    """Raises ApiError AUTHORIZATION when somebody who is no administrator sets a restricted attribute."""
+    if tx.caller.is_admin:
+        return
+    found = restricted_attribute(template, tx.settings.vm_restricted_attr, base)
+    if found:
+        raise ApiError(Code.AUTHORIZATION, f"VM Template includes a restricted attribute {found}.")
+
+
+def allocate(tx: Transaction, source: Template, *, on_hold: bool) -> VM:
+    """A new VM of the caller's; raises ApiError ALLOCATE, AUTHORIZATION (rights, quotas)."""
+    caller = tx.caller
+    template, user_template = split(source)
+    _check_numbers(template)
+    hold = on_hold or source.get_bool("SUBMIT_ON_HOLD") or tx.settings.vm_submit_on_hold
+    _check_uses(tx, template)
+    vm_id = tx.new_id(VM)
+    vm = VM(
+        id=vm_id,
+        uid=caller.uid,
+        gid=caller.gid,
+        uname=caller.name,
+        gname=caller.group_name,
+        name=_name(source, vm_id),
+        permissions=generic.default_permissions(tx),
+        stime=tx.now,
+        template=template,
+        user_template=user_template,
+    )
+    template.set("VMID", str(vm_id))
+    if hold:
+        template.set("SUBMIT_ON_HOLD", "YES")
+    tx.add(vm)
+    ready = _take_resources(tx, vm)
+    _substitute(tx, vm)
+    vm_requirements.compute(tx, vm)
+    phase = Phase.CLONING if not ready else Phase.HOLD if hold else Phase.PENDING
+    vm.state = vm.prev_state = phase.state
+    quota.charge(tx, vm.uid, vm.gid, vm_quotas.everything(vm))
+    return vm
+
+
+def split(source: Template) -> tuple[Template, Template]:
+    """TEMPLATE and USER_TEMPLATE of a VM made from a template."""
+    template, user_template = Template(), Template()
+    for name, value in source.items():
+        if name in _OURS:
+            continue
+        kept: Value = value if isinstance(value, str) else Vector(value)
+        (template if name in _TEMPLATE else user_template).add(_LEGACY.get(name, name), kept)
+    return template, user_template
+
+
+def _name(source: Template, vm_id: int) -> str:
+    name = source.get("NAME") or f"{source.get('TEMPLATE_NAME') or 'one'}-{vm_id}"
+    generic.check_name(name)
+    return name
+
+
+def _check_numbers(template: Template) -> None:
+    if _positive(template.get("MEMORY"), whole=True) is None:
+        raise _bad("MEMORY attribute must be a positive integer value.")
+    if _positive(template.get("CPU"), whole=False) is None:
+        raise _bad("CPU attribute must be a positive float or integer value.")
+    if "VCPU" in template and _positive(template.get("VCPU"), whole=True) is None:
+        raise _bad("VCPU attribute must be a positive integer value.")
+    for name, _ in _COSTS:
+        if name in template and not _is_cost(template.get(name)):
+            raise _bad(f"{name} attribute must be a positive float or integer value.")
+    if len(template.values("OS")) > 1:
+        raise _bad("Only one OS attribute can be defined.")
+    for vector in template.vectors("RAW"):
+        if not vector.get("TYPE"):
+            raise _bad("RAW needs a TYPE (kvm, lxd …).")
+
+
+def _positive(text: str, *, whole: bool) -> float | None:
+    try:
+        number = int(text) if whole else float(text)
+    except ValueError:
+        return None
+    return number if 0 < number < 2**31 else None
+
+
+def _is_cost(text: str) -> bool:
+    try:
+        return 0 <= float(text) < 2**31
+    except ValueError:
+        return False
+
+
+def _bad(sentence: str) -> ApiError:
+    return ApiError(Code.ALLOCATE, sentence)
+
+
+def _check_uses(tx: Transaction, template: Template) -> None:
+    uid = tx.caller.uid
+    targets = vm_disks.uses(tx, template, uid) + vm_nics.uses(tx, template, uid)
+    targets += vm_files.resolve(tx, template, uid)
+    authorization.require(tx, *targets)
+
+
+def _take_resources(tx: Transaction, vm: VM) -> bool:
+    template = vm.template
+    vm_nics.prepare(template)
+    for nic in vm_nics.nics_of(template):
+        if not vm_nics.is_auto(nic):
+            vm_nics.acquire(tx, vm.id, vm.uid, nic)
+    vm_nics.join_security_groups(tx, vm)
+    ready = vm_disks.acquire(tx, vm.id, vm.uid, template)
+    vm_disks.assign_boot_order(template)
+    vm_context.build(tx, vm)
+    vm_disks.assign_targets(template, tx.settings.default_cdrom_device_prefix)
+    return ready
+
+
+def _substitute(tx: Transaction, vm: VM) -> None:
+    user = vm.user_template
+    for name in _SUBSTITUTED:
+        if name in user:
+            user.set(name, vm_context.substitute(tx, vm, user.get(name)))
+    for name in _PUBLIC:
+        for vector in user.vectors(name):
+            vector.update({key: vm_context.substitute(tx, vm, value) for key, value in vector.items()})

@@ -1,0 +1,181 @@
+"""CONTEXT and the `$` variables (spec templates.yaml `variables`).
+
+Values come from the VM, its owner, the networks of its NICs and the images of its disks. Substitution is
+one pass: what a variable brings in is not looked at again.
+"""
+
+import base64
+import re
+from collections.abc import Callable
+
+from merope.core.transaction import Transaction
+from merope.model.errors import ApiError, Code
+from merope.model.image import Image
+from merope.model.template import Template, Vector
+from merope.model.user import User
+from merope.model.vm import VM
+from merope.model.vnet import VirtualNetwork
+
+# (variable of the guest, attribute of the NIC, attribute of the network or None)
+_NIC_VARIABLES: tuple[tuple[str, tuple[str, ...], str | None], ...] = (
+    ("IP", ("IP",), None),
+    ("MAC", ("MAC",), None),
+    ("MASK", ("NETWORK_MASK",), "NETWORK_MASK"),
+    ("NETWORK", ("NETWORK_ADDRESS",), "NETWORK_ADDRESS"),
+    ("GATEWAY", ("GATEWAY",), "GATEWAY"),
+    ("DNS", ("DNS",), "DNS"),
+    ("SEARCH_DOMAIN", ("SEARCH_DOMAIN",), "SEARCH_DOMAIN"),
+    ("MTU", ("GUEST_MTU",), "GUEST_MTU"),
+    ("METRIC", ("METRIC",), "METRIC"),
+    ("VLAN_ID", ("VLAN_ID",), "VLAN_ID"),
+    ("VROUTER_IP", ("VROUTER_IP",), None),
+    ("VROUTER_MANAGEMENT", ("VROUTER_MANAGEMENT",), None),
+    ("EXTERNAL", ("EXTERNAL",), None),
+    ("IP6", ("IP6_GLOBAL", "IP6"), None),
+    ("IP6_ULA", ("IP6_ULA",), None),
+    ("GATEWAY6", ("GATEWAY6",), "GATEWAY6"),
+    ("METRIC6", ("METRIC6",), "METRIC6"),
+    ("CONTEXT_FORCE_IPV4", ("CONTEXT_FORCE_IPV4",), "CONTEXT_FORCE_IPV4"),
+    ("IP6_PREFIX_LENGTH", ("PREFIX_LENGTH",), "PREFIX_LENGTH"),
+    ("VROUTER_IP6", ("VROUTER_IP6_GLOBAL",), None),
+)
+
+_VARIABLE = re.compile(
+    r"""\\\$                                        # \$ stands for itself
+    | \$(?P<name>[A-Za-z0-9_]+)
+      (?:\[\s*(?P<attribute>[A-Za-z0-9_]+)\s*
+         (?:,\s*(?P<key>[A-Za-z0-9_]+)\s*=\s*(?:"(?P<quoted>[^"]*)"|(?P<plain>[A-Za-z0-9_]+))\s*)?\])?
+      (?P<end>\$)?""",
+    re.VERBOSE,
+)
+
+
+def build(tx: Transaction, vm: VM) -> None:
+    """Makes CONTEXT what the guest will read; raises ApiError ALLOCATE.
+
+    Variables are filled in, and those of the NICs, the token and its endpoint are added.
+    """
+    given = vm.template.vectors("CONTEXT")
+    if not given:
+        return
+    context = Vector({key: substitute(tx, vm, value) for key, value in given[0].items()})
+    generate(tx, vm, context)
+    vm.template.set("CONTEXT", context)
+
+
+def generate(tx: Transaction, vm: VM, context: Vector) -> None:
+    """Adds what the cloud itself puts into a CONTEXT; it takes precedence over what was given."""
+    if context.get("NETWORK", "").upper() == "YES":
+        for nic in vm.template.vectors("NIC") + vm.template.vectors("NIC_ALIAS"):
+            context.update(nic_variables(tx, nic))
+    if context.get("TOKEN", "").upper() == "YES":
+        endpoint = tx.settings.onegate_endpoint
+        if not endpoint:
+            raise ApiError(
+                Code.ALLOCATE,
+                "CONTEXT asks for a TOKEN, but ONEGATE_ENDPOINT is not set in oned.conf.",
+            )
+        context["ONEGATE_ENDPOINT"] = endpoint
+        context["VMID"] = str(vm.id)
+        vm.template.set("CREATED_BY", str(tx.caller.uid))
+
+
+def nic_variables(tx: Transaction, nic: Vector) -> dict[str, str]:
+    prefix = f"ETH{nic['NIC_ID']}_"
+    if "PARENT_ID" in nic:
+        prefix = f"ETH{nic['PARENT_ID']}_ALIAS{nic['ALIAS_ID']}_"
+    network = tx.find(VirtualNetwork, int(nic.get("NETWORK_ID") or -1))
+    found = {}
+    for name, keys, attribute in _NIC_VARIABLES:
+        value = next((nic[key] for key in keys if nic.get(key)), "")
+        if not value and attribute is not None and network is not None:
+            value = _network_attribute(network, nic, attribute)
+        found[prefix + name] = value
+    return found
+
+
+def _network_attribute(network: VirtualNetwork, nic: Vector, attribute: str) -> str:
+    """What a NIC's range says, else its network."""
+    ranged = network.address_range(int(nic.get("AR_ID") or -1))
+    own = "" if ranged is None else ranged.attributes.get(attribute, "")
+    return own or network.template.get(attribute)
+
+
+def substitute(tx: Transaction, vm: VM, text: str) -> str:
+    """Fills in the variables of a value."""
+    if "$" not in text:
+        return text
+
+    def value(match: re.Match[str]) -> str:
+        name = match["name"]
+        if name is None:
+            return match[0]
+        attribute = match["attribute"]
+        wanted = match["quoted"] if match["quoted"] is not None else match["plain"]
+        if attribute is None:
+            return _single(tx, vm, name.upper())
+        key = match["key"]
+        return _of_vector(
+            tx, vm, name.upper(), attribute.upper(), key.upper() if key else None, wanted or ""
+        ) + (match["end"] or "")
+
+    return _VARIABLE.sub(value, text)
+
+
+def _single(tx: Transaction, vm: VM, name: str) -> str:
+    known: dict[str, Callable[[], str]] = {
+        "NAME": lambda: vm.name,
+        "UID": lambda: str(vm.uid),
+        "UNAME": lambda: vm.uname,
+        "GID": lambda: str(vm.gid),
+        "GNAME": lambda: vm.gname,
+        "TEMPLATE": lambda: _encoded(vm.template),
+    }
+    if name in known:
+        return known[name]()
+    return vm.template.get(name) or vm.user_template.get(name)
+
+
+def _of_vector(tx: Transaction, vm: VM, name: str, attribute: str, key: str | None, wanted: str) -> str:
+    if name == "USER":
+        user = tx.find(User, vm.uid)
+        return "" if user is None else _of_template(user.template, attribute)
+    if name == "NETWORK":
+        return _of_network(tx, vm, attribute, key, wanted)
+    if name == "IMAGE":
+        return _of_image(tx, vm, attribute, key, wanted)
+    for vector in vm.template.vectors(name):
+        if key is None or vector.get(key) == wanted:
+            return vector.get(attribute, "")
+    return ""
+
+
+def _of_network(tx: Transaction, vm: VM, attribute: str, key: str | None, wanted: str) -> str:
+    for nic in vm.template.vectors("NIC") + vm.template.vectors("NIC_ALIAS"):
+        if key not in ("NETWORK", "NETWORK_ID", "NIC_ID") or nic.get(key) != wanted:
+            continue
+        network = tx.find(VirtualNetwork, int(nic.get("NETWORK_ID") or -1))
+        if network is None:
+            return ""
+        if attribute == "TEMPLATE":
+            return _encoded(network.template)
+        if key == "NIC_ID":
+            return _network_attribute(network, nic, attribute)
+        return network.template.get(attribute)
+    return ""
+
+
+def _of_image(tx: Transaction, vm: VM, attribute: str, key: str | None, wanted: str) -> str:
+    for disk in vm.template.vectors("DISK"):
+        if key in ("IMAGE", "IMAGE_ID") and disk.get(key) == wanted:
+            image = tx.find(Image, int(disk.get("IMAGE_ID") or -1))
+            return "" if image is None else _of_template(image.template, attribute)
+    return ""
+
+
+def _of_template(template: Template, attribute: str) -> str:
+    return _encoded(template) if attribute == "TEMPLATE" else template.get(attribute)
+
+
+def _encoded(template: Template) -> str:
+    return base64.b64encode(template.to_xml().encode()).decode()

@@ -1,0 +1,187 @@
+"""A VM's disks: images that are taken, volatile ones, their targets and the boot order.
+
+Source: spec templates.yaml `DISK_image`, `DISK_volatile`, `disk_derivation`; examples/vm-held.xml.
+"""
+
+import re
+from string import ascii_lowercase
+
+from merope.core import authorization, image
+from merope.core.transaction import Transaction
+from merope.model.datastore import Datastore
+from merope.model.errors import ApiError, Code
+from merope.model.image import Image
+from merope.model.permissions import Op
+from merope.model.states import DiskType, ImageType
+from merope.model.template import Template, Vector
+from merope.model.user import User
+
+_DISK_IMAGES = (ImageType.OS, ImageType.CDROM, ImageType.DATABLOCK)
+_VOLATILE = ("fs", "swap")
+_FORMATS = ("raw", "qcow2")
+_ORDERED = re.compile(r"(disk|nic)(\d+)")
+
+
+def image_of(tx: Transaction, disk: Vector, uid: int) -> Image | None:
+    """The image that a DISK names by id, or by name and owner; None for a volatile disk."""
+    if disk.get("IMAGE_ID"):
+        if not disk["IMAGE_ID"].isdecimal():
+            raise ApiError(Code.ALLOCATE, f"IMAGE_ID must be a number, not {disk['IMAGE_ID']!r}.")
+        return tx.get(Image, int(disk["IMAGE_ID"]))
+    if not disk.get("IMAGE"):
+        return None
+    owner = image_owner(tx, disk, uid)
+    oid = tx.named(Image, disk["IMAGE"], owner)
+    if oid is None:
+        raise ApiError(
+            Code.ALLOCATE,
+            f"User {owner} does not own an image with name: {disk['IMAGE']} . "
+            "Set IMAGE_UNAME or IMAGE_UID of owner in DISK.",
+        )
+    return tx.get(Image, oid)
+
+
+def image_owner(tx: Transaction, vector: Vector, uid: int) -> int:
+    if vector.get("IMAGE_UID", "").isdecimal():
+        return int(vector["IMAGE_UID"])
+    if vector.get("IMAGE_UNAME"):
+        found = tx.named(User, vector["IMAGE_UNAME"])
+        if found is None:
+            raise ApiError(Code.ALLOCATE, f"There is no user named {vector['IMAGE_UNAME']} (IMAGE_UNAME).")
+        return found
+    return uid
+
+
+def uses(tx: Transaction, template: Template, uid: int) -> list[authorization.Target]:
+    """The rights that the disks of a new VM ask for."""
+    found = (image_of(tx, disk, uid) for disk in template.vectors("DISK"))
+    return [authorization.on(Op.USE, used) for used in found if used is not None]
+
+
+def acquire(tx: Transaction, vm_id: int, uid: int, template: Template) -> bool:
+    """Takes the images and fills the disks in; answers whether every image is ready to be used."""
+    ready = True
+    for number, disk in enumerate(template.vectors("DISK")):
+        disk["DISK_ID"] = str(number)
+        used = image_of(tx, disk, uid)
+        if used is None:
+            _check_volatile(tx, disk, number)
+            continue
+        if used.type not in _DISK_IMAGES:
+            kind = ImageType(used.type).name
+            raise ApiError(Code.ALLOCATE, f"DISK {number}: image {used.id} is a {kind} image, not a disk.")
+        asked = disk.get("SIZE", "")
+        ready = image.acquire(tx, used.id, vm_id) and ready
+        _fill(tx, disk, tx.get(Image, used.id), asked, number)
+    return ready
+
+
+def _fill(tx: Transaction, disk: Vector, used: Image, asked: str, number: int) -> None:
+    kept = {key: value for key, value in disk.items() if key not in _FROM_IMAGE}
+    filled = image.disk_attributes(tx, used, disk)
+    disk.clear()
+    disk.update({**filled, **kept})
+    if asked:
+        disk["SIZE"] = _grown(asked, used, number)
+
+
+_FROM_IMAGE = frozenset(
+    "SOURCE TYPE DISK_TYPE CLONE SAVE PERSISTENT IMAGE_STATE ORIGINAL_SIZE DATASTORE DATASTORE_ID TM_MAD "
+    "CLUSTER_ID CLONE_TARGET LN_TARGET TM_MAD_SYSTEM ALLOW_ORPHANS DISK_SNAPSHOT_TOTAL_SIZE SIZE "
+    "IMAGE_UID IMAGE_UNAME IMAGE_ID IMAGE".split()
+)
+
+
+def _grown(asked: str, used: Image, number: int) -> str:
+    """The size of a disk that is to be larger than its image, in MB."""
+    if not asked.isdecimal() or int(asked) <= 0:
+        raise ApiError(Code.ALLOCATE, f"DISK {number}: SIZE attribute must be a positive integer value.")
+    size = int(asked)
+    if size == used.size:
+        return asked
+    if size < used.size:
+        raise ApiError(
+            Code.ALLOCATE, f"DISK {number}: SIZE ({size} MB) is smaller than the image's ({used.size} MB)."
+        )
+    if used.persistent or used.type == ImageType.CDROM:
+        what = "persistent" if used.persistent else "CDROM"
+        raise ApiError(Code.ALLOCATE, f"DISK {number}: a {what} image cannot be resized.")
+    return asked
+
+
+def _check_volatile(tx: Transaction, disk: Vector, number: int) -> None:
+    kind = disk.get("TYPE", "")
+    if kind.lower() not in _VOLATILE:
+        raise ApiError(Code.ALLOCATE, f"DISK {number}: Unknown disk type {kind}")
+    size = disk.get("SIZE", "")
+    if not size.isdecimal() or int(size) <= 0:
+        raise ApiError(Code.ALLOCATE, f"DISK {number}: SIZE attribute must be a positive integer value.")
+    if disk.get("FORMAT", "raw") not in _FORMATS:
+        raise ApiError(
+            Code.ALLOCATE, f"DISK {number}: FORMAT must be one of {', '.join(_FORMATS)}, not {disk['FORMAT']}."
+        )
+    disk.setdefault("DEV_PREFIX", tx.settings.default_device_prefix)
+
+
+def place_volatile(template: Template, system: Datastore) -> None:
+    """What the volatile disks of a VM show once its system datastore is known."""
+    for disk in template.vectors("DISK"):
+        if disk.get("IMAGE_ID"):
+            continue
+        disk["DATASTORE"] = system.name
+        disk["DATASTORE_ID"] = str(system.id)
+        disk["TM_MAD"] = system.tm_mad
+        disk["CLUSTER_ID"] = ",".join(map(str, sorted(system.clusters)))
+        disk["DISK_TYPE"] = DiskType(system.disk_type).name
+        disk["ALLOW_ORPHANS"] = system.template.get("ALLOW_ORPHANS", "NO")
+
+
+def assign_targets(template: Template, cdrom_prefix: str) -> None:
+    """Gives every disk, and the context CD, its device name (spec `target_letters`).
+
+    The first disk that is no CD-ROM comes first, then the context, CD-ROMs, and the rest.
+    """
+    disks = template.vectors("DISK")
+    used: set[str] = set()
+    for disk in disks:
+        target = disk.get("TARGET")
+        if target:
+            if target in used:
+                raise ApiError(Code.ALLOCATE, f"DISK {disk['DISK_ID']}: TARGET {target} is used twice.")
+            used.add(target)
+    cdroms = [disk for disk in disks if "CDROM" in disk.get("TYPE", "")]
+    plain = [disk for disk in disks if disk not in cdroms]
+    context = template.vector("CONTEXT")
+    if context is not None:
+        context["DISK_ID"] = str(len(disks))
+    ordered: list[Vector] = [*plain[:1]]
+    if context is not None:
+        ordered.append(context)
+    ordered += [*cdroms, *plain[1:]]
+    for item in ordered:
+        if not item.get("TARGET"):
+            prefix = item.get("DEV_PREFIX") or cdrom_prefix
+            item["TARGET"] = _free_target(prefix, used)
+            used.add(item["TARGET"])
+
+
+def _free_target(prefix: str, used: set[str]) -> str:
+    for letter in ascii_lowercase:
+        if prefix + letter not in used:
+            return prefix + letter
+    raise ApiError(Code.ALLOCATE, f"There is no free device name with the prefix {prefix}.")
+
+
+def assign_boot_order(template: Template) -> None:
+    """ORDER of each device that OS/BOOT lists ("disk0,nic1"), from 1."""
+    systems = template.vectors("OS")
+    boot = systems[0].get("BOOT", "") if systems else ""
+    for position, word in enumerate([part.strip() for part in boot.split(",") if part.strip()], start=1):
+        found = _ORDERED.fullmatch(word)
+        if found is None:
+            raise ApiError(Code.ALLOCATE, f"OS: BOOT lists disk<N> and nic<N>, not {word!r}.")
+        name, key = ("DISK", "DISK_ID") if found[1] == "disk" else ("NIC", "NIC_ID")
+        device = next((item for item in template.vectors(name) if item.get(key) == found[2]), None)
+        if device is None:
+            raise ApiError(Code.ALLOCATE, f"OS: BOOT names {word}, which the VM does not have.")
+        device["ORDER"] = str(position)

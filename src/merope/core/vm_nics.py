@@ -1,0 +1,247 @@
+"""A VM's interfaces: leases from networks, and the security groups that come with them.
+
+Source: spec templates.yaml `NIC`, `NIC_ALIAS`, `NIC_DEFAULT`; examples/vm-running.xml.
+"""
+
+from collections.abc import Iterable
+
+from merope.core import authorization
+from merope.core.transaction import Transaction
+from merope.model.address_range import AddressRange
+from merope.model.errors import ApiError, Code
+from merope.model.leases import owner_of
+from merope.model.permissions import ObjectType, Op
+from merope.model.security_group import SecurityGroup
+from merope.model.template import Template, Vector
+from merope.model.user import User
+from merope.model.vm import VM
+from merope.model.vnet import VirtualNetwork
+
+_NOT_IN_DEFAULT = ("NETWORK_ID", "NETWORK", "NETWORK_UID", "NETWORK_UNAME")
+_REQUESTS = ("IP", "IP6", "MAC")
+
+
+def nics_of(template: Template) -> list[Vector]:
+    """NICs and aliases in order of NIC_ID."""
+    found = template.vectors("NIC") + template.vectors("NIC_ALIAS")
+    return sorted(found, key=lambda nic: int(nic.get("NIC_ID") or 0))
+
+
+def is_auto(nic: Vector) -> bool:
+    """Whether the scheduler is to choose the network."""
+    return nic.get("NETWORK_MODE", "").lower() == "auto"
+
+
+def prepare(template: Template) -> None:
+    """Numbers and names the NICs of a new VM and gives them what NIC_DEFAULT says."""
+    defaults = template.vectors("NIC_DEFAULT")
+    if len(defaults) > 1:
+        raise ApiError(Code.ALLOCATE, "Only one NIC_DEFAULT can be defined.")
+    default = defaults[0] if defaults else Vector()
+    wrong = next((key for key in _NOT_IN_DEFAULT if key in default), None)
+    if wrong:
+        raise ApiError(Code.ALLOCATE, f"NIC_DEFAULT cannot have the attribute {wrong}.")
+    number = 0
+    for nic in template.vectors("NIC"):
+        number = _number(nic, number)
+        for key, value in default.items():
+            nic.setdefault(key, value)
+        nic.setdefault("NAME", f"NIC{nic['NIC_ID']}")
+    for alias in template.vectors("NIC_ALIAS"):
+        number = _number(alias, number)
+        _join_parent(template, alias)
+
+
+def _number(nic: Vector, number: int) -> int:
+    nic["NIC_ID"] = str(number)
+    return number + 1
+
+
+def _join_parent(template: Template, alias: Vector) -> None:
+    if is_auto(alias):
+        raise ApiError(Code.ALLOCATE, "NIC_ALIAS cannot use NETWORK_MODE auto.")
+    wanted = alias.get("PARENT", "")
+    parent = next((nic for nic in template.vectors("NIC") if nic["NAME"] == wanted), None)
+    if parent is None:
+        raise ApiError(Code.ALLOCATE, f"NIC_ALIAS: there is no NIC with the NAME {wanted!r} given as PARENT.")
+    held = [word for word in parent.get("ALIAS_IDS", "").split(",") if word]
+    alias["PARENT_ID"] = parent["NIC_ID"]
+    alias["ALIAS_ID"] = str(len(held))
+    alias.setdefault("NAME", f"{parent['NAME']}_ALIAS{alias['NIC_ID']}")
+    parent["ALIAS_IDS"] = ",".join([*held, alias["NIC_ID"]])
+
+
+def network_of(tx: Transaction, nic: Vector, uid: int) -> VirtualNetwork:
+    """The network that a NIC names by id, or by name and owner (the VM's owner where it names none)."""
+    if nic.get("NETWORK_ID"):
+        try:
+            return tx.get(VirtualNetwork, int(nic["NETWORK_ID"]))
+        except ValueError:
+            raise ApiError(Code.ALLOCATE, f"NETWORK_ID must be a number, not {nic['NETWORK_ID']!r}.") from None
+    if not nic.get("NETWORK"):
+        raise ApiError(Code.ALLOCATE, "A NIC needs NETWORK_ID or NETWORK.")
+    owner = _owner(tx, nic, uid)
+    oid = tx.named(VirtualNetwork, nic["NETWORK"], owner)
+    if oid is None:
+        raise ApiError(
+            Code.ALLOCATE,
+            f"User {owner} does not own a network with name: {nic['NETWORK']} . "
+            "Set NETWORK_UNAME or NETWORK_UID of owner in NIC.",
+        )
+    return tx.get(VirtualNetwork, oid)
+
+
+def _owner(tx: Transaction, nic: Vector, uid: int) -> int:
+    if nic.get("NETWORK_UID", "").isdecimal():
+        return int(nic["NETWORK_UID"])
+    if nic.get("NETWORK_UNAME"):
+        found = tx.named(User, nic["NETWORK_UNAME"])
+        if found is None:
+            raise ApiError(Code.ALLOCATE, f"There is no user named {nic['NETWORK_UNAME']} (NETWORK_UNAME).")
+        return found
+    return uid
+
+
+def uses(tx: Transaction, template: Template, uid: int) -> list[authorization.Target]:
+    """The rights that the NICs of a new VM ask for."""
+    targets = []
+    for nic in nics_of(template):
+        if not is_auto(nic):
+            targets.append(authorization.on(Op.USE, network_of(tx, nic, uid)))
+        targets += [
+            authorization.on(Op.USE, tx.get(SecurityGroup, group)) for group in groups_of(nic)
+        ]
+    return targets
+
+
+def acquire(tx: Transaction, vm_id: int, uid: int, nic: Vector) -> None:
+    """Takes a lease for a NIC and fills in what comes from its network; raises ApiError ALLOCATE."""
+    network = tx.edit(VirtualNetwork, network_of(tx, nic, uid).id)
+    owner = owner_of(ObjectType.VM, vm_id)
+    ranged, index = _lease(network, nic, owner)
+    network.recount()
+    inherited = tx.settings.inherit_vnet_attr
+    given = groups_of(nic)
+    for key in ("NETWORK_UID", "NETWORK_UNAME"):
+        nic.pop(key, None)
+    nic.update(network_attributes(network, inherited))
+    nic.update(ranged.nic_attributes(index, inherited))
+    nic["TARGET"] = nic.get("TARGET") or f"one-{vm_id}-{nic['NIC_ID']}"
+    groups = {*given, *_words(network.template.get("SECURITY_GROUPS")), *ranged.security_groups}
+    nic["SECURITY_GROUPS"] = ",".join(map(str, sorted(groups)))
+
+
+def _lease(network: VirtualNetwork, nic: Vector, owner: int) -> tuple[AddressRange, int]:
+    asked = [key for key in _REQUESTS if nic.get(key)]
+    if len(asked) > 1:
+        raise ApiError(Code.ALLOCATE, f"Only one of IP, IP6 and MAC can be asked for, not {', '.join(asked)}.")
+    for ranged in network.ar_pool:
+        wanted = _index(ranged, asked[0], nic[asked[0]]) if asked else None
+        if asked and wanted is None:
+            continue
+        index = ranged.allocate(owner, wanted)
+        if index is not None:
+            return ranged, index
+    if asked:
+        raise ApiError(
+            Code.ALLOCATE,
+            f"{asked[0]} {nic[asked[0]]} is not available in virtual network {network.id}.",
+            network.id,
+        )
+    raise ApiError(
+        Code.ALLOCATE, f"Cannot get IP/MAC lease from virtual network {network.id}.", network.id
+    )
+
+
+def _index(ranged: AddressRange, key: str, text: str) -> int | None:
+    return {"IP": ranged.index_of_ip, "IP6": ranged.index_of_ip6, "MAC": ranged.index_of_mac}[key](text)
+
+
+def network_attributes(network: VirtualNetwork, inherited: Iterable[str]) -> Vector:
+    """What every NIC of a network shows of it."""
+    filled = Vector(
+        NETWORK=network.name,
+        NETWORK_ID=str(network.id),
+        BRIDGE=network.bridge,
+        VN_MAD=network.vn_mad,
+        CLUSTER_ID=",".join(map(str, sorted(network.clusters))),
+    )
+    optional = {
+        "BRIDGE_TYPE": network.bridge_type,
+        "PHYDEV": network.phydev,
+        "VLAN_ID": network.vlan_id,
+        "OUTER_VLAN_ID": network.outer_vlan_id,
+        "PARENT_NETWORK_ID": str(network.parent_network_id) if network.parent_network_id >= 0 else "",
+    }
+    filled.update((key, value) for key, value in optional.items() if value)
+    for name in inherited:
+        value = network.template.get(name)
+        if value:
+            filled[name] = value
+    return filled
+
+
+def release(tx: Transaction, vm_id: int, nic: Vector) -> None:
+    """Returns a NIC's lease; a network that is gone has none to take back."""
+    if not nic.get("NETWORK_ID") or "AR_ID" not in nic:
+        return
+    oid = int(nic["NETWORK_ID"])
+    if tx.find(VirtualNetwork, oid) is None:
+        return
+    network = tx.edit(VirtualNetwork, oid)
+    ranged = network.address_range(int(nic["AR_ID"]))
+    index = None if ranged is None else ranged.index_of_mac(nic.get("MAC", ""))
+    if ranged is not None and index is not None:
+        ranged.release(owner_of(ObjectType.VM, vm_id), index)
+    network.recount()
+
+
+def groups_of(nic: Vector) -> list[int]:
+    return _words(nic.get("SECURITY_GROUPS", ""))
+
+
+def _words(text: str) -> list[int]:
+    return [int(word) for word in text.split(",") if word.strip().isdecimal()]
+
+
+def security_groups(template: Template) -> list[int]:
+    """The groups that a VM's NICs use, each once."""
+    return sorted({group for nic in nics_of(template) for group in groups_of(nic)})
+
+
+def join_security_groups(tx: Transaction, vm: VM) -> None:
+    """Copies the rules of the NICs' groups into the VM and counts it among those that have them."""
+    vm.template.remove("SECURITY_GROUP_RULE")
+    for group_id in security_groups(vm.template):
+        if tx.find(SecurityGroup, group_id) is None:
+            raise ApiError(Code.ALLOCATE, f"Error getting security group [{group_id}].", group_id)
+        group = tx.edit(SecurityGroup, group_id)
+        group.updated_vms.add(vm.id)
+        for rule in group.template.vectors("RULE"):
+            known = {"SECURITY_GROUP_ID": str(group_id), "SECURITY_GROUP_NAME": group.name}
+            for expanded in _expanded(tx, rule):
+                vm.template.add("SECURITY_GROUP_RULE", Vector({**expanded, **known}))
+
+
+def _expanded(tx: Transaction, rule: Vector) -> list[dict[str, str]]:
+    """A rule about a network stands for one about each of its ranges."""
+    if not rule.get("NETWORK_ID", "").isdecimal():
+        return [dict(rule)]
+    network = tx.find(VirtualNetwork, int(rule["NETWORK_ID"]))
+    if network is None:
+        return []
+    found = []
+    for ranged in network.ar_pool:
+        first = ranged.lease(0)
+        addresses = {key: first[key] for key in ("IP", "MAC") if key in first}
+        found.append({**rule, **addresses, "SIZE": str(ranged.size)})
+    return found
+
+
+def leave_security_groups(tx: Transaction, vm: VM) -> None:
+    for group_id in security_groups(vm.template):
+        if tx.find(SecurityGroup, group_id) is None:
+            continue
+        group = tx.edit(SecurityGroup, group_id)
+        for members in (group.updated_vms, group.outdated_vms, group.updating_vms, group.error_vms):
+            members.discard(vm.id)

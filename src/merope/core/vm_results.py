@@ -1,0 +1,90 @@
+"""What becomes of a VM when the world answers: results of effects, images that are ready, monitoring."""
+
+from merope.core import image, lifecycle, vm_machine, vm_steps
+from merope.core.results import on_result
+from merope.core.transaction import Transaction
+from merope.core.vm_steps import Facts
+from merope.model.effect import Effect
+from merope.model.phase import Phase
+from merope.model.states import ImageState
+from merope.model.vm import VM
+
+#: What a hypervisor says of a domain → the event it is to the VM's life-cycle.
+REPORTS = {
+    "RUNNING": "found-running",
+    "FAILURE": "found-failed",
+    "SUSPENDED": "found-suspended",
+    "POWEROFF": "found-poweroff",
+}
+_LOGGED_ONLY = ("vm.reboot", "vm.reset")
+
+
+def _take(tx: Transaction, effect: Effect, ok: bool, message: str, data: dict[str, str]) -> None:
+    if tx.find(VM, effect.oid) is None:
+        return
+    vm = tx.edit(VM, effect.oid)
+    event = f"{lifecycle.ANSWERS[effect.op]}-{'ok' if ok else 'ko'}"
+    vm_machine.fire(tx, vm, event, Facts("" if ok else message, data))
+
+
+for _op in lifecycle.ANSWERS:
+    on_result(_op)(_take)
+
+
+def _note_failure(tx: Transaction, effect: Effect, ok: bool, message: str, data: dict[str, str]) -> None:
+    if not ok and tx.find(VM, effect.oid) is not None:
+        vm_steps.say(tx, tx.edit(VM, effect.oid), message)
+
+
+for _op in _LOGGED_ONLY:
+    on_result(_op)(_note_failure)
+
+
+@on_result("vm.delete")
+def _deleted(tx: Transaction, effect: Effect, ok: bool, message: str, data: dict[str, str]) -> None:
+    """The VM is DONE already; the engine has logged what could not be cleaned up."""
+
+
+def found(tx: Transaction, vm_id: int, report: str) -> bool:
+    """Takes in what monitoring says of a VM; answers whether that changed it.
+
+    What is said while an effect is under way says nothing about the VM's future: the effect's own answer
+    comes, or its time-out.
+    """
+    vm = tx.find(VM, vm_id)
+    event = REPORTS.get(report)
+    if vm is None or event is None or ("vm", vm_id) in tx.state.effects_of:
+        return False
+    if vm_machine.row_for(tx, vm, event) is None:
+        return False
+    vm_machine.fire(tx, tx.edit(VM, vm_id), event)
+    return True
+
+
+def host_lost(tx: Transaction, vm_id: int) -> None:
+    """The VM's host does not answer any more."""
+    vm = tx.get(VM, vm_id)
+    if vm_machine.row_for(tx, vm, "host-lost") is not None:
+        vm_machine.fire(tx, tx.edit(VM, vm_id), "host-lost")
+
+
+def images_changed(tx: Transaction, vm_id: int) -> None:
+    """An image that a cloning VM waits for is ready, or has failed."""
+    vm = tx.find(VM, vm_id)
+    if vm is None or vm.phase is not Phase.CLONING:
+        return
+    ids = [int(disk["IMAGE_ID"]) for disk in vm.template.vectors("DISK") if disk.get("IMAGE_ID")]
+    states = [image.state_of(tx, oid) for oid in ids]
+    if ImageState.ERROR in states:
+        bad = ids[states.index(ImageState.ERROR)]
+        facts = Facts(f"Error cloning or copying image [{bad}]")
+        vm_machine.fire(tx, tx.edit(VM, vm_id), "images-failed", facts)
+        return
+    waiting = (ImageState.LOCKED, ImageState.LOCKED_USED, ImageState.LOCKED_USED_PERS)
+    if any(state in waiting for state in states):
+        return
+    event = "images-ready-hold" if vm.template.get_bool("SUBMIT_ON_HOLD") else "images-ready"
+    vm_machine.fire(tx, tx.edit(VM, vm_id), event)
+
+
+image.on_ready(images_changed)

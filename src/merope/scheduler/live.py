@@ -1,0 +1,154 @@
+"""Hosts and datastores while a plan is made: what is left of them after the placements so far."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from merope.model.expression import CURRENT_VMS, Rank, View
+from merope.scheduler.snapshot import DatastoreView, HostView, VmRequest
+
+ALLOCATED = frozenset({CURRENT_VMS, "RUNNING_VMS", "CPU_USAGE", "MEM_USAGE"})
+"""What a placement changes at once; requirements on these are asked again before each placement."""
+
+MEASURED = frozenset({"FREE_CPU", "FREE_MEMORY", "USED_CPU", "USED_MEMORY"})
+"""What the monitor will find changed; ranks look ahead, requirements do not."""
+
+
+class LiveHost:
+    """A host, its free capacity in this plan, and a view of it; `version` counts what was placed."""
+
+    __slots__ = ("_placed", "allocated", "ds_free", "free_cpu", "free_memory", "index", "version", "view")
+
+    def __init__(self, index: int, view: HostView) -> None:
+        self.index = index
+        self.view = view
+        self.free_cpu = view.free_cpu
+        self.free_memory = view.free_memory
+        self.ds_free = view.ds_free
+        self.version = 0
+        self.allocated = _AllocatedView(self)
+        self._placed: list[str] = []
+
+    def fits(self, vm: VmRequest) -> bool:
+        """Room for the VM after the placements so far (topology and devices will be compared here)."""
+        return vm.cpu <= self.free_cpu and vm.memory <= self.free_memory
+
+    def fitted(self, vm: VmRequest) -> bool:
+        """Room for the VM before any placement."""
+        return vm.cpu <= self.view.free_cpu and vm.memory <= self.view.free_memory
+
+    def take(self, vm: VmRequest, local_datastore: int | None) -> None:
+        """Count a VM in; `local_datastore` is its system datastore when that is not shared."""
+        self.free_cpu -= vm.cpu
+        self.free_memory -= vm.memory
+        if local_datastore is not None and vm.system_disk:
+            free = self.free_in(local_datastore) - vm.system_disk
+            self.ds_free = {**self.ds_free, local_datastore: free}
+        self._placed.append(str(vm.id))
+        self.version += 1
+
+    def free_in(self, datastore: int) -> int:
+        """MB for a datastore that is not shared: its own figure, or the host's disk when it has none yet."""
+        return self.ds_free.get(datastore, self.view.free_disk)
+
+    def first(self, name: str) -> str | None:
+        value = self.view.attributes.first(name)
+        change = _CHANGES.get(name)
+        return value if change is None or value is None else _shifted(value, change(self))
+
+    def all(self, path: str) -> list[str]:
+        if path == CURRENT_VMS:
+            return [*map(str, self.view.vm_ids), *self._placed]
+        if path in _CHANGES:
+            return [value for value in (self.first(path),) if value is not None]
+        return self.view.attributes.all(path)
+
+    @property
+    def placed(self) -> int:
+        return len(self._placed)
+
+
+_CHANGES: dict[str, Callable[[LiveHost], int]] = {
+    "RUNNING_VMS": lambda host: host.placed,
+    "CPU_USAGE": lambda host: host.view.free_cpu - host.free_cpu,
+    "MEM_USAGE": lambda host: host.view.free_memory - host.free_memory,
+    "FREE_CPU": lambda host: host.free_cpu - host.view.free_cpu - host.view.recent_cpu,
+    "FREE_MEMORY": lambda host: host.free_memory - host.view.free_memory - host.view.recent_memory,
+    "USED_CPU": lambda host: host.view.free_cpu - host.free_cpu + host.view.recent_cpu,
+    "USED_MEMORY": lambda host: host.view.free_memory - host.free_memory + host.view.recent_memory,
+}
+
+
+class _AllocatedView:
+    """The host as requirements see it: with what is allocated now, as it was last measured."""
+
+    __slots__ = ("_host",)
+
+    def __init__(self, host: LiveHost) -> None:
+        self._host = host
+
+    def first(self, name: str) -> str | None:
+        return self._host.view.attributes.first(name) if name in MEASURED else self._host.first(name)
+
+    def all(self, path: str) -> list[str]:
+        return self._host.view.attributes.all(path) if path in MEASURED else self._host.all(path)
+
+
+class LiveDatastore:
+    """A system or image datastore and what is free in it in this plan."""
+
+    __slots__ = ("free", "index", "version", "view")
+
+    def __init__(self, index: int, view: DatastoreView) -> None:
+        self.index = index
+        self.view = view
+        self.free = view.free
+        self.version = 0
+
+    def room(self, vm: VmRequest) -> bool:
+        """Room before any placement.  What is not shared, or not measured, is looked at host by host."""
+        return vm.system_disk <= self.view.free or not (self.view.shared and self.view.monitored)
+
+    def take(self, space: int) -> None:
+        if space:
+            self.free -= space
+            self.version += 1
+
+    def first(self, name: str) -> str | None:
+        value = self.view.attributes.first(name)
+        if value is None or name not in ("FREE_MB", "USED_MB"):
+            return value
+        taken = self.view.free - self.free
+        return _shifted(value, -taken if name == "FREE_MB" else taken)
+
+    def all(self, path: str) -> list[str]:
+        return self.view.attributes.all(path)
+
+
+class RankTable:
+    """A rank's value for each host or datastore, worked out again only when that one has changed."""
+
+    __slots__ = ("_rank", "_values", "_versions", "names")
+
+    def __init__(self, rank: Rank, items: int) -> None:
+        self._rank = rank
+        self._values = [0] * items
+        self._versions = [-1] * items
+        self.names = rank.names
+
+    def value(self, item: LiveHost | LiveDatastore) -> int:
+        index = item.index
+        if self._versions[index] != item.version:
+            view: View = item
+            self._values[index] = self._rank.value(view)
+            self._versions[index] = item.version
+        return self._values[index]
+
+
+def _shifted(value: str, change: int) -> str:
+    if not change:
+        return value
+    try:
+        return str(int(float(value)) + change)
+    except (ValueError, OverflowError):
+        return value

@@ -91,7 +91,7 @@ def deladmin(tx: Transaction, oid: int, uid: int) -> int:
 
 
 def leave_group(tx: Transaction, gid: int, uid: int) -> None:
-    """A user is no longer in the group, nor its administrator; the user's own document is left to the caller."""
+    """A user is no longer in the group, nor its administrator; the user's own document is the caller's."""
     group = tx.edit(Group, gid)
     group.users.discard(uid)
     if uid in group.admins:

@@ -217,6 +217,8 @@ def test_adding_and_removing_leaves_the_rest_as_it_was(found: list[Rule], data: 
     for rule in numbered:
         if rule not in kept:
             assert stored.remove(rule.id) == rule
+            assert stored.find(rule) is None
+            assert stored.get(rule.id) is None
     assert list(stored) == kept
     assert len(stored) == len(kept)
     rebuilt = RuleSet(kept)
@@ -273,6 +275,12 @@ def test_the_decision_is_that_of_the_plain_definition_and_agrees_with_the_listin
     listing = stored.visible(uid, gids, kind, op, zone)
     assert allowed is expected
     assert listing.covers(oid, gid, cids, reservation=reservation) is expected
+
+
+def test_objects_of_the_first_group_and_the_first_object_are_reached_too() -> None:
+    stored = rule_set(["#1 VM/@0 USE *", "#2 VM/#0 USE #0"])
+    reached = [uid for uid in (1, 2) if stored.allows(uid, [], ObjectType.VM, Op.USE, oid=0, gid=0)]
+    assert reached == [1, 2]
 
 
 def test_a_creation_needs_a_rule_for_all_or_for_the_creators_group() -> None:

@@ -417,8 +417,12 @@ TestALeaseIsNeverGivenTwice = LeaseBook.TestCase
 
 
 def test_a_copy_of_leases_shares_nothing() -> None:
-    leases = ip4_range().leases
-    leases.copy().give(0, HELD)
+    leases = Leases({3: HELD})
+    before = leases.to_text()
+    twin = leases.copy()
+    twin.give(0, HELD)
+    assert twin.to_text() != before
+    assert leases.to_text() == before
     assert 0 not in leases
 
 

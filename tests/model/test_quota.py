@@ -165,6 +165,12 @@ def test_what_reaches_a_limit_exactly_is_let_in() -> None:
     assert quotas.check_and_add(Usage().vm(cpu=0.1)) is not None
 
 
+def test_a_limit_finer_than_a_hundredth_lets_in_what_asks_for_the_same() -> None:
+    quotas = limited("VM=[CPU=0.125]")
+    assert quotas.check_and_add(Usage().vm(cpu=0.125)) is None
+    assert quotas.check(Usage().vm(cpu=0.001)) == "limit of 0.13 reached for CPU quota in VM"
+
+
 def test_nothing_is_counted_when_any_part_is_refused() -> None:
     quotas = limited("IMAGE=[ID=7,RVMS=0]")
     before = quotas.copy()

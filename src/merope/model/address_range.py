@@ -340,15 +340,16 @@ class AddressRange:
             int(ObjectType.NET): ("VNET", viewer.vnets),
             int(ObjectType.VROUTER): ("VROUTER", viewer.vrouters),
         }
+        # Every kind of owner sorts behind all addresses.
+        names = sorted(self.lease(0))
         for index, owner in self.leases:
             kind, oid = owner_parts(owner)
             element, ids = shown.get(kind, ("", ()))
             if not (ids is None or oid in ids):
                 continue
             lease = self.lease(index)
-            lease[element] = str(oid)
-            parts = [f"<{name}><![CDATA[{lease[name]}]]></{name}>" for name in sorted(lease)]
-            yield f"<LEASE>{''.join(parts)}</LEASE>"
+            addresses = "".join([f"<{name}><![CDATA[{lease[name]}]]></{name}>" for name in names])
+            yield f"<LEASE>{addresses}<{element}><![CDATA[{oid}]]></{element}></LEASE>"
 
 
 def _plus(address: int, index: int) -> int:

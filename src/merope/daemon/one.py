@@ -66,6 +66,15 @@ def _start(args: argparse.Namespace) -> int:
     return 0
 
 
+def _prepare(args: argparse.Namespace) -> int:
+    from merope.daemon import start
+
+    layout = _layout(args)
+    options = start.prepare(layout, _wanted(args))
+    print(f"The cloud in {layout.home} can start at {options.endpoint}")
+    return 0
+
+
 def _restart(args: argparse.Namespace) -> int:
     from merope.daemon import control, start
 
@@ -127,6 +136,9 @@ COMMANDS = (
         "start the cloud, and return when it answers",
         _start,
         (*START_FLAGS, Flag(("--foreground",), "stay in the foreground")),
+    ),
+    Command(
+        "prepare", "make and check what a start needs, and start nothing (for systemd)", _prepare, START_FLAGS
     ),
     Command("stop", "let it finish what it is doing, then end it", _stop),
     Command(

@@ -77,6 +77,16 @@ def start(
     return f"The cloud in {layout.home} answers at {options.endpoint} ({time.monotonic() - began:.2f} s)"
 
 
+def prepare(layout: Layout, wanted: Wanted) -> Options:
+    """Make and check what a start needs, and start nothing: systemd starts the services itself then."""
+    config_file, settings = _configured(layout, wanted)
+    try:
+        with layout.claimed():
+            return _prepare(layout, wanted, config_file, settings)
+    except UnsafeError as error:
+        raise StartError(str(error)) from error
+
+
 def _spawn(command: Sequence[str], log: Path) -> int:
     """Start a process in a session of its own, with its output added to `log`; its pid."""
     write = os.O_WRONLY | os.O_CREAT | os.O_APPEND

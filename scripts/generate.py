@@ -1,0 +1,45 @@
+"""Writes what is generated from the code, or says what is not up to date: scripts/generate.py [--check]."""
+
+import difflib
+import importlib
+import sys
+from functools import partial
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+# File, and what makes it: `module:function`, and the function's arguments.
+GENERATED: dict[str, tuple[str, tuple[str, ...]]] = {
+    "docs/configuration.md": ("merope.daemon.config_reference:markdown", ()),
+    "packaging/oned.conf": ("merope.daemon.config_reference:sample", ("oned.conf",)),
+}
+
+
+def text_of(file: str) -> str:
+    maker, arguments = GENERATED[file]
+    module, _, function = maker.partition(":")
+    text = partial(getattr(importlib.import_module(module), function), *arguments)()
+    assert isinstance(text, str)
+    return text
+
+
+def main(argv: list[str]) -> int:
+    stale = 0
+    for file in GENERATED:
+        path, text = ROOT / file, text_of(file)
+        now = path.read_text() if path.exists() else ""
+        if now == text:
+            continue
+        if "--check" in argv:
+            stale += 1
+            print(f"{file} is not up to date (make generate):")
+            changes = difflib.unified_diff(now.splitlines(), text.splitlines(), lineterm="", n=1)
+            print("\n".join(list(changes)[:20]))
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+            print(f"{file} written")
+    return 1 if stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,61 @@
+"""What every network driver promises. A test class of an implementation inherits this one and gives it
+a fixture `case`."""
+
+from typing import Protocol
+
+from merope.drivers.network.base import NetworkDriver
+from merope.model.vm import VM
+
+
+class NetworkCase(Protocol):
+    driver: NetworkDriver
+
+    def vm(self, vm_id: int) -> VM:
+        """A VM with a NIC of this driver."""
+        ...
+
+    def start(self, vm: VM) -> str:
+        """What comes between pre and post: the VM's domain; answers its deploy id."""
+        ...
+
+    def state(self) -> object:
+        """What the driver has made on the host."""
+        ...
+
+
+class NetworkContract:
+    def test_preparing_twice_is_preparing_once(self, case: NetworkCase) -> None:
+        case.driver.pre(case.vm(7))
+        once = case.state()
+        case.driver.pre(case.vm(7))
+        assert case.state() == once
+
+    def test_finishing_twice_is_finishing_once(self, case: NetworkCase) -> None:
+        vm = case.vm(7)
+        case.driver.pre(vm)
+        deploy_id = case.start(vm)
+        case.driver.post(vm, deploy_id)
+        once = case.state()
+        case.driver.post(vm, deploy_id)
+        assert case.state() == once
+
+    def test_cleaning_twice_leaves_what_was_there_before(self, case: NetworkCase) -> None:
+        before = case.state()
+        case.driver.pre(case.vm(7))
+        case.driver.clean(case.vm(7))
+        case.driver.clean(case.vm(7))
+        assert case.state() == before
+
+    def test_cleaning_one_vm_leaves_the_nics_of_another(self, case: NetworkCase) -> None:
+        case.driver.pre(case.vm(8))
+        with_one = case.state()
+        case.driver.pre(case.vm(7))
+        case.driver.clean(case.vm(7))
+        assert case.state() == with_one
+
+    def test_a_vm_without_nics_needs_nothing(self, case: NetworkCase) -> None:
+        before = case.state()
+        vm = case.vm(7)
+        vm.template.remove("NIC")
+        case.driver.pre(vm)
+        assert case.state() == before

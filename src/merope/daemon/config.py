@@ -79,6 +79,10 @@ class Config:
         """Where the value of an option came from ("default" for one that has none)."""
         return next((e.origin for e in self.entries if (e.file, e.name) == (file, name)), DEFAULT)
 
+    def given(self, name: str, file: str = "oned.conf") -> bool:
+        """Whether a file or the command line gave the value."""
+        return self.origin(name, file) != DEFAULT
+
     def to_template(self) -> Template:
         """oned.conf as one.system.config answers it: all that is in force, secrets masked."""
         return _document(e for e in self.entries if e.file == "oned.conf")

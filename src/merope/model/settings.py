@@ -38,6 +38,7 @@ from merope.model.settings_sections import (
 from merope.model.states import HistoryAction
 
 _LOG_SYSTEM = Choice(("file", "syslog", "std"))
+_DOOR = "Counts where the file gives it; else the door has its own limit, as a connection costs it no thread."
 _OPERATIONS = Words(
     frozenset(action.name.lower().replace("_", "-") for action in HistoryAction if action)
     | {"disk-snapshot", "snapshot"}
@@ -150,17 +151,23 @@ class Settings:
     hostname: str | None = option(
         "HOSTNAME", Text(r"[0-9A-Za-z.-]+", "a host name"), None, "Name of this front end as hosts know it."
     )
-    max_conn: int = option("MAX_CONN", Integer(1), "15", "Requests that are worked on at the same time.")
-    max_conn_backlog: int = option("MAX_CONN_BACKLOG", Integer(1), "15", "Connections that may queue.")
+    max_conn: int = option(
+        "MAX_CONN", Integer(1), "15", "Connections that are served at the same time.", note=_DOOR
+    )
+    max_conn_backlog: int = option(
+        "MAX_CONN_BACKLOG", Integer(1), "15", "Connections that wait for a place.", note=_DOOR
+    )
     keepalive_timeout: int = option(
-        "KEEPALIVE_TIMEOUT", Integer(0), "15", "Seconds that an idle connection is kept."
+        "KEEPALIVE_TIMEOUT", Integer(0), "15", "Seconds that an idle connection is kept.", note=_DOOR
     )
     keepalive_max_conn: int = option(
-        "KEEPALIVE_MAX_CONN", Integer(0), "30", "Requests that one connection may carry."
+        "KEEPALIVE_MAX_CONN", Integer(0), "30", "Requests that one connection may carry.", note=_DOOR
     )
     timeout: int = option("TIMEOUT", Integer(1), "15", "Seconds that a client has to send or take data.")
     rpc_log: bool = option("RPC_LOG", YesNo(), "NO", "Log whole requests to one_xmlrpc.log.")
-    message_size: int = option("MESSAGE_SIZE", Integer(1024), "1073741824", "Bytes of a request at most.")
+    message_size: int = option(
+        "MESSAGE_SIZE", Integer(1024), "1073741824", "Bytes of a request at most.", note=_DOOR
+    )
     log_call_format: str = option(
         "LOG_CALL_FORMAT",
         Text(),

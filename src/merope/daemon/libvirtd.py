@@ -9,20 +9,19 @@ because filling it takes seconds. Nobody else sees those mounts, and they end wi
 
 import contextlib
 import hashlib
-import json
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+from merope.daemon.process import Identity
 from merope.drivers.errors import DriverError
 from merope.drivers.hypervisor.libvirt_session import Session
 from merope.drivers.hypervisor.libvirt_settings import KVMRC, read_kvmrc, write_kvmrc
@@ -63,42 +62,6 @@ log_outputs = "3:file:/var/log/libvirt/libvirtd.log"
 
 
 @dataclass(frozen=True, slots=True)
-class Process:
-    """A process that we started. `started`, in clock ticks since boot, tells it from a later one with its pid."""
-
-    pid: int
-    started: int
-
-    @classmethod
-    def of(cls, pid: int) -> "Process":
-        return cls(pid, _start_ticks(pid) or 0)
-
-    def alive(self) -> bool:
-        return _start_ticks(self.pid) == self.started
-
-    def end(self, limit: float = _STOP_LIMIT) -> None:
-        """Asks it to end, and after `limit` seconds makes it."""
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            deadline = time.monotonic() + limit
-            with contextlib.suppress(ProcessLookupError):
-                if self.alive():
-                    os.kill(self.pid, number)
-            while self.alive() and time.monotonic() < deadline:
-                with contextlib.suppress(ChildProcessError):
-                    os.waitpid(self.pid, os.WNOHANG)
-                time.sleep(0.02)
-
-
-def _start_ticks(pid: int) -> int | None:
-    """None when there is no such process, or only what is left of it."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return None
-    return None if fields[0] in "ZX" else int(fields[19])
-
-
-@dataclass(frozen=True, slots=True)
 class OwnLibvirtd:
     """Where the cloud's own libvirtd is and lives."""
 
@@ -110,7 +73,7 @@ class OwnLibvirtd:
 
     @property
     def record(self) -> Path:
-        return self.place / "libvirtd.json"
+        return self.place / "libvirtd.pid"
 
     @property
     def sockets(self) -> Path:
@@ -124,15 +87,11 @@ class OwnLibvirtd:
     def uri(self) -> str:
         return f"qemu+unix:///system?socket={quote(str(self.sockets / 'libvirt-sock'))}"
 
-    def process(self) -> Process | None:
+    def process(self) -> Identity | None:
         """The one that runs, if it does."""
-        try:
-            process = Process(**json.loads(self.record.read_text()))
-        except (OSError, ValueError, TypeError):
-            return None
-        return process if process.alive() else None
+        return Identity.read(self.record)
 
-    def start(self) -> Process:
+    def start(self) -> Identity:
         """Starts it unless it runs; answers before it is ready."""
         running = self.process()
         if running is not None:
@@ -154,11 +113,13 @@ class OwnLibvirtd:
                 cwd="/",
                 env=_environment(),
             )
-        process = Process.of(child.pid)
-        self.record.write_text(json.dumps(asdict(process)) + "\n")
+        process = Identity.of(child.pid)
+        if process is None:
+            raise DriverError(f"libvirtd ended at once: {self._last_words()}")
+        process.write(self.record)
         return process
 
-    def wait(self, process: Process, limit: float = _START_LIMIT) -> None:
+    def wait(self, process: Identity, limit: float = _START_LIMIT) -> None:
         """Until it answers. The first start on a machine asks every QEMU what it can do, for some seconds."""
         deadline = time.monotonic() + limit
         session = Session(self.uri)
@@ -166,7 +127,7 @@ class OwnLibvirtd:
             try:
                 session.run(lambda connection: connection.getVersion())
             except DriverError as error:
-                if not process.alive():
+                if not process.alive:
                     raise DriverError(f"libvirtd ended at once: {self._last_words()}") from error
                 if time.monotonic() >= deadline:
                     raise DriverError(f"libvirtd does not answer after {limit:.0f} s: {error}") from error
@@ -179,7 +140,7 @@ class OwnLibvirtd:
         """Ends the one that runs; its guests live on. Answers whether there was one."""
         process = self.process()
         if process is not None:
-            process.end()
+            process.end(_STOP_LIMIT)
         self.record.unlink(missing_ok=True)
         if self.sockets.parent == Path("/run"):
             shutil.rmtree(self.sockets, ignore_errors=True)

@@ -28,7 +28,7 @@ from merope.drivers.hypervisor.libvirt_api import (
 )
 from merope.drivers.hypervisor.libvirt_monitor import Clock, DomainReader, HostReader
 from merope.drivers.hypervisor.libvirt_session import LibvirtError, Session
-from merope.drivers.hypervisor.libvirt_settings import KvmSettings
+from merope.drivers.hypervisor.libvirt_settings import KvmSettings, settings_of
 from merope.model.vm import VM
 
 _HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.:_-]*[A-Za-z0-9])?", re.ASCII)
@@ -40,7 +40,7 @@ _SETTLE_LIMIT = 600.0
 _PRESS_AGAIN = 10.0
 
 
-class Libvirt:
+class LibvirtHypervisor:
     """The Hypervisor of one host. Calls block; several threads may call at once."""
 
     def __init__(
@@ -52,6 +52,11 @@ class Libvirt:
         self._domains = DomainReader(clock)
         self._host = HostReader(self.settings, clock)
 
+    @classmethod
+    def of_cloud(cls, home: Path, kernel: Path | None = None) -> "LibvirtHypervisor":
+        """The driver as the cloud under `home` has it set; `kernel` is one to try KVM with."""
+        return cls(settings_of(home, kernel))
+
     def deploy(self, vm: VM, system_dir: Path) -> str:
         name = domain_name(vm.id)
         text = domain_text(vm, system_dir, self.settings.traits, self.settings.defaults)
@@ -59,6 +64,7 @@ class Libvirt:
 
         def start(connection: Connection) -> None:
             if not self._runs(connection, name):
+                require_files(vm, text)
                 connection.createXML(text, Create.VALIDATE if validate else Create.NONE)
 
         self._session.run(start)
@@ -242,6 +248,18 @@ class Libvirt:
         domain = self._lookup(connection, name)
         if domain is not None and domain.state()[0] == State.PAUSED:
             domain.resume()
+
+
+def require_files(vm: VM, domain: str) -> None:
+    """DriverError that names the first disk, kernel or CD-ROM of a domain which is not on this host."""
+    root = ElementTree.fromstring(domain)  # noqa: S314 - our own document
+    wanted = [
+        disk.get("file") or disk.get("dev") for disk in root.iter("source") if disk.get("protocol") is None
+    ]
+    wanted += [element.text for element in root.iter() if element.tag in ("kernel", "initrd")]
+    for path in filter(None, wanted):
+        if not os.path.exists(path):
+            raise DriverError(f"VM {vm.id}: there is no {path} on this host")
 
 
 def moved_to(saved: str, system_dir: Path) -> str | None:

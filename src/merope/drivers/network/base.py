@@ -1,4 +1,7 @@
-"""The interface of a network driver: what a host needs before and after a VM's NICs are plugged. Idempotent."""
+"""The interface of a network driver: what a host needs before and after a VM's NICs are plugged.
+
+Every operation is idempotent.
+"""
 
 from typing import Protocol
 

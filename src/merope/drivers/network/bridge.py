@@ -21,7 +21,7 @@ VN_MAD = "bridge"
 _LEAST_MTU, _MOST_MTU = 68, 65535
 
 
-class Bridge:
+class BridgeNetwork:
     """The NetworkDriver of one host.
 
     `state` is a directory of this host that a reboot may empty. A file in it says that a VM needs a bridge:

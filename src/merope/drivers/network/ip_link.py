@@ -3,11 +3,11 @@
 import json
 import os
 import re
-import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from merope.drivers.commands import run
 from merope.drivers.errors import DriverError
 
 _LINK_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,14}", re.ASCII)
@@ -20,18 +20,13 @@ def run_ip(arguments: Sequence[str]) -> str:
     """`ip` with these arguments, by sudo when we are not root; its output, or DriverError with its words."""
     command = ["ip"] if os.geteuid() == 0 else ["sudo", "-n", "ip"]
     try:
-        done = subprocess.run(  # noqa: S603 - names are checked where they enter, no shell
-            [*command, *arguments], capture_output=True, text=True, check=False, timeout=_TIME_LIMIT
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise DriverError(f"ip {' '.join(arguments)}: {error}") from error
-    if done.returncode != 0:
-        raise DriverError(f"ip {' '.join(arguments)}: {done.stderr.strip() or 'failed'}")
-    return done.stdout
+        return run([*command, *arguments], timeout=_TIME_LIMIT).stdout
+    except DriverError as error:
+        raise DriverError(f"ip {' '.join(arguments)}: {error}", retry_safe=error.retry_safe) from error
 
 
 def checked_name(name: str, what: str) -> str:
-    """A name that the kernel takes for a link (at most 15 characters); DriverError naming `what` otherwise."""
+    """A name that the kernel takes for a link, 15 characters at most; DriverError naming `what` otherwise."""
     if not _LINK_NAME.fullmatch(name):
         raise DriverError(
             f"{what} is '{name}', expected the name of a network link (1 to 15 of A-Z a-z 0-9 _ . -)"

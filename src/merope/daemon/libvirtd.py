@@ -4,7 +4,7 @@ It runs in a mount namespace in which libvirt's directories are directories unde
 settings, its sockets, what it knows of its guests. Only the cache of QEMU's capabilities is the system's,
 because filling it takes seconds. Nobody else sees those mounts, and they end with the last process.
 
-    python -m merope.daemon.libvirtd HOME     (inside the namespace: binds the directories, becomes libvirtd)
+    python -m merope.daemon.libvirtd HOME NAME     (inside its namespaces)
 """
 
 import contextlib
@@ -50,6 +50,11 @@ namespaces = [ ]
 stdio_handler = "file"
 """
 
+_BESIDE_OTHERS = """\
+migration_address = "127.0.0.1"
+migration_host = "127.0.0.1"
+"""
+
 _LIBVIRTD_CONF = """\
 auth_unix_ro = "none"
 auth_unix_rw = "none"
@@ -63,9 +68,14 @@ log_outputs = "3:file:/var/log/libvirt/libvirtd.log"
 
 @dataclass(frozen=True, slots=True)
 class OwnLibvirtd:
-    """Where the cloud's own libvirtd is and lives."""
+    """Where the cloud's own libvirtd is and lives.
+
+    With a `hostname` it believes to be a machine of that name: several of them on one machine are several
+    hosts, between which a VM can migrate.
+    """
 
     home: Path
+    hostname: str = ""
 
     @property
     def place(self) -> Path:
@@ -101,8 +111,8 @@ class OwnLibvirtd:
                 "a libvirtd of the cloud's own needs root; or name another by LIBVIRT_URI in kvmrc"
             )
         self._prepare()
-        argv = ["unshare", "--mount", "--propagation", "slave", "--"]
-        argv += [sys.executable, "-m", "merope.daemon.libvirtd", str(self.home)]
+        argv = ["unshare", "--mount", "--propagation", "slave", *(["--uts"] if self.hostname else []), "--"]
+        argv += [sys.executable, "-m", "merope.daemon.libvirtd", str(self.home), self.hostname]
         with (self.place / "log/libvirtd.out").open("ab") as output:
             child = subprocess.Popen(  # noqa: S603 - a vector of our own words and the home
                 argv,
@@ -157,15 +167,19 @@ class OwnLibvirtd:
         self.sockets.mkdir(mode=0o700, exist_ok=True)
         (self.place / "etc/qemu").mkdir(exist_ok=True)
         sockets = _BINDS["run"] if self.sockets == self.place / "run" else str(self.sockets)
-        host_uuid = uuid.uuid5(uuid.NAMESPACE_URL, f"merope:{socket.gethostname()}:{self.home}")
+        name = self.hostname or socket.gethostname()
+        host_uuid = uuid.uuid5(uuid.NAMESPACE_URL, f"merope:{name}:{self.home}")
         (self.place / "etc/libvirtd.conf").write_text(
             _LIBVIRTD_CONF.format(sockets=sockets, host_uuid=host_uuid)
         )
-        (self.place / "etc/qemu.conf").write_text(_QEMU_CONF.format(user=os.geteuid(), group=os.getegid()))
+        qemu_conf = _QEMU_CONF.format(user=f"+{os.geteuid()}", group=f"+{os.getegid()}")
+        if self.hostname:
+            qemu_conf += _BESIDE_OTHERS
+        (self.place / "etc/qemu.conf").write_text(qemu_conf)
         filters = Path("/etc/libvirt/nwfilter")
         if filters.is_dir():
             shutil.copytree(filters, self.place / "etc/nwfilter", dirs_exist_ok=True)
-        (self.place / "hosts").write_text(_hosts_with(socket.gethostname()))
+        (self.place / "hosts").write_text(_hosts_with(name))
 
     def _last_words(self) -> str:
         lines = []
@@ -211,9 +225,10 @@ def ensure(home: Path, say: Callable[[str], None]) -> str:
     return own.uri
 
 
-def _become_libvirtd(home: Path) -> None:
+def _become_libvirtd(own: OwnLibvirtd) -> None:
     """Inside the namespace."""
-    own = OwnLibvirtd(home)
+    if own.hostname:
+        subprocess.run(["hostname", own.hostname], check=True)  # noqa: S603, S607
     for name, target in _BINDS.items():
         Path(target).mkdir(parents=True, exist_ok=True)
         _bind(own.place / name, target)
@@ -227,4 +242,4 @@ def _bind(source: Path, target: str) -> None:
 
 
 if __name__ == "__main__":
-    _become_libvirtd(Path(sys.argv[1]))
+    _become_libvirtd(OwnLibvirtd(Path(sys.argv[1]), sys.argv[2]))

@@ -22,7 +22,6 @@ from merope.drivers.hypervisor.libvirt_api import (
     Migrate,
     Paused,
     SaveImage,
-    SaveRestore,
     State,
     Undefine,
 )
@@ -100,7 +99,7 @@ class LibvirtHypervisor:
             domain = self._settled(connection, deploy_id)
             if domain is not None:
                 part.unlink(missing_ok=True)
-                domain.saveFlags(str(part), None, SaveRestore.RUNNING)
+                domain.saveFlags(str(part), None, 0)
             if part.exists() and self._is_complete(connection, part):
                 part.rename(checkpoint)
             if not checkpoint.exists():
@@ -116,7 +115,7 @@ class LibvirtHypervisor:
                 if not checkpoint.exists():
                     raise DriverError(f"{deploy_id} cannot be restored: there is no checkpoint {checkpoint}")
                 saved = connection.saveImageGetXMLDesc(str(checkpoint), SaveImage.SECURE)
-                connection.restoreFlags(str(checkpoint), moved_to(saved, system_dir), SaveRestore.RUNNING)
+                connection.restoreFlags(str(checkpoint), moved_to(saved, system_dir), 0)
             self._resume_if_paused(connection, name)
             checkpoint.unlink(missing_ok=True)
 

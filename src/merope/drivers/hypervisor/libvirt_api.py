@@ -82,11 +82,6 @@ class Undefine(IntFlag):
     NVRAM = 4
 
 
-class SaveRestore(IntFlag):
-    NONE = 0
-    RUNNING = 2
-
-
 class SaveImage(IntFlag):
     SECURE = 1
 

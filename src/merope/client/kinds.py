@@ -1,0 +1,56 @@
+"""The kinds of objects as a client sees them: the names of their methods and of their documents."""
+
+from enum import IntEnum
+from typing import NamedTuple
+
+
+class Filter(IntEnum):
+    """Whose objects a pool lists; a user's id (>= 0) lists what that user owns (spec xmlrpc `filter`)."""
+
+    PRIMARY_GROUP = -4
+    MINE = -3
+    ALL = -2
+    MINE_AND_GROUPS = -1
+
+
+class Kind(NamedTuple):
+    """`name` is the word of the commands, `api` of the methods (one.<api>.info), `root` the document's root.
+
+    `pool_arguments`: 0 none, 3 filter and id range, 4 also the state (virtual machines).
+    `label` is how a person calls it.
+    """
+
+    name: str
+    api: str
+    root: str
+    label: str
+    pool_arguments: int = 0
+    pool_api: str = ""
+
+    @property
+    def pool_root(self) -> str:
+        return f"{self.root}_POOL"
+
+    @property
+    def pool_method(self) -> str:
+        return f"one.{self.pool_api or self.api + 'pool'}.info"
+
+
+KINDS: dict[str, Kind] = {
+    kind.name: kind
+    for kind in (
+        Kind("vm", "vm", "VM", "virtual machine", 4),
+        Kind("host", "host", "HOST", "host"),
+        Kind("cluster", "cluster", "CLUSTER", "cluster"),
+        Kind("image", "image", "IMAGE", "image", 3),
+        Kind("vnet", "vn", "VNET", "virtual network", 3),
+        Kind("datastore", "datastore", "DATASTORE", "datastore"),
+        Kind("template", "template", "VMTEMPLATE", "template", 3),
+        Kind("user", "user", "USER", "user"),
+        Kind("group", "group", "GROUP", "group"),
+        Kind("secgroup", "secgroup", "SECURITY_GROUP", "security group", 3),
+        Kind("zone", "zone", "ZONE", "zone"),
+        Kind("vdc", "vdc", "VDC", "VDC"),
+        Kind("acl", "acl", "ACL", "ACL rule", pool_api="acl"),
+    )
+}

@@ -120,8 +120,6 @@ def check_new_name(tx: Transaction, kind: type[Document], name: str, uid: int = 
 def take_name(tx: Transaction, kind: type[Document], template: Template, uid: int = 0) -> str:
     """Takes NAME out of the template of a new object and checks it; raises ApiError ALLOCATE."""
     name = template.get("NAME")
-    if not name:
-        raise allocate_error(kind, "No NAME in template.")
     template.remove("NAME")
     check_new_name(tx, kind, name, uid)
     return name

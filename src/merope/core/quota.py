@@ -40,6 +40,12 @@ def refund(tx: Transaction, uid: int, gid: int, usage: Usage) -> None:
         tx.quotas(scope, oid).subtract(usage)
 
 
+def restore(tx: Transaction, uid: int, gid: int, usage: Usage) -> None:
+    """Counts without asking any limit: what was given back turned out to be still there."""
+    for scope, oid in _owners(uid, gid):
+        tx.quotas(scope, oid).add(usage)
+
+
 def move(tx: Transaction, old: tuple[int, int], new: tuple[int, int], usage: Usage) -> None:
     """Takes what an object uses from its old (uid, gid) to its new ones; raises as `charge` does.
 

@@ -82,10 +82,12 @@ class Group:
         self._ds_rank = ds_rank
         self._datastores = _by_cluster(match.datastores)
         self._source = _Heap(board, match.eligible, rank) if order is None else order
-        self._why: tuple[int, tuple[Reason, ...]] | None = None
+        self._no_local = False
 
-    def best(self) -> _Found | None:
-        """The best host with its best system datastore (None on a public cloud), or None for no host."""
+    def best(self, no_local: bool = False) -> _Found | None:
+        """The best host with its best system datastore (None on a public cloud), or None for no host.
+        With `no_local`, which stays true once it is, only the hosts of public clouds will do."""
+        self._no_local = no_local
         if isinstance(self._source, _Heap):
             return self._best_of_heap(self._source)
         cpu, memory = self._vm.cpu, self._vm.memory
@@ -106,14 +108,7 @@ class Group:
         return None
 
     def reasons(self) -> tuple[Reason, ...]:
-        """Why `best` found none."""
-        changes = len(self._board.changes)
-        final = isinstance(self._source, _Heap) and self._source.exhausted
-        if self._why is None or (self._why[0] != changes and not final):
-            self._why = changes, self._explained()
-        return self._why[1]
-
-    def _explained(self) -> tuple[Reason, ...]:
+        """Why there is no host, after all placements."""
         vm, hosts = self._vm, self._eligible.hosts
         full = [(host.free_cpu, host.free_memory) for host in hosts if not host.fits(vm)]
         others = (self._obstacle(host)[0] for host in hosts if host.fits(vm))
@@ -133,6 +128,8 @@ class Group:
             return Code.HOST_LIMIT, None
         datastore = None
         if not host.view.public_cloud:
+            if self._no_local:
+                return Code.HOST_LOCAL, None
             datastore = self._best_datastore(host)
             if datastore is None:
                 return Code.HOST_DATASTORE, None
@@ -161,11 +158,6 @@ class _Heap:
         self._seen = len(board.changes)
         self._entries = [self._entry(host.index) for host in eligible.hosts]
         heapify(self._entries)
-
-    @property
-    def exhausted(self) -> bool:
-        """No host can come back in this plan."""
-        return not self._left
 
     def first(self) -> LiveHost | None:
         """The best host, which stays the first until it is dropped or changed."""

@@ -19,19 +19,20 @@ from merope.scheduler.snapshot import (
     VmRequest,
 )
 
-_HEAP_SHARE = 32
-"""A heap of its own pays for a group that has at least one VM for so many hosts."""
+HOSTS_FOR_A_VM = 32
+"""A group gets a heap of its own when it has at least one VM for so many of its hosts."""
 
 
-def plan(snapshot: Snapshot) -> Plan:
+def plan(snapshot: Snapshot, hosts_for_a_vm: int = HOSTS_FOR_A_VM) -> Plan:
     """Give each VM the best host and system datastore that are left, VMs of a higher USER_PRIORITY first,
-    then those of a lower id.  Every VM is placed or has a reason."""
-    return _Planner(snapshot).run()
+    then those of a lower id.  Every VM is placed or has a reason.  `hosts_for_a_vm` is about speed only."""
+    return _Planner(snapshot, hosts_for_a_vm).run()
 
 
 class _Planner:
-    def __init__(self, snapshot: Snapshot) -> None:
+    def __init__(self, snapshot: Snapshot, hosts_for_a_vm: int) -> None:
         self._snapshot = snapshot
+        self._hosts_for_a_vm = hosts_for_a_vm
         hosts = sorted(snapshot.hosts, key=lambda host: host.id)
         self._hosts = [LiveHost(index, view) for index, view in enumerate(hosts)]
         self._datastores = _live(snapshot.datastores)
@@ -43,6 +44,7 @@ class _Planner:
         self._orders: dict[Hashable, Order] = {}
         self._ranks: dict[tuple[str, str], RankTable] = {}
         self._bad_ranks: dict[tuple[str, str], str] = {}
+        self._waiting: dict[Group, list[int]] = {}
         self._placements: list[Placement] = []
         self._reasons: dict[int, tuple[Reason, ...]] = {}
         self._warnings: dict[int, str] = {}
@@ -53,24 +55,29 @@ class _Planner:
         considered = vms[: limits.vms] if limits.vms else vms
         late = (Reason(Code.VM_LIMIT, detail=str(limits.vms)),)
         self._reasons.update((vm.id, late) for vm in vms[len(considered) :])
-        stopped = (Reason(Code.DISPATCH_LIMIT, detail=str(limits.dispatch)),)
         for vm in sorted(considered, key=lambda vm: (-vm.priority, vm.id)):
-            full = limits.dispatch and len(self._placements) >= limits.dispatch
-            reasons = stopped if full else self._place(vm)
-            if reasons:
-                self._reasons[vm.id] = reasons
+            if limits.dispatch and len(self._placements) >= limits.dispatch:
+                self._reasons[vm.id] = (Reason(Code.DISPATCH_LIMIT, detail=str(limits.dispatch)),)
+            else:
+                self._place(vm)
+        for group, ids in self._waiting.items():
+            self._reasons.update(dict.fromkeys(ids, group.reasons()))
         return Plan(tuple(self._placements), self._reasons, self._warnings)
 
-    def _place(self, vm: VmRequest) -> tuple[Reason, ...]:
-        """Place the VM, or say why not."""
+    def _place(self, vm: VmRequest) -> None:
+        """Place the VM, or note why not."""
         group = self._group(vm)
         if isinstance(group, tuple):
-            return group
-        if missing := self._image_space_missing(vm):
-            return missing
-        best = group.best()
+            self._reasons[vm.id] = group
+            return
+        missing = self._image_space_missing(vm)
+        if missing and not vm.public_cloud:
+            self._reasons[vm.id] = missing
+            return
+        best = group.best(no_local=bool(missing))
         if best is None:
-            return group.reasons()
+            self._waiting.setdefault(group, []).append(vm.id)
+            return
         host, datastore = best
         self._take(vm, host, datastore)
         ds_id = NO_DATASTORE if datastore is None else datastore.view.id
@@ -78,7 +85,6 @@ class _Planner:
         bad = [self._bad_ranks[key] for key in _rank_keys(vm) if key in self._bad_ranks]
         if bad:
             self._warnings[vm.id] = ". ".join(bad)
-        return ()
 
     def _group(self, vm: VmRequest) -> Group | tuple[Reason, ...]:
         key = request_key(vm)
@@ -95,7 +101,7 @@ class _Planner:
         rank_key, ds_rank_key = _rank_keys(vm)
         rank = self._table(rank_key, policies.host_rank, len(self._hosts))
         ds_rank = self._table(ds_rank_key, policies.datastore_rank, len(self._datastores))
-        if alike * _HEAP_SHARE >= len(match.eligible.hosts):
+        if alike * self._hosts_for_a_vm >= len(match.eligible.hosts):
             return Group(self._board, vm, match, rank, ds_rank)
         key = (id(match.eligible), vm.rank)
         order = self._orders.get(key) or Order(self._board, match.eligible, rank)

@@ -6,7 +6,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from io import FileIO
 from pathlib import Path
 
@@ -19,6 +19,8 @@ _ZEROES = bytes(64 * 1024)
 
 Progress = Callable[[int], None]
 """Told the number of bytes that are done so far."""
+Writing = AbstractContextManager[Path]
+"""Yields the path to write to; the file takes its name at the end."""
 
 
 def is_complete(target: Path) -> bool:

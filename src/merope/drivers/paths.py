@@ -15,8 +15,7 @@ from pathlib import Path
 
 from merope.drivers.errors import DriverError
 
-_NUMBER = re.compile(r"\d+", re.ASCII)
-_VM_FILE = re.compile(r"disk\.\d+(\.[a-z0-9]+)*|checkpoint|kernel|initrd", re.ASCII)
+_VM_SHAPE = re.compile(r"(\d+)/(\d+)(?:/(disk\.\d+(?:\.[a-z0-9]+)*|checkpoint|kernel|initrd))?", re.ASCII)
 
 
 def directories(text: str) -> tuple[Path, ...]:
@@ -102,14 +101,15 @@ def vm_parts(location: Path, path: Path) -> tuple[str, ...]:
     The shapes are `<datastore id>/<vm id>` and in it `disk.<n>` (with lower-case suffixes), `checkpoint`,
     `kernel` and `initrd`. Raises DriverError for everything else. Looks at the names only.
     """
-    if ".." in path.parts or not path.is_relative_to(location):
+    base, text = f"{location}/", str(path)
+    if not text.startswith(base) or ".." in path.parts:
         raise DriverError(f"{path} is not below the datastore location {location}")
-    parts = path.relative_to(location).parts
-    if len(parts) not in (2, 3) or not all(_NUMBER.fullmatch(part) for part in parts[:2]):
-        raise DriverError(f"{path} is not a VM's directory or disk below {location}")
-    if len(parts) == 3 and not _VM_FILE.fullmatch(parts[2]):
-        raise DriverError(f"{path} is not a disk (disk.<number>) of a VM below {location}")
-    return parts
+    match = _VM_SHAPE.fullmatch(text, len(base))
+    if match is None:
+        raise DriverError(
+            f"{path} is neither a VM's directory nor a disk (disk.<number>) in one below {location}"
+        )
+    return tuple(part for part in match.groups() if part is not None)
 
 
 def vm_path(location: Path, path: Path) -> Path:

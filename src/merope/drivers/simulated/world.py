@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from merope.drivers.errors import DriverError
+from merope.drivers.fence import check_epoch
 from merope.drivers.hypervisor.base import DomainState
 from merope.drivers.simulated.storage import FRONT_END, SHARED, Storage
 from merope.model.template import Template
@@ -47,10 +48,6 @@ class SimulatedHost:
     domains: dict[str, SimulatedDomain] = field(default_factory=dict)
     nics: set[tuple[int, int]] = field(default_factory=set)
     """VM id and NIC id of every interface that is plugged here."""
-
-
-class StaleOperationError(DriverError):
-    """An operation came after a newer one for the same VM, and is refused."""
 
 
 class World:
@@ -91,11 +88,7 @@ class World:
     def fence(self, vm_id: int, epoch: int) -> None:
         """Called before an operation: raises StaleOperationError when a newer one has been seen."""
         newest = self._epochs.get(vm_id, epoch)
-        if epoch < newest:
-            self.counters["stale"] += 1
-            raise StaleOperationError(
-                f"operation {epoch} of VM {vm_id} is older than {newest}, which came first"
-            )
+        check_epoch(vm_id, epoch, newest)
         self._epochs[vm_id] = epoch
 
     def owner(self, host: str) -> str:

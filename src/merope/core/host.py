@@ -1,13 +1,13 @@
 """Hosts: commands, and what their monitoring changes."""
 
-from merope.core import generic
+from merope.core import acl, generic, vdc
 from merope.core.methods import Need, integer, method, text
 from merope.core.transaction import Transaction
 from merope.model.cluster import Cluster
 from merope.model.document import Document
 from merope.model.errors import ApiError, Code
 from merope.model.host import Host, HostShare
-from merope.model.permissions import Op
+from merope.model.permissions import ObjectType, Op
 from merope.model.states import HostState
 from merope.model.template import Template
 
@@ -27,11 +27,10 @@ STATUS = {0: HostState.INIT, 1: HostState.DISABLED, 2: HostState.OFFLINE}
 )
 def allocate(tx: Transaction, name: str, im_mad: str, vm_mad: str, cluster_id: int) -> int:
     """Registers a host; it is monitored at once."""
-    generic.check_name(name)
+    generic.check_new_name(tx, Host, name)
     for value, what in ((im_mad, "IM_MAD"), (vm_mad, "VM_MAD")):
         if not value:
             raise generic.allocate_error(Host, f"{what} cannot be empty.")
-    generic.check_free(tx, Host, name)
     cluster = tx.edit(Cluster, cluster_id if cluster_id >= 0 else DEFAULT_CLUSTER)
     template = Template([(key, "") for key in ("RESERVED_CPU", "RESERVED_MEM")])
     host = Host(
@@ -56,6 +55,8 @@ def delete(tx: Transaction, oid: int) -> int:
     if host.vms or host.host_share.running_vms:
         raise generic.delete_error(host, "Can not remove a host with running VMs")
     tx.edit(Cluster, host.cluster_id).hosts.discard(oid)
+    acl.drop_rules_about(tx, ObjectType.HOST, oid)
+    vdc.forget_resource(tx, Host, oid)
     tx.delete(host)
     return oid
 
@@ -84,7 +85,7 @@ def check_update(tx: Transaction, value: Document, new: Template) -> Template:
 
 
 def apply_reservation(tx: Transaction, host: Host) -> None:
-    """MAX_* from TOTAL_* less what the host, or else its cluster, reserves (spec scheduler.yaml `reserved`)."""
+    """MAX_* from TOTAL_* less what the host, or its cluster, reserves (spec scheduler.yaml `reserved`)."""
     cluster = tx.get(Cluster, host.cluster_id)
     share = host.host_share
     share.max_cpu = share.total_cpu - reserved(host, cluster, "RESERVED_CPU", share.total_cpu)
@@ -100,12 +101,3 @@ def reserved(host: Host, cluster: Cluster, name: str, total: int) -> int:
         return int(float(stated)) if stated else 0
     except ValueError:
         return 0
-
-
-def _rename_cluster(tx: Transaction, cluster: Document) -> None:
-    assert isinstance(cluster, Cluster)
-    for host_id in cluster.hosts:
-        tx.edit(Host, host_id).cluster = cluster.name
-
-
-generic.follows_rename(Cluster, _rename_cluster)

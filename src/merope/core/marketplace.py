@@ -1,0 +1,73 @@
+"""Marketplaces: commands. What is in them is read by their drivers."""
+
+from merope.core import acl, generic
+from merope.core.methods import Need, integer, method, text
+from merope.core.transaction import Transaction
+from merope.model.document import Document
+from merope.model.errors import ApiError, Code
+from merope.model.marketplace import Marketplace
+from merope.model.permissions import ObjectType, Op
+from merope.model.template import Template
+
+
+@method("one.market.allocate", text("template"), needs=(Need(Op.CREATE, Marketplace),))
+def allocate(tx: Transaction, source: str) -> int:
+    """Registers a marketplace of this zone."""
+    template = generic.parse_template(source)
+    name = generic.take_name(tx, Marketplace, template)
+    fault = _fault(tx, template)
+    if fault:
+        raise generic.allocate_error(Marketplace, fault)
+    market = Marketplace(
+        id=tx.new_id(Marketplace),
+        uid=tx.caller.uid,
+        gid=tx.caller.gid,
+        uname=tx.caller.name,
+        gname=tx.caller.group_name,
+        name=name,
+        permissions=generic.default_permissions(tx),
+        market_mad=template.get("MARKET_MAD"),
+        zone_id=str(tx.settings.zone_id),
+        template=template,
+    )
+    tx.add(market)
+    return market.id
+
+
+def _fault(tx: Transaction, template: Template) -> str:
+    """Why a template makes no marketplace, empty when it does."""
+    driver = template.get("MARKET_MAD")
+    if not driver:
+        return "No MARKET_MAD in template."
+    conf = tx.settings.market_mad_conf.get(driver)
+    if conf is None:
+        return f'MARKET_MAD named "{driver[:64]}" is not defined in oned.conf'
+    for name in conf.get("REQUIRED_ATTRS", "").replace(",", " ").split():
+        if not template.get(name):
+            return f'MarketPlace template is missing the "{name}" attribute or it\'s empty.'
+    return ""
+
+
+@method("one.market.delete", integer("id"), needs=(Need(Op.MANAGE, Marketplace, "id"),))
+def delete(tx: Transaction, oid: int) -> int:
+    """Removes a marketplace; one that is ours to fill must be empty."""
+    market = tx.get(Marketplace, oid)
+    public = tx.settings.market_mad_conf.get(market.market_mad, {}).get("PUBLIC", "NO").upper() == "YES"
+    if market.marketplaceapps and not public:
+        raise generic.delete_error(market, f"marketplace  {oid} is not empty.")
+    acl.drop_rules_about(tx, ObjectType.MARKETPLACE, oid)
+    tx.delete(market)
+    return oid
+
+
+@generic.checks_updates(Marketplace)
+def check_update(tx: Transaction, value: Document, new: Template) -> Template:
+    """The driver stays where the new template names none."""
+    assert isinstance(value, Marketplace)
+    if not new.get("MARKET_MAD"):
+        new.set("MARKET_MAD", value.market_mad)
+    fault = _fault(tx, new)
+    if fault:
+        raise ApiError(Code.INTERNAL, f"Cannot update template. {fault}", value.id)
+    tx.edit(Marketplace, value.id).market_mad = new.get("MARKET_MAD")
+    return new

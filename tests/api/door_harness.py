@@ -3,7 +3,9 @@
 import asyncio
 import re
 import socket
+import struct
 import threading
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,7 +16,7 @@ from xmlrpc.client import dumps
 import uvloop
 
 from merope.api.backend import Outcome, Peer, Value
-from merope.api.hall import Health
+from merope.api.hall import Hall, Health
 from merope.api.server import Door
 from merope.api.settings import DoorSettings
 
@@ -71,13 +73,18 @@ class RunningDoor:
     def connect(self) -> "RawClient":
         return RawClient(socket.create_connection(("127.0.0.1", self.port), timeout=10))
 
-    def do(self, work: Callable[[], Any]) -> Any:
-        """Run `work` in the door's loop and give its result."""
+    def read(self, look: Callable[[Hall], float]) -> float:
+        """Give what `look` finds in the door's loop."""
 
-        async def run() -> Any:
-            return work()
+        async def run() -> float:
+            assert self.door.hall is not None
+            return look(self.door.hall)
 
         return asyncio.run_coroutine_threadsafe(run(), self.loop).result(10)
+
+    def guests(self) -> int:
+        """Give the number of connections that have a place."""
+        return int(self.read(lambda hall: len(hall.guests)))
 
     def stop(self, drain_seconds: float) -> None:
         asyncio.run_coroutine_threadsafe(self.door.stop(drain_seconds), self.loop).result(20)
@@ -91,7 +98,7 @@ LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
 
 @contextmanager
 def running_door(
-    answer: Answer | None = None, *, loop: str = "uvloop", health: Health | None = None, **limits: Any
+    answer: Answer | None = None, *, loop: str = "uvloop", check: Health | None = None, **limits: Any
 ) -> Iterator[RunningDoor]:
     """Run a door with these settings; a failure inside its loop fails the test."""
     settings = DoorSettings(**{"host": "127.0.0.1", "port": 0, "tick_seconds": 0.02, **limits})
@@ -101,16 +108,14 @@ def running_door(
     thread = threading.Thread(target=event_loop.run_forever, name="door-under-test")
     thread.start()
     backend = EchoBackend(answer)
-    door = Door(health=health)
+    door = Door(health=check)
     try:
         address = asyncio.run_coroutine_threadsafe(door.start(backend, settings), event_loop).result(10)
-        running = RunningDoor(door, backend, address.port, event_loop)
-        yield running
-        running.stop(0)
+        yield RunningDoor(door, backend, address.port, event_loop)
     finally:
+        asyncio.run_coroutine_threadsafe(door.stop(0), event_loop).result(10)
         event_loop.call_soon_threadsafe(event_loop.stop)
         thread.join(10)
-        event_loop.run_until_complete(event_loop.shutdown_asyncgens())
         event_loop.close()
     assert errors == []
 
@@ -137,6 +142,11 @@ class RawClient:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.socket.close()
+
+    def reset(self) -> None:
+        """Go away without a word (RST)."""
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.socket.close()
 
     def send(self, data: bytes) -> None:
@@ -173,6 +183,14 @@ class RawClient:
     def ask(self, request: bytes) -> Reply:
         self.send(request)
         return self.reply()
+
+
+def wait_until(true: Callable[[], bool], seconds: float = 10) -> None:
+    """Look again and again for what another thread is about to do."""
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "what was waited for did not happen"
+        time.sleep(0.001)
 
 
 def call_body(method: str, *params: Any) -> bytes:

@@ -100,14 +100,14 @@ class RequestReader:
         """Take nothing more, and forget a request that is not complete."""
         self.deaf = True
         self.in_message = self.in_head = self.continue_due = False
-
-    def close(self) -> None:
-        """Let go of everything; the parser and the reader refer to each other."""
-        self.deaf = True
-        self.parser = None
         self.release(self.charged)
         self.charged = 0
         self.chunks.clear()
+
+    def close(self) -> None:
+        """Let go of everything; the parser and the reader refer to each other."""
+        self.stop()
+        self.parser = None
 
     def release(self, charged: int) -> None:
         """Give `charged` bytes back to the budget."""
@@ -148,6 +148,8 @@ class RequestReader:
                 self.refuse(HttpError(HTTPStatus.EXPECTATION_FAILED, "Only 100-continue can be expected."))
 
     def on_body(self, chunk: bytes) -> None:
+        if self.deaf:
+            return
         self.chunks.append(chunk)
         self.size += len(chunk)
         if self.size > LARGE:
@@ -160,7 +162,7 @@ class RequestReader:
         request = self.request
         request.method = parser.get_method()
         request.keep = parser.should_keep_alive()
-        if parser.should_upgrade() and self.length > self.size and not self.chunked:
+        if parser.should_upgrade() and not self._is_complete(request.method):
             return
         self.in_message = self.continue_due = False
         if self.length < 0 and not self.chunked and request.method == b"POST":
@@ -180,9 +182,6 @@ class RequestReader:
             self.refuse(HttpError(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, text))
 
     def _grow(self, count: int) -> None:
-        if self.deaf:
-            self.chunks.clear()
-            return
         if self.size > self.settings.message_size:
             self.refuse(too_large(self.settings.message_size))
             return
@@ -196,10 +195,15 @@ class RequestReader:
     # A client may offer another protocol (Java's sends "Upgrade: h2c" with each call). We go on in HTTP/1.1,
     # as RFC 9110 7.8 allows, but the parser leaves off after such headers: the body is ours to read.
 
-    def _upgraded(self, rest: bytes) -> None:
-        if self.chunked or self.request.method == b"CONNECT":
+    def _is_complete(self, method: bytes) -> bool:
+        """Tell whether the parser has read all of a request that offers an upgrade, or refuse it."""
+        if self.chunked or method == b"CONNECT":
             self.refuse(HttpError(HTTPStatus.BAD_REQUEST, "Another protocol cannot be spoken here."))
-        elif self.in_message and not self.deaf:
+            return False
+        return self.size >= self.length
+
+    def _upgraded(self, rest: bytes) -> None:
+        if self.in_message and not self.deaf:
             self.raw_left = self.length
             rest = self._take_raw(rest)
         if rest and not self.deaf:

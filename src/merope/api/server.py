@@ -90,23 +90,28 @@ class Door:
         self.address = Address(host, port)
 
     async def _listen_unix(self, hall: Hall, path: Path, backlog: int) -> None:
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             _remove_dead(path)
-            listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            listener.setblocking(False)
-            # The mode is that of the file from its first moment on, since bind honours the umask.
-            before = os.umask(0o177)
-            try:
-                listener.bind(str(path))
-            finally:
-                os.umask(before)
+            _bind_private(listener, path)
             server = await hall.loop.create_unix_server(
                 lambda: Connection(hall), sock=listener, backlog=backlog
             )
         except OSError as error:
+            listener.close()
             raise DoorError(_words(str(path), error)) from error
         self.servers.append(server)
         self.address = Address(self.address.host, self.address.port, path)
+
+
+def _bind_private(listener: socket.socket, path: Path) -> None:
+    """Bind with mode 0600 from the file's first moment on: bind honours the umask."""
+    listener.setblocking(False)
+    before = os.umask(0o177)
+    try:
+        listener.bind(str(path))
+    finally:
+        os.umask(before)
 
 
 def _remove_dead(path: Path) -> None:

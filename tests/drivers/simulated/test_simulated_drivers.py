@@ -91,6 +91,14 @@ def test_vms_of_one_name_have_deploy_ids_of_their_own_for_ever() -> None:
     assert cloud.deploy(1, "web") == first
 
 
+def test_a_vm_that_is_put_back_with_its_deploy_id_keeps_it_and_nobody_else_gets_it() -> None:
+    cloud = Cloud()
+    cloud.prepare(1)
+    domain = cloud.world.start(cloud.world.host("n1"), machine(1), cloud.directory(1), "n1:web:dummy")
+    assert domain.deploy_id == "n1:web:dummy"
+    assert cloud.deploy(2, "web") == "n1:web-2:dummy"
+
+
 def test_a_host_is_as_the_originals_dummy_hosts_are() -> None:
     report = Cloud().n1.report()
     assert (report.total_cpu, report.total_memory) == (800, 16777216)

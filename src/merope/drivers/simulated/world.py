@@ -115,7 +115,7 @@ class World:
         disks = tuple(system_dir / f"disk.{number}" for number in disk_ids(vm.template))
         self.require_files(host, vm.id, disks)
         domain = SimulatedDomain(
-            deploy_id if deploy_id and deploy_id not in host.domains else self._new_deploy_id(host, vm),
+            self._deploy_id(host, vm, deploy_id),
             vm.name,
             vm.id,
             (vm.template.get_int("MEMORY", 0) or 0) * 1024,
@@ -224,13 +224,17 @@ class World:
             raise KeyError(f"VM {vm_id} does not run")
         return place
 
-    def _new_deploy_id(self, host: SimulatedHost, vm: VM) -> str:
-        """`<host>:<name>:dummy`. Names are not unique, so a name's later owners have their id added."""
-        wanted, name = f"{host.name}:{vm.name}:dummy", vm.name
-        while self._deploy_ids.setdefault(wanted, vm.id) != vm.id:
+    def _deploy_id(self, host: SimulatedHost, vm: VM, known: str) -> str:
+        """`known` when it is this VM's, else `<host>:<name>:dummy`.
+
+        Names are not unique, so a name's later owners have their id added.
+        """
+        if known and self._deploy_ids.setdefault(known, vm.id) == vm.id:
+            return known
+        name = vm.name
+        while self._deploy_ids.setdefault(f"{host.name}:{name}:dummy", vm.id) != vm.id:
             name = f"{name}-{vm.id}"
-            wanted = f"{host.name}:{name}:dummy"
-        return wanted
+        return f"{host.name}:{name}:dummy"
 
 
 def disk_ids(template: Template) -> list[str]:

@@ -86,14 +86,17 @@ install_packages() {
         *) fail "without them this cannot go on: apt-get install $*" ;;
         esac
     fi
+    log=$(mktemp)
+    say "Installing them with apt-get (its output: $log) …"
     # Lists of what there is may be missing or old: fetch them only then.
-    if ! apt install --print-uris "$@" >/dev/null 2>&1; then
-        apt update
-    fi
-    apt install "$@" || {
-        apt update
-        apt install "$@"
+    {
+        apt install --print-uris "$@" >/dev/null 2>&1 || apt update
+        apt install "$@" || { apt update && apt install "$@"; }
+    } >"$log" 2>&1 || {
+        tail -n 20 "$log" >&2
+        fail "apt-get could not install them"
     }
+    rm -f "$log"
 }
 
 # missing_packages KIND : the packages of a kind that are not there

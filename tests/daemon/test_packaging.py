@@ -1,13 +1,16 @@
 """The systemd units and the other files of packages."""
 
 import configparser
+import importlib
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
+from merope.cli.main import TOOLS
 from merope.daemon.service import BAD_CONFIGURATION
 
 ROOT = Path(__file__).parents[2]
@@ -72,3 +75,11 @@ def test_the_user_of_the_units_is_made_and_owns_their_directories() -> None:
     assert made["/var/lib/one"] == ["0700", "oneadmin", "oneadmin"]
     assert made["/var/log/one"] == ["0750", "oneadmin", "oneadmin"]
     assert made["/etc/one"] == ["0750", "root", "oneadmin"]
+
+
+def test_every_command_is_installed() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert set(project["scripts"]) == {"one", *TOOLS}
+    for where in project["scripts"].values():
+        module, _, function = where.partition(":")
+        assert callable(getattr(importlib.import_module(module), function))

@@ -29,6 +29,7 @@ from merope.model.template import Template, TemplateError, Vector
 
 MASK = "***"
 DEFAULT = "default"
+HOME = "home"
 COMMAND_LINE = "command line"
 SANDBOX = "--drivers dummy"
 FILES: Mapping[str, type[Any]] = {
@@ -81,7 +82,7 @@ class Config:
 
     def given(self, name: str, file: str = "oned.conf") -> bool:
         """Whether a file or the command line gave the value."""
-        return self.origin(name, file) != DEFAULT
+        return self.origin(name, file) not in (DEFAULT, HOME)
 
     def to_template(self) -> Template:
         """oned.conf as one.system.config answers it: all that is in force, secrets masked."""
@@ -104,7 +105,7 @@ def load(
             if name == "oned.conf" or path.exists():
                 reader.read(path)
     oned = read["oned.conf"]
-    oned.preset("DATASTORE_LOCATION", str(home / "datastores"), "home")
+    oned.preset("DATASTORE_LOCATION", str(home / "datastores"), HOME)
     key_file = home / ".one" / "one_key"
     if key_file.exists():
         oned.preset("ONE_KEY", key_file.read_text().strip(), str(key_file))

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from merope.daemon.config import DEFAULT, ConfigError, Entry, load
+from merope.daemon.config import DEFAULT, HOME, ConfigError, Entry, load
 from merope.daemon.layout import Layout
 from merope.daemon.service import BAD_CONFIGURATION
 from merope.daemon.start import Wanted, command_line, last_options
@@ -21,7 +21,7 @@ def show(layout: Layout, wanted: Wanted, style: str, diff: bool) -> int:
     except ConfigError as error:
         print(f"one: the configuration is wrong:\n{error}", file=sys.stderr)
         return BAD_CONFIGURATION
-    entries = [entry for entry in config.entries if not diff or entry.origin != DEFAULT]
+    entries = [entry for entry in config.entries if not diff or entry.origin not in (DEFAULT, HOME)]
     print(_STYLES[style](entries), end="")
     return 0
 
@@ -42,7 +42,7 @@ def _table(entries: list[Entry]) -> str:
         name_width = max(len(row[0]) for row in mine)
         origin_width = max(len(row[2]) for row in mine)
         room = width - name_width - origin_width - 4 if width else None
-        lines.append(f"# {file}")
+        lines.append(f"# {file}: option, where its value is from, value")
         for name, text, origin in mine:
             cut = text if room is None or len(text) <= room else text[: max(room - 1, 10)] + "…"
             lines.append(f"{name:<{name_width}}  {origin:<{origin_width}}  {cut}")
@@ -79,14 +79,11 @@ def _json(entries: list[Entry]) -> str:
 
 
 def _yaml(entries: list[Entry]) -> str:
-    # JSON strings are YAML strings, so that no library is needed.
-    lines = []
-    for row in _plain(entries):
-        lines.append(
-            f"- file: {row['file']}\n  option: {row['option']}\n  origin: {json.dumps(row['origin'])}\n"
-        )
-        lines.append(f"  value: {json.dumps(row['value'])}\n")
-    return "".join(lines)
+    # JSON values are YAML values, so that no library is needed.
+    rows = (
+        "".join(f"  {key}: {json.dumps(value)}\n" for key, value in row.items()) for row in _plain(entries)
+    )
+    return "".join("-" + row[1:] for row in rows) or "[]\n"
 
 
 _STYLES = {"table": _table, "json": _json, "yaml": _yaml}

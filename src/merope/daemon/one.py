@@ -120,6 +120,9 @@ def _completion(args: argparse.Namespace) -> int:
     from merope.daemon import completion
 
     print(completion.script(args.shell, COMMANDS), end="")
+    # By name: no module may import the commands, which stand on top of everything.
+    others = importlib.import_module("merope.cli.completion")
+    print(others.completion_script(args.shell), end="")
     return 0
 
 
@@ -175,7 +178,12 @@ COMMANDS = (
     Command("fsck", "check the database, and repair it if asked to", "merope.store.maintenance:main"),
     Command("simulate", "run the core through random faults, by seeds", "merope.simulation:main"),
     Command("demo", "a cloud with a real machine: up, down", "merope.daemon.demo:main"),
-    Command("completion", "completion for bash, zsh or fish", _completion, argument="shell"),
+    Command(
+        "completion",
+        "completion of this and all other commands, to be sourced",
+        _completion,
+        argument="shell",
+    ),
 )
 # These get the name of the command as their first argument, and the home: they serve more than one.
 _NAMED = "merope.store.maintenance:main"

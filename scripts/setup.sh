@@ -12,9 +12,9 @@ set -eu
 cd "$(dirname "$0")/.."
 what=${1:-all}
 case $what in
-test) extras=dev,yaml ;;
-cloud) extras=kvm,yaml ;;
-all) extras=dev,kvm,yaml ;;
+test) extras=dev,gate,yaml ;;
+cloud) extras=gate,kvm,yaml ;;
+all) extras=dev,gate,kvm,yaml ;;
 *)
     echo "usage: scripts/setup.sh test | cloud | all" >&2
     exit 2

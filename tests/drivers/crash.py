@@ -2,6 +2,7 @@
 
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 
 _STEPS = {"subprocess.Popen"} | {
@@ -25,7 +26,10 @@ def crash_points(operation: Callable[[], None], prepare: Callable[[], None]) -> 
 
 
 def _dies(operation: Callable[[], None], step: int) -> bool:
-    pid = os.fork()
+    with warnings.catch_warnings():
+        # The child calls the operation and ends; threads of the test runner do not matter to it.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        pid = os.fork()
     if pid == 0:
         try:
             sys.addaudithook(_Killer(step))

@@ -1,0 +1,130 @@
+"""Every operation of a transfer driver, with what there is before and how to see that it was done."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.drivers.transfer.cases import Case, RealCase
+
+from merope.drivers.context import Context
+from merope.drivers.transfer.base import Place
+
+CONTEXT = Context({"NETWORK": "YES"})
+
+
+def disk(case: Case, number: int = 0, vm: int = 7, host: str = "localhost") -> Place:
+    return Place(host, case.location / "0" / str(vm) / f"disk.{number}")
+
+
+def directory(case: Case, vm: int = 7, datastore: int = 0) -> Place:
+    return Place("localhost", case.location / str(datastore) / str(vm))
+
+
+@dataclass(frozen=True)
+class Operation:
+    """`prepare` makes what there is before; `do` is the operation; `done` says whether it has been done."""
+
+    prepare: Callable[[Case], None]
+    do: Callable[[Case], None]
+    done: Callable[[Case], bool]
+
+
+def nothing(case: Case) -> None:
+    """There is nothing before."""
+
+
+def images(case: Case) -> None:
+    case.image("image", 2)
+    case.image("qimage", 2, "qcow2")
+
+
+def source(case: Case, name: str = "image") -> Path:
+    return case.location / "1" / name if isinstance(case, RealCase) else Path(f"dummy_path/1/{name}")
+
+
+def linked_and_written(case: Case) -> None:
+    images(case)
+    case.driver.link(source(case), disk(case))
+    case.guest_writes(disk(case), "raw")
+
+
+def two_disks(case: Case) -> None:
+    images(case)
+    case.driver.clone(source(case), disk(case), 2, "raw")
+    case.driver.make_swap(1, disk(case, 1))
+
+
+def first_content(case: Case, place: Place) -> bool:
+    expected = case.image_content(source(case), "raw")
+    return case.content(place, case.disk_format("raw")) == expected
+
+
+OPERATIONS = {
+    "clone": Operation(
+        images,
+        lambda case: case.driver.clone(source(case), disk(case), 2, "raw"),
+        lambda case: first_content(case, disk(case)) and case.size(disk(case), case.disk_format("raw")) == 2,
+    ),
+    "clone grown": Operation(
+        images,
+        lambda case: case.driver.clone(source(case, "qimage"), disk(case), 5, "qcow2"),
+        lambda case: (
+            case.size(disk(case), "qcow2") == 5
+            and case.content(disk(case), "qcow2") == case.image_content(source(case, "qimage"), "qcow2")
+        ),
+    ),
+    "link": Operation(
+        images,
+        lambda case: case.driver.link(source(case), disk(case)),
+        lambda case: case.content(disk(case), "raw") == case.image_content(source(case), "raw"),
+    ),
+    "make swap": Operation(
+        nothing,
+        lambda case: case.driver.make_swap(3, disk(case)),
+        lambda case: case.size(disk(case), "raw") == 3,
+    ),
+    "make image": Operation(
+        nothing,
+        lambda case: case.driver.make_image(3, "raw", "", disk(case)),
+        lambda case: case.size(disk(case), "raw") == 3,
+    ),
+    "make image with a file system": Operation(
+        nothing,
+        lambda case: case.driver.make_image(8, "qcow2", "ext4", disk(case)),
+        lambda case: case.size(disk(case), "qcow2") == 8,
+    ),
+    "move a disk": Operation(
+        two_disks,
+        lambda case: case.driver.move(disk(case), disk(case, vm=8)),
+        lambda case: not case.exists(disk(case)) and first_content(case, disk(case, vm=8)),
+    ),
+    "move a directory": Operation(
+        two_disks,
+        lambda case: case.driver.move(directory(case), directory(case, vm=8)),
+        lambda case: (
+            not case.exists(directory(case))
+            and first_content(case, disk(case, vm=8))
+            and case.exists(disk(case, 1, vm=8))
+        ),
+    ),
+    "save back": Operation(
+        linked_and_written,
+        lambda case: case.driver.save_back(disk(case), source(case)),
+        lambda case: not case.exists(disk(case)),
+    ),
+    "delete a disk": Operation(
+        two_disks,
+        lambda case: case.driver.delete(disk(case)),
+        lambda case: not case.exists(disk(case)) and case.exists(disk(case, 1)),
+    ),
+    "delete a directory": Operation(
+        two_disks,
+        lambda case: case.driver.delete(directory(case)),
+        lambda case: not case.exists(directory(case)),
+    ),
+    "resize": Operation(
+        two_disks,
+        lambda case: case.driver.resize(disk(case), 4, case.disk_format("raw")),
+        lambda case: case.size(disk(case), case.disk_format("raw")) == 4 and first_content(case, disk(case)),
+    ),
+}

@@ -28,17 +28,17 @@ def test_a_compressed_image_is_decompressed(
 
 
 def test_no_decompress_keeps_a_compressed_image(datastore: Datastore, upload: Path) -> None:
-    upload.write_bytes(gzip.compress(DISK))
+    upload.write_bytes(gzip.compress(DISK, mtime=0))
     datastore.template.set("NO_DECOMPRESS", "YES")
-    assert stored(image(upload), datastore) == gzip.compress(DISK)
+    assert stored(image(upload), datastore) == gzip.compress(DISK, mtime=0)
     assert FsDatastore().stat(str(upload), datastore) == 1
 
 
 def test_a_compressed_initrd_stays_as_it_is(datastore: Datastore, upload: Path) -> None:
-    upload.write_bytes(gzip.compress(DISK))
+    upload.write_bytes(gzip.compress(DISK, mtime=0))
     initrd = image(upload)
     initrd.type, datastore.type = ImageType.RAMDISK, DatastoreType.FILE_DS
-    assert stored(initrd, datastore) == gzip.compress(DISK)
+    assert stored(initrd, datastore) == gzip.compress(DISK, mtime=0)
     assert FsDatastore().stat(str(upload), datastore) == 1
 
 
@@ -59,13 +59,13 @@ def test_a_checksum_is_compared(datastore: Datastore, upload: Path, name: str) -
 
 
 def test_the_checksum_is_of_the_compressed_file_to_its_very_end(datastore: Datastore, upload: Path) -> None:
-    content = gzip.compress(DISK) + bytes(3 * MB)
+    content = gzip.compress(DISK, mtime=0) + bytes(3 * MB)
     upload.write_bytes(content)
     assert stored(image(upload, MD5=hashlib.md5(content).hexdigest()), datastore) == DISK
 
 
 def test_an_image_comes_from_a_web_server(datastore: Datastore, web: Web) -> None:
-    web.pages["/disk.img"] = gzip.compress(DISK)
+    web.pages["/disk.img"] = gzip.compress(DISK, mtime=0)
     told: list[int] = []
     path = FsDatastore(progress=told.append).copy(image(web.url("/disk.img?key=1")), datastore).source
     assert Path(path).read_bytes() == DISK
@@ -119,7 +119,7 @@ def test_a_server_that_is_not_there_is_named(datastore: Datastore) -> None:
 def test_an_image_larger_than_the_room_is_refused(
     datastore: Datastore, upload: Path, web: Web, compressed: bool
 ) -> None:
-    content = gzip.compress(DISK) if compressed else DISK
+    content = gzip.compress(DISK, mtime=0) if compressed else DISK
     upload.write_bytes(content)
     web.pages["/disk.img"] = content
     datastore.template.set("LIMIT_MB", "1")

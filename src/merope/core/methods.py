@@ -7,7 +7,7 @@ reference in the documentation is generated from it. There is no other list of m
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, TypeVar
 
 from merope.model.document import Document
 from merope.model.permissions import Op
@@ -100,6 +100,8 @@ class Method:
 
 METHODS: dict[str, Method] = {}
 
+Run = TypeVar("Run", bound=Callable[..., Result])
+
 
 def method(
     name: str,
@@ -110,10 +112,10 @@ def method(
     read_only: bool = False,
     also: str = "",
     prepare: str = "",
-) -> Callable[[Callable[..., Result]], Callable[..., Result]]:
+) -> Callable[[Run], Run]:
     """Declares the decorated command as a method of the API."""
 
-    def declare(run: Callable[..., Result]) -> Callable[..., Result]:
+    def declare(run: Run) -> Run:
         register(Method(name, params, returns, run, needs, access, read_only, also, prepare))
         return run
 

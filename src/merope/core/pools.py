@@ -21,6 +21,7 @@ def listing(
     tx: Transaction, kind: Kind, entries: Iterable[Entry], render: Render, tail: bytes = b""
 ) -> bytes:
     """The pool document, escaped, of the entries."""
+    tx.seen = max(tx.seen, tx.state.pool(kind).last_index)
     items = [render(tx, entry) for entry in entries]
     root = kind.pool_root.encode()
     if not items and not tail:

@@ -88,6 +88,8 @@ class Transaction:
         self.now = context.now
         self.caller = context.caller
         self.settings = context.settings
+        self.seen = 0
+        """The newest change among those that wrote what was read: the answer depends on it."""
         self._edited: dict[tuple[str, int], Document] = {}
         self._deleted: dict[tuple[str, int], Kind] = {}
         self._quotas: dict[tuple[str, int], Quotas] = {}
@@ -118,12 +120,14 @@ class Transaction:
         """The stored form of a live object that this transaction has not changed; NO_EXISTS otherwise."""
         table = BY_DOCUMENT[kind].table
         found = self.state.pools[table].entries.get(oid)
-        if found is None:
-            self._from_archive(table, oid)
-            found = self.context.archive.get((table, oid))
-        if found is None:
+        if found is not None:
+            self.seen = max(self.seen, found.index)
+            return found
+        self._from_archive(table, oid)
+        archived = self.context.archive.get((table, oid))
+        if archived is None:
             raise no_such(kind, oid)
-        return found
+        return archived
 
     def named(self, kind: type[Document], name: str, uid: int = 0) -> int | None:
         """The id of the object of that name, in the scope in which its kind's names are unique."""

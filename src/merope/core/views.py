@@ -1,5 +1,7 @@
 """Documents as they go out: the stored body with what 5.12 adds to it, escaped, and kept on the entry."""
 
+import re
+
 from merope.core.transaction import Transaction
 from merope.model.document import Document, escape
 from merope.model.kinds import BY_DOCUMENT, Kind
@@ -46,9 +48,10 @@ def _monitored(state: State, table: str, entry: Entry, body: str) -> str:
 def _vm_info(state: State, entry: Entry) -> str:
     body = _monitored(state, "vm_pool", entry, entry.body)
     closed = state.history.get(entry.oid)
-    if not closed:
+    current = _SEQ.search(entry.short)
+    if not closed or current is None:
         return body
-    records = "".join(closed[seq] for seq in sorted(closed))
+    records = "".join(closed[seq] for seq in sorted(closed) if seq < int(current[1]))
     return body.replace("<HISTORY_RECORDS>", f"<HISTORY_RECORDS>{records}", 1)
 
 

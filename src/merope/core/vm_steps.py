@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
 from merope.core import vm_console, vm_release, vm_requirements
 from merope.core.lifecycle import Step
+from merope.core.results import note_error
 from merope.core.transaction import Transaction
 from merope.model.errors import ApiError, Code
 from merope.model.host import Host
@@ -174,16 +174,9 @@ def _say_error(tx: Transaction, vm: VM, facts: Facts) -> None:
 
 
 def say(tx: Transaction, vm: VM, message: str) -> None:
-    """ERROR in the user template: "<date> : <message>", as 5.12 writes it; the date is UTC."""
+    """ERROR in the user template: "<date> : <message>", as 5.12 writes it."""
     if message:
-        when = datetime.fromtimestamp(tx.now, UTC).strftime("%a %b %d %H:%M:%S %Y")
-        vm.user_template.set("ERROR", f"{when} : {printable(message)}")
-
-
-def printable(message: str) -> str:
-    """A driver's words as they may stand in a document: bounded, without what CDATA or XML cannot hold."""
-    clean = "".join(c if c.isprintable() else " " for c in message[:2000])
-    return clean.replace("]]>", "]] >").strip()
+        note_error(tx, vm.user_template, message)
 
 
 StepFunction = Callable[[Transaction, VM, Facts], None]

@@ -5,6 +5,7 @@ history, monitoring).
 """
 
 import sqlite3
+import threading
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -35,7 +36,7 @@ class SqliteStore:
 
     def __init__(self, path: Path, *, lock_timeout_ms: int = 2500) -> None:
         self.path = path
-        self.created = not path.exists()
+        self._lock = threading.Lock()
         try:
             path.touch(mode=0o600)
             self._writer = self._connect(lock_timeout_ms)
@@ -87,7 +88,7 @@ class SqliteStore:
             self._load_table(state, kind.table, f"{live} ORDER BY oid")
         for name in _LOADED:
             self._load_table(state, name, "")
-        live = f" WHERE vid IN (SELECT oid FROM vm_pool WHERE state <> {VmState.DONE:d}) AND etime <> 0"
+        live = f" WHERE vid IN (SELECT oid FROM vm_pool WHERE state <> {VmState.DONE:d})"  # noqa: S608
         self._load_table(state, "history", live)
 
     def _load_table(self, state: State, name: str, condition: str) -> None:
@@ -115,6 +116,10 @@ class SqliteStore:
             raise StoreError(f"Cannot write to the database {self.path}: {error}") from error
 
     def _commit(self, operations: Iterable[Operation], index: int) -> None:
+        with self._lock:
+            self._write(operations, index)
+
+    def _write(self, operations: Iterable[Operation], index: int) -> None:
         run = self._writer.execute
         run("BEGIN IMMEDIATE")
         try:
@@ -133,12 +138,22 @@ class SqliteStore:
     def write_rows(self, table: str, rows: Iterable[Sequence[Cell]]) -> None:
         """Rows that are no part of a change (monitoring); raises StoreError."""
         try:
-            self._writer.execute("BEGIN IMMEDIATE")
-            self._writer.executemany(_UPSERT[table], rows)
-            self._writer.execute("COMMIT")
+            with self._lock:
+                self._writer.execute("BEGIN IMMEDIATE")
+                self._writer.executemany(_UPSERT[table], rows)
+                self._writer.execute("COMMIT")
         except sqlite3.Error as error:
             if self._writer.in_transaction:
                 self._writer.execute("ROLLBACK")
+            raise StoreError(f"Cannot write to the database {self.path}: {error}") from error
+
+    def expire(self, table: str, before: int) -> None:
+        """Removes measurements older than an epoch; raises StoreError."""
+        column = TABLES[table].key[1]
+        try:
+            with self._lock:
+                self._writer.execute(f"DELETE FROM {table} WHERE {column} < ?", (before,))  # noqa: S608
+        except sqlite3.Error as error:
             raise StoreError(f"Cannot write to the database {self.path}: {error}") from error
 
     # Reading what is not in memory

@@ -1,0 +1,253 @@
+"""From a decoded call to an outcome: authenticate, find the command, run it, and wait until it is durable."""
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import Executor
+from typing import Any, Protocol
+
+from merope.api import calls
+from merope.api.backend import Outcome, Peer, Value, Wire
+from merope.api.call_log import Call, CallLog
+from merope.api.sessions import Sessions
+from merope.core import execute as core
+from merope.core import login
+from merope.core.login import Step, Verdict
+from merope.core.methods import Method, Result
+from merope.core.transaction import ALL_ARCHIVED, SYSTEM, Archived, Caller, Transaction
+from merope.core.user import upgrade_password
+from merope.model import passwords
+from merope.model.errors import ApiError, Code
+from merope.model.settings import Settings
+from merope.model.state import Entry, State
+
+log = logging.getLogger("merope.api")
+
+Prepare = Callable[[Mapping[str, Any], Caller], Awaitable[dict[str, str | int]]]
+"""Finds something slow out before a command runs, from its arguments by name."""
+
+_NOBODY = Caller(-1, -1)
+
+
+class Cloud(Protocol):
+    """The running cloud, as far as the door needs it."""
+
+    state: State
+    settings: Settings
+
+    def run(
+        self,
+        command: Callable[[Transaction], Result],
+        *,
+        read_only: bool,
+        caller: Caller,
+        request_id: int,
+        archive: dict[tuple[str, int], Entry | None] | None,
+        archived_vms: list[Entry] | None,
+        prepared: dict[str, str | int] | None,
+    ) -> tuple[Result, int]: ...
+
+    def now(self) -> int: ...
+
+    def is_durable(self, index: int) -> bool: ...
+
+    def durable(self, index: int) -> Awaitable[None]:
+        """Raises when the change was taken back; the text says why."""
+        ...
+
+
+class Archive(Protocol):
+    """Finished VMs, which are in the database only; blocks."""
+
+    def archived_vms(self, oid: int | None = None) -> list[Entry]: ...
+
+    def history(self, oid: int) -> list[str]: ...
+
+
+class Dispatcher:
+    """The door's backend."""
+
+    def __init__(
+        self,
+        cloud: Cloud,
+        archive: Archive,
+        *,
+        executor: Executor,
+        prepare: Mapping[str, Prepare],
+        call_log: CallLog | None = None,
+    ) -> None:
+        self._cloud = cloud
+        self._archive = archive
+        self._executor = executor
+        self._prepare = prepare
+        self._log = call_log
+        self._sessions = Sessions(cloud.state, cloud.settings, time.monotonic)
+        self._requests = 0
+
+    def call(self, method: str, params: list[Value], peer: Peer) -> Outcome | Awaitable[Outcome]:
+        declared = calls.method_named(method)
+        arguments = calls.arguments(declared, params)
+        session = params[0]
+        assert isinstance(session, str)
+        self._requests += 1
+        number = self._requests
+        caller = self._sessions.remembered(session)
+        if caller is None:
+            return self._log_in(declared, arguments, session, peer, number)
+        return self._call(Call(number, declared, arguments, caller, peer))
+
+    async def _log_in(
+        self, method: Method, arguments: list[Any], session: str, peer: Peer, number: int
+    ) -> Outcome:
+        caller = await self._authenticate(session)
+        if caller is None:
+            error = login.not_authenticated()
+            return self._outcome(Call(number, method, arguments, _NOBODY, peer), error=error)
+        outcome = self._call(Call(number, method, arguments, caller, peer))
+        return outcome if isinstance(outcome, Outcome) else await outcome
+
+    async def _authenticate(self, session: str) -> Caller | None:
+        verdict = self._sessions.check(session, self._cloud.now())
+        if verdict.step is Step.VERIFY:
+            loop = asyncio.get_running_loop()
+            valid = await loop.run_in_executor(
+                self._executor, passwords.verify, verdict.stored, verdict.secret
+            )
+            if not valid or verdict.uid < 0:
+                return None
+            await self._upgrade(verdict)
+            verdict = self._sessions.check(session, self._cloud.now())
+            if verdict.uid < 0:
+                return None
+        elif verdict.step is not Step.GRANTED:
+            if verdict.step is Step.DRIVER:
+                log.warning("authentication driver %s is not available", verdict.driver)
+            return None
+        caller = self._sessions.caller(verdict)
+        if caller is not None:
+            self._sessions.remember(session, verdict, caller)
+        return caller
+
+    async def _upgrade(self, verdict: Verdict) -> None:
+        """A password that is stored in an older form is stored anew, now that its text is known."""
+        cost = self._cloud.settings.password_kdf_cost
+        if not passwords.needs_upgrade(verdict.stored, cost):
+            return
+        loop = asyncio.get_running_loop()
+        fresh = await loop.run_in_executor(self._executor, hash_password, verdict.secret, cost)
+
+        def command(tx: Transaction) -> Result:
+            upgrade_password(tx, verdict.holder, verdict.stored, fresh)
+            return 0
+
+        _, index = self._run(command, SYSTEM, -1)
+        await self._cloud.durable(index)
+
+    def _call(self, call: Call) -> Outcome | Awaitable[Outcome]:
+        if call.method.prepare:
+            return self._prepared(call)
+        return self._attempt(call, {}, None, None)
+
+    async def _prepared(self, call: Call) -> Outcome:
+        names = {param.name: value for param, value in zip(call.method.params, call.arguments, strict=True)}
+        found = await self._prepare[call.method.prepare](names, call.caller)
+        outcome = self._attempt(call, {}, None, found)
+        return outcome if isinstance(outcome, Outcome) else await outcome
+
+    def _run(
+        self,
+        command: Callable[[Transaction], Result],
+        caller: Caller,
+        request_id: int,
+        *,
+        read_only: bool = False,
+        archive: dict[tuple[str, int], Entry | None] | None = None,
+        archived_vms: list[Entry] | None = None,
+        prepared: dict[str, str | int] | None = None,
+    ) -> tuple[Result, int]:
+        return self._cloud.run(
+            command,
+            read_only=read_only,
+            caller=caller,
+            request_id=request_id,
+            archive=archive,
+            archived_vms=archived_vms,
+            prepared=prepared,
+        )
+
+    def _attempt(
+        self,
+        call: Call,
+        archive: dict[tuple[str, int], Entry | None],
+        archived_vms: list[Entry] | None,
+        prepared: dict[str, str | int] | None,
+    ) -> Outcome | Awaitable[Outcome]:
+        try:
+            result, index = self._run(
+                lambda tx: core.execute(tx, call.method, call.arguments),
+                call.caller,
+                call.number,
+                read_only=call.method.read_only,
+                archive=archive,
+                archived_vms=archived_vms,
+                prepared=prepared,
+            )
+        except ApiError as error:
+            # The refusal may rest on a change that is not durable yet.
+            index = self._cloud.state.index
+            if self._cloud.is_durable(index):
+                return self._outcome(call, error=error)
+            return self._later(call, index, error=error)
+        except Archived as missing:
+            return self._with_archive(call, archive, archived_vms, prepared, missing)
+        if self._cloud.is_durable(index):
+            return self._outcome(call, result)
+        return self._later(call, index, result)
+
+    async def _with_archive(
+        self,
+        call: Call,
+        archive: dict[tuple[str, int], Entry | None],
+        archived_vms: list[Entry] | None,
+        prepared: dict[str, str | int] | None,
+        missing: Archived,
+    ) -> Outcome:
+        """Reads what the command asked for, when all that it could have written is there, and goes on."""
+        loop = asyncio.get_running_loop()
+        await self._cloud.durable(self._cloud.state.index)
+        if missing.oid == ALL_ARCHIVED:
+            archived_vms = await loop.run_in_executor(self._executor, self._archive.archived_vms)
+        else:
+            found = await loop.run_in_executor(self._executor, self._archive.archived_vms, missing.oid)
+            archive = {**archive, (missing.table, missing.oid): found[0] if found else None}
+        outcome = self._attempt(call, archive, archived_vms, prepared)
+        return outcome if isinstance(outcome, Outcome) else await outcome
+
+    async def _later(
+        self, call: Call, index: int, result: Result = "", error: ApiError | None = None
+    ) -> Outcome:
+        try:
+            await self._cloud.durable(index)
+        except asyncio.CancelledError:
+            raise
+        except Exception as trouble:
+            sentence = f"The change could not be stored and was not made. {trouble}"
+            return self._outcome(call, error=ApiError(Code.INTERNAL, sentence))
+        return self._outcome(call, result, error)
+
+    def _outcome(self, call: Call, result: Result = "", error: ApiError | None = None) -> Outcome:
+        if error is not None:
+            message = f"[{call.method.name}] {error.message}"
+            if self._log is not None:
+                self._log.invoked(call, error.code, message, "")
+            return Outcome.failure(error.code, message, error.oid)
+        if self._log is not None:
+            self._log.invoked(call, 0, "", result)
+        return Outcome(Wire(result) if isinstance(result, bytes) else result)
+
+
+def hash_password(password: str, cost: int) -> str:
+    """The stored form of a password; takes milliseconds on purpose."""
+    return passwords.hash_password(password, os.urandom(16), cost)

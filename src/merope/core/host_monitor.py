@@ -1,0 +1,109 @@
+"""What monitoring changes: hosts' capacity and state, and the states of VMs found on them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from merope.core import host as hosts
+from merope.core import vm_results
+from merope.core.results import note_error
+from merope.core.transaction import Transaction
+from merope.model.host import Host
+from merope.model.states import HostState
+from merope.model.template import Template
+from merope.model.vm import VM
+
+_LISTENING = (HostState.INIT, HostState.ERROR)
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A host as measured: CPU in percent of one CPU, memory in KB, disk in MB (total, used, free)."""
+
+    total_cpu: int
+    total_memory: int
+    attributes: Mapping[str, str]
+    disk: tuple[int, int, int]
+    vms: Mapping[int, str] = field(default_factory=dict)
+    """VM id → what its domain does: RUNNING, POWEROFF, SUSPENDED, FAILURE."""
+    complete: bool = True
+    """Whether `vms` are all that the host has: a VM of ours that is missing is powered off."""
+
+
+def take(tx: Transaction, host_id: int, measured: Measured) -> bool:
+    """Takes a report in; answers whether anything but figures changed."""
+    host = tx.find(Host, host_id)
+    if host is None or host.state == HostState.OFFLINE:
+        return False
+    changed = _take_capacity(tx, host, measured)
+    for vm_id in sorted(host.vms):
+        state = measured.vms.get(vm_id)
+        if state is None and measured.complete and _should_be_there(tx, vm_id):
+            state = "POWEROFF"
+        if state is not None:
+            changed = vm_results.found(tx, vm_id, state) or changed
+    return changed
+
+
+def _should_be_there(tx: Transaction, vm_id: int) -> bool:
+    vm = tx.find(VM, vm_id)
+    return vm is not None and vm.phase.name in ("RUNNING", "UNKNOWN")
+
+
+def _take_capacity(tx: Transaction, host: Host, measured: Measured) -> bool:
+    template = _template(host, measured)
+    total, used, free = measured.disk
+    disks = Template(
+        [("DISK_USAGE", "0"), ("FREE_DISK", str(free)), ("MAX_DISK", str(total)), ("USED_DISK", str(used))]
+    )
+    share = host.host_share
+    same = (
+        (share.total_cpu, share.total_mem) == (measured.total_cpu, measured.total_memory)
+        and host.state not in _LISTENING
+        and template == host.template
+        and _close(share.datastores, disks)
+    )
+    if same:
+        return False
+    own = tx.edit(Host, host.id)
+    own.template = template
+    own.host_share.total_cpu, own.host_share.total_mem = measured.total_cpu, measured.total_memory
+    own.host_share.datastores = disks
+    hosts.apply_reservation(tx, own)
+    if own.state in _LISTENING:
+        own.state = HostState.MONITORED
+        own.template.remove("ERROR")
+    own.prev_state = own.state
+    return True
+
+
+def _close(old: Template, new: Template) -> bool:
+    """Disk figures move all the time: a document is written again when they moved by a hundredth."""
+    for name in ("FREE_DISK", "MAX_DISK", "USED_DISK"):
+        before, after = int(old.get(name) or 0), int(new.get(name) or 0)
+        if abs(after - before) * 100 > max(before, after, 100):
+            return False
+    return True
+
+
+def _template(host: Host, measured: Measured) -> Template:
+    """What the host was given stays; what was measured replaces what was measured before."""
+    template = host.template.copy()
+    for name, value in measured.attributes.items():
+        template.set(name, value)
+    template.set("IM_MAD", host.im_mad)
+    template.set("VM_MAD", host.vm_mad)
+    return template
+
+
+def lost(tx: Transaction, host_id: int, message: str) -> bool:
+    """The host could not be monitored: it is in error, and nobody knows of its VMs."""
+    host = tx.find(Host, host_id)
+    if host is None or host.state in (HostState.OFFLINE, HostState.ERROR):
+        return False
+    own = tx.edit(Host, host_id)
+    if own.state != HostState.DISABLED:
+        own.state = own.prev_state = HostState.ERROR
+    note_error(tx, own.template, f"Error monitoring Host {own.name} ({host_id}): {message}")
+    for vm_id in sorted(own.vms):
+        vm_results.host_lost(tx, vm_id)
+    return True

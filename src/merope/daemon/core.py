@@ -1,0 +1,304 @@
+"""The core's process: puts the rooms together, serves until it is told to stop.
+
+`python -m merope.daemon.core --home DIR --port N --listen ADDR [--config FILE] [--drivers dummy]`, started
+by the supervisor. Logs go to standard error; a wrong configuration ends it with status 78.
+"""
+
+import argparse
+import asyncio
+import logging
+import os
+import secrets
+import signal
+import sys
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import uvloop
+
+from merope.api.call_log import CallLog
+from merope.api.dispatch import Dispatcher, Prepare, hash_password
+from merope.api.metrics import Registry
+from merope.api.server import Door, DoorError
+from merope.api.settings import DoorSettings
+from merope.core import commands
+from merope.core.bootstrap import bootstrap
+from merope.core.transaction import Caller, Transaction
+from merope.daemon.config import Config, ConfigError, load
+from merope.daemon.layout import Layout, UnsafeError, write_private
+from merope.daemon.scheduling import Scheduling
+from merope.daemon.service import BAD_CONFIGURATION
+from merope.drivers.simulated.world import World
+from merope.engine.cloud import Cloud, Inputs
+from merope.engine.engine import Engine, Handle
+from merope.engine.inline import InlineExecutor
+from merope.engine.job import Answer
+from merope.engine.places import Layout as Places
+from merope.engine.polling import Poller
+from merope.engine.recorder import Recorder
+from merope.engine.toolbox import SimulatedDrivers
+from merope.engine.workers import WorkerPool
+from merope.model import passwords
+from merope.model.settings import Settings
+from merope.model.state import State
+from merope.model.template import Template, TemplateError
+from merope.store.errors import StoreError
+from merope.store.sqlite import SqliteStore
+
+log = logging.getLogger("merope.core")
+
+DRAIN_SECONDS = 10.0
+_SERVICES = ("sunstone", "onegate", "oneflow", "ec2", "occi")
+_LOG_FORMAT = "%(asctime)s [%(levelname).1s] %(name)s: %(message)s"
+_LEVELS = {0: logging.ERROR, 1: logging.WARNING, 2: logging.INFO}
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    home: Path
+    port: int
+    listen: str
+    config: Path | None
+    drivers: str | None
+
+    @property
+    def sandbox(self) -> bool:
+        return self.drivers == "dummy"
+
+    @property
+    def endpoint(self) -> str:
+        return f"http://localhost:{self.port}/RPC2"
+
+
+def parse(argv: list[str]) -> Options:
+    parser = argparse.ArgumentParser(prog="merope-core", description="The core of a cloud.")
+    parser.add_argument("--home", type=Path, required=True)
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--listen", required=True)
+    parser.add_argument("--config", type=Path)
+    parser.add_argument("--drivers", choices=["dummy"])
+    given = parser.parse_args(argv)
+    return Options(given.home, given.port, given.listen, given.config, given.drivers)
+
+
+def main(argv: list[str] | None = None) -> int:
+    options = parse(sys.argv[1:] if argv is None else argv)
+    os.umask(0o077)
+    logging.basicConfig(level=logging.INFO, format=_LOG_FORMAT, stream=sys.stderr)
+    try:
+        config = load(options.home, options.config, {"PORT": str(options.port)}, options.sandbox)
+    except ConfigError as error:
+        log.error("%s", error)
+        return BAD_CONFIGURATION
+    logging.getLogger().setLevel(_LEVELS.get(config.settings.log_debug_level, logging.INFO))
+    try:
+        return uvloop.run(Core(options, config).serve())
+    except (StoreError, DoorError, UnsafeError) as error:
+        log.error("%s", error)
+        return 1
+
+
+class Core:
+    """Everything that runs in the core's process."""
+
+    def __init__(self, options: Options, config: Config) -> None:
+        self._options = options
+        self._config = config
+        self._settings: Settings = config.settings
+        self._layout = Layout.at(options.home)
+        self._writer = ThreadPoolExecutor(1, "store")
+        self._threads = ThreadPoolExecutor(4, "work")
+
+    async def serve(self) -> int:
+        loop = asyncio.get_running_loop()
+        store = SqliteStore(self._layout.database, lock_timeout_ms=self._settings.db_timeout)
+        state = State()
+        store.load(state)
+        cloud = Cloud(
+            state,
+            store,
+            self._settings,
+            now=lambda: int(time.time()),
+            random=os.urandom,
+            executor=self._writer,
+        )
+        await self._prepare(cloud)
+        executor = self._executor(state)
+        engine = Engine(cloud, executor, loop.call_later, finished=Finished(store))
+        recorder = Recorder(store, self._threads, self._config.monitor)
+        poller = Poller(cloud, executor, loop.call_later, recorder, host_seconds=self._host_period())
+        scheduling = Scheduling(
+            cloud, self._config.scheduler, loop.call_later, self._threads, loop.call_soon_threadsafe
+        )
+        registry = Registry()
+        _measure(registry, cloud, engine)
+        dispatcher = Dispatcher(
+            cloud,
+            store,
+            executor=self._threads,
+            prepare=self._preparations(cloud, executor, store),
+            call_log=CallLog(sys.stderr, self._settings.log_call_format) if self._logs_calls() else None,
+        )
+        door = Door(registry, lambda: cloud.trouble)
+        await door.start(dispatcher, self._door_settings())
+        engine.resume()
+        poller.start()
+        scheduling.wake()
+        log.info("serving at %s:%d", self._options.listen, self._options.port)
+        await _asked_to_stop(loop)
+        log.info("stopping")
+        scheduling.stop()
+        poller.stop()
+        await door.stop(DRAIN_SECONDS)
+        engine.stop()
+        if isinstance(executor, WorkerPool):
+            await executor.close()
+        await cloud.durable(state.index)
+        recorder.flush()
+        self._writer.shutdown()
+        self._threads.shutdown()
+        store.close()
+        return 0
+
+    def _logs_calls(self) -> bool:
+        return self._settings.log_debug_level >= 3
+
+    def _host_period(self) -> float:
+        return 60.0 if self._options.sandbox else float(self._config.monitor.state_vm)
+
+    async def _prepare(self, cloud: Cloud) -> None:
+        """A new database gets the objects of a fresh cloud."""
+        if cloud.state.pools["user_pool"].entries:
+            return
+        password = self._layout.login().partition(":")[2]
+        secret = secrets.token_hex(16)
+        stored = hash_password(password, self._settings.password_kdf_cost)
+
+        def command(tx: Transaction) -> int:
+            bootstrap(
+                tx,
+                stored,
+                sandbox=self._options.sandbox,
+                serveradmin_secret=passwords.sha256_hex(secret),
+                endpoint=self._options.endpoint,
+            )
+            return 0
+
+        _, index = cloud.execute(command, Inputs(internal=True))
+        for service in _SERVICES:
+            write_private(self._layout.auth_file.with_name(f"{service}_auth"), f"serveradmin:{secret}\n")
+        await cloud.durable(index)
+
+    def _executor(self, state: State) -> "InlineExecutor | WorkerPool":
+        location = Path(self._settings.datastore_location)
+        if not self._options.sandbox:
+            return WorkerPool(self._options.home, location)
+        drivers = SimulatedDrivers(World(), Places(location))
+        drivers.populate(state)
+        return InlineExecutor(drivers)
+
+    def _door_settings(self) -> DoorSettings:
+        """What the administrator wrote into oned.conf; the door's own defaults where nothing is written."""
+        names = {
+            "MAX_CONN": ("max_connections", self._settings.max_conn),
+            "MAX_CONN_BACKLOG": ("connection_backlog", self._settings.max_conn_backlog),
+            "KEEPALIVE_TIMEOUT": ("keepalive_seconds", float(self._settings.keepalive_timeout)),
+            "KEEPALIVE_MAX_CONN": ("keepalive_requests", self._settings.keepalive_max_conn),
+            "TIMEOUT": ("read_seconds", float(self._settings.timeout)),
+            "MESSAGE_SIZE": ("message_size", self._settings.message_size),
+        }
+        given: dict[str, Any] = {
+            field: value for name, (field, value) in names.items() if self._config.given(name)
+        }
+        return DoorSettings(host=self._options.listen, port=self._options.port, **given)
+
+    def _preparations(
+        self, cloud: Cloud, executor: "InlineExecutor | WorkerPool", store: SqliteStore
+    ) -> Mapping[str, Prepare]:
+        loop = asyncio.get_running_loop()
+
+        async def password(arguments: Mapping[str, Any], caller: Caller) -> dict[str, str | int]:  # noqa: ARG001
+            if not arguments["password"]:
+                return {}
+            cost = self._settings.password_kdf_cost
+            hashed = await loop.run_in_executor(self._threads, hash_password, arguments["password"], cost)
+            return {"password": hashed}
+
+        async def image_size(arguments: Mapping[str, Any], caller: Caller) -> dict[str, str | int]:  # noqa: ARG001
+            return await _image_size(cloud, executor, arguments)
+
+        async def vm_monitoring(arguments: Mapping[str, Any], caller: Caller) -> dict[str, str | int]:  # noqa: ARG001
+            query = "SELECT body FROM vm_monitoring WHERE vmid=? ORDER BY last_poll"
+            rows = await loop.run_in_executor(self._threads, store.query, query, (arguments["id"],))
+            return {"monitoring": "".join(row[0] for row in rows)}
+
+        return {"password": password, "image.stat": image_size, "vm.monitoring": vm_monitoring}
+
+
+async def _image_size(
+    cloud: Cloud, executor: "InlineExecutor | WorkerPool", arguments: Mapping[str, Any]
+) -> dict[str, str | int]:
+    """Asks the datastore's driver how large what PATH names will be."""
+    try:
+        path = Template.parse(arguments["template"]).get("PATH")
+    except TemplateError:
+        return {}
+    entry = cloud.state.pools["datastore_pool"].entries.get(arguments["ds"])
+    if not path or entry is None:
+        return {}
+    future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+
+    def done(answer: Answer) -> None:
+        if not future.done():
+            future.set_result(answer)
+
+    handle: Handle = executor.probe({"probe": "stat", "datastore": entry.body, "path": path}, 120.0, done)
+    try:
+        answer = await future
+    except asyncio.CancelledError:
+        handle.cancel()
+        raise
+    return {"size": int(answer.data["size"])} if answer.ok else {"error": answer.message}
+
+
+class Finished:
+    """Documents of finished VMs, for cleaning up after them."""
+
+    def __init__(self, store: SqliteStore) -> None:
+        self._store = store
+
+    def vm_document(self, oid: int) -> str | None:
+        found = self._store.archived_vms(oid)
+        return found[0].body if found else None
+
+
+def _measure(registry: Registry, cloud: Cloud, engine: Engine) -> None:
+    objects = registry.gauge("merope_objects", "Live objects of each kind.", ("kind",))
+    for pool in cloud.state.pools.values():
+        objects.labels(pool.kind.api).follow(_length(pool))
+    flights = registry.gauge("merope_effects", "Operations on hosts.", ("state",))
+    flights.labels("running").follow(lambda: engine.in_flight)
+    flights.labels("waiting").follow(lambda: engine.waiting)
+    changes = registry.gauge("merope_change_index", "Number of the last change.")
+    changes.labels().follow(lambda: cloud.state.index)
+
+
+def _length(pool: Any) -> Callable[[], float]:
+    return lambda: len(pool)
+
+
+async def _asked_to_stop(loop: asyncio.AbstractEventLoop) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await stop.wait()
+
+
+__all__ = ["commands", "main"]
+
+if __name__ == "__main__":
+    sys.exit(main())

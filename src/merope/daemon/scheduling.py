@@ -1,0 +1,238 @@
+"""The scheduler's place in the cloud: woken by changes, it plans on a snapshot and has the plan carried out.
+
+A plan is only a proposal: each placement is a command of its own, checked again by the core.
+"""
+
+import logging
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from datetime import UTC, datetime
+
+from merope.core import authorization, vm_deploy
+from merope.core.transaction import SYSTEM, Caller, Transaction
+from merope.engine.cloud import Cloud, Inputs
+from merope.engine.engine import Handle, Timer
+from merope.model.change import Change, Put
+from merope.model.cluster import Cluster
+from merope.model.datastore import Datastore
+from merope.model.errors import ApiError
+from merope.model.host import Host
+from merope.model.permissions import Op
+from merope.model.settings import SchedulerSettings
+from merope.model.state import Entry
+from merope.model.states import DatastoreType, VmState
+from merope.model.vm import VM
+from merope.scheduler.plan import plan
+from merope.scheduler.reasons import explain
+from merope.scheduler.snapshot import (
+    Access,
+    DatastoreView,
+    HostView,
+    Limits,
+    Placement,
+    Plan,
+    Policies,
+    Snapshot,
+    VmRequest,
+)
+from merope.scheduler.views import datastore_view_from_xml, host_view_from_xml, vm_request_from_xml
+
+log = logging.getLogger("merope.scheduler")
+
+#: VMs times hosts that are planned at once in the loop; more goes to a thread.
+INLINE_LIMIT = 20_000
+_WATCHED = frozenset({"vm_pool", "host_pool", "datastore_pool", "cluster_pool", "acl"})
+
+
+class Scheduling:
+    """One per leader. `submit` runs a function in a thread and its callback in the loop."""
+
+    def __init__(
+        self,
+        cloud: Cloud,
+        settings: SchedulerSettings,
+        after: Timer,
+        executor: Executor,
+        call_soon: Callable[[Callable[[], None]], object],
+    ) -> None:
+        self._cloud = cloud
+        self._settings = settings
+        self._after = after
+        self._executor = executor
+        self._call_soon = call_soon
+        self._hosts: dict[int, tuple[Entry, str, str, HostView | None]] = {}
+        self._requests: dict[int, tuple[Entry, VmRequest | None]] = {}
+        self._datastores: dict[int, tuple[Entry, DatastoreView | None, DatastoreView | None]] = {}
+        self._awaited: Handle | None = None
+        self._busy = False
+        self._again = False
+        self._stopped = False
+        cloud.subscribe(self._changed)
+
+    def stop(self) -> None:
+        self._stopped = True
+        if self._awaited is not None:
+            self._awaited.cancel()
+
+    def _changed(self, change: Change) -> None:
+        if any(isinstance(operation, Put) and operation.table in _WATCHED for operation in change.operations):
+            self.wake()
+
+    def wake(self) -> None:
+        """Plans in the next turn of the loop, when anything waits for a host."""
+        if self._stopped or self._awaited is not None:
+            return
+        if self._busy:
+            self._again = True
+            return
+        if self._waiting():
+            self._awaited = self._after(0.0, self._run)
+
+    def _waiting(self) -> list[int]:
+        pool = self._cloud.state.pools["vm_pool"]
+        found = set(pool.by_state.get(VmState.PENDING, ()))
+        for state in (VmState.ACTIVE, VmState.POWEROFF):
+            for oid in pool.by_state.get(state, ()):
+                if "<RESCHED>1<" in pool.entries[oid].short:
+                    found.add(oid)
+        return sorted(found)
+
+    def _run(self) -> None:
+        self._awaited = None
+        waiting = self._waiting()
+        if self._stopped or not waiting:
+            return
+        snapshot = self._snapshot(waiting)
+        if len(snapshot.vms) * max(len(snapshot.hosts), 1) <= INLINE_LIMIT:
+            self._carry_out(plan(snapshot))
+            return
+        self._busy = True
+        self._executor.submit(plan, snapshot).add_done_callback(
+            lambda future: self._call_soon(lambda: self._planned(future))
+        )
+
+    def _planned(self, future: "Future[Plan]") -> None:
+        self._busy = False
+        try:
+            self._carry_out(future.result())
+        except Exception:
+            log.exception("planning failed")
+        if self._again:
+            self._again = False
+            self.wake()
+
+    # The snapshot
+
+    def _snapshot(self, waiting: list[int]) -> Snapshot:
+        state = self._cloud.state
+        requests = [self._request(state.pools["vm_pool"].entries[oid]) for oid in waiting]
+        vms = tuple(request for request in requests if request is not None)
+        hosts = [self._host(entry) for entry in state.pools["host_pool"].entries.values()]
+        stores = [self._datastore(entry) for entry in state.pools["datastore_pool"].entries.values()]
+        settings = self._settings
+        return Snapshot(
+            hosts=tuple(host for host in hosts if host is not None),
+            datastores=tuple(system for system, _ in stores if system is not None),
+            vms=vms,
+            image_datastores=tuple(images for _, images in stores if images is not None),
+            access={uid: self._access(uid, gid) for uid, gid in {(vm.uid, vm.gid) for vm in vms}},
+            limits=Limits(settings.max_vm, settings.max_dispatch, settings.max_host),
+            policies=Policies.numbered(
+                settings.host_policy, settings.host_rank, settings.datastore_policy, settings.datastore_rank
+            ),
+        )
+
+    def _request(self, entry: Entry) -> VmRequest | None:
+        known = self._requests.get(entry.oid)
+        if known is not None and known[0] is entry:
+            return known[1]
+        request = vm_request_from_xml(entry.body, self._settings.memory_system_ds_scale)
+        self._requests[entry.oid] = (entry, request)
+        return request
+
+    def _host(self, entry: Entry) -> HostView | None:
+        state = self._cloud.state
+        measured = state.monitoring["host_pool"].get(entry.oid, "")
+        cluster = state.pools["cluster_pool"].parsed(entry.parent)
+        inherited = cluster.template.to_xml() if isinstance(cluster, Cluster) else ""
+        known = self._hosts.get(entry.oid)
+        if known is not None and known[0] is entry and known[1:3] == (measured, inherited):
+            return known[3]
+        body = entry.body.replace("<MONITORING/>", measured, 1) if measured else entry.body
+        view = host_view_from_xml(body, inherited)
+        self._hosts[entry.oid] = (entry, measured, inherited, view)
+        return view
+
+    def _datastore(self, entry: Entry) -> tuple[DatastoreView | None, DatastoreView | None]:
+        known = self._datastores.get(entry.oid)
+        if known is None or known[0] is not entry:
+            system = datastore_view_from_xml(entry.body)
+            images = datastore_view_from_xml(entry.body, DatastoreType.IMAGE_DS)
+            known = (entry, system, images)
+            self._datastores[entry.oid] = known
+        return known[1:]
+
+    def _access(self, uid: int, gid: int) -> Access:
+        """What the owner of a VM may be placed on (spec scheduler.yaml `match_host`, `match_ds`)."""
+        if uid == 0 or gid == 0:
+            return Access(None, None)
+
+        def command(tx: Transaction) -> bytes:
+            hosts = _granted(tx, Host, Op.MANAGE, "host_pool")
+            stores = _granted(tx, Datastore, Op.USE, "datastore_pool")
+            found.append(Access(hosts, stores))
+            return b""
+
+        found: list[Access] = []
+        user = self._cloud.state.pools["user_pool"].parsed(uid)
+        groups = frozenset(getattr(user, "groups", {gid}))
+        self._cloud.look(command, Inputs(caller=Caller(uid, gid, groups=groups)))
+        return found[0]
+
+    # Carrying a plan out
+
+    def _carry_out(self, decided: Plan) -> None:
+        for placement in decided.placements:
+            self._place(placement)
+        for vm_id, reasons in decided.reasons.items():
+            self._say(vm_id, explain(reasons))
+        for vm_id, warning in decided.warnings.items():
+            self._say(vm_id, warning)
+
+    def _place(self, placement: Placement) -> None:
+        live = bool(self._settings.live_rescheds)
+
+        def command(tx: Transaction) -> int:
+            vm_id, host, store = placement.vm_id, placement.host_id, placement.datastore_id
+            if placement.migrate:
+                return vm_deploy.migrate(tx, vm_id, host, live, True, store, 0)
+            return vm_deploy.deploy(tx, vm_id, host, True, store, "")
+
+        try:
+            self._cloud.execute(command, Inputs(caller=SYSTEM))
+        except ApiError as error:
+            log.info("virtual machine %d was not placed: %s", placement.vm_id, error.message)
+
+    def _say(self, vm_id: int, sentence: str) -> None:
+        """SCHED_MESSAGE in the user template, written again only when it says something else."""
+        vm = self._cloud.state.pools["vm_pool"].parsed(vm_id)
+        if not isinstance(vm, VM):
+            return
+        said = vm.user_template.get("SCHED_MESSAGE").partition(" : ")[2]
+        if said == sentence:
+            return
+
+        def command(tx: Transaction) -> int:
+            when = datetime.fromtimestamp(tx.now, UTC).strftime("%a %b %d %H:%M:%S %Y")
+            tx.edit(VM, vm_id).user_template.set("SCHED_MESSAGE", f"{when} : {sentence}")
+            return vm_id
+
+        self._cloud.execute(command, Inputs(internal=True))
+
+
+def _granted(tx: Transaction, kind: type[Host] | type[Datastore], op: Op, table: str) -> frozenset[int]:
+    return frozenset(
+        oid
+        for oid in tx.state.pools[table].entries
+        if not authorization.refusal(tx, authorization.on(op, tx.get(kind, oid), lock=False))
+    )

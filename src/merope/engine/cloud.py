@@ -1,0 +1,213 @@
+"""The running cloud: commands one at a time, their changes made durable in groups, then told.
+
+`execute` runs a command at once and answers with the number of the change that its answer depends on;
+`durable(n)` is when that answer may go out. Who wants to know of changes subscribes and is called, in
+order, after they are durable.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Protocol
+
+from merope.core.methods import Result
+from merope.core.transaction import SYSTEM, Caller, Context, Transaction
+from merope.model.change import Change
+from merope.model.errors import ApiError, Code
+from merope.model.settings import Settings
+from merope.model.state import Entry, State, Undo, undo
+from merope.store.errors import StoreError
+
+log = logging.getLogger("merope.store")
+
+Command = Callable[[Transaction], Result]
+Listener = Callable[[Change], None]
+
+
+class Store(Protocol):
+    """What makes changes durable; `commit` blocks, and raises StoreError when nothing was stored."""
+
+    def commit(self, changes: Sequence[Change]) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What a command is given from outside besides its arguments."""
+
+    caller: Caller = SYSTEM
+    request_id: int = -1
+    internal: bool = False
+    archive: dict[tuple[str, int], Entry | None] | None = None
+    archived_vms: list[Entry] | None = None
+    prepared: dict[str, str | int] | None = None
+
+
+@dataclass(slots=True)
+class _Pending:
+    change: Change
+    undo: Undo
+
+
+class NotDurable(Exception):  # noqa: N818 - what became of a change, not always an error of the caller
+    """The change could not be stored and has been taken back."""
+
+
+class Cloud:
+    """One per process. Must be used from the event loop's thread only."""
+
+    def __init__(
+        self,
+        state: State,
+        store: Store,
+        settings: Settings,
+        *,
+        now: Callable[[], int],
+        random: Callable[[int], bytes],
+        executor: Executor,
+    ) -> None:
+        self.state = state
+        self.settings = settings
+        self._store = store
+        self._now = now
+        self._random = random
+        self._executor = executor
+        self._durable = state.index
+        self._pending: list[_Pending] = []
+        self._writing: list[_Pending] = []
+        self._waiters: deque[tuple[int, asyncio.Future[None]]] = deque()
+        self._listeners: list[Listener] = []
+        self.trouble = ""
+        """Why the last write failed; empty while the store is well."""
+
+    def subscribe(self, listener: Listener) -> None:
+        self._listeners.append(listener)
+
+    def now(self) -> int:
+        return self._now()
+
+    def execute(self, command: Command, inputs: Inputs) -> tuple[Result, int]:
+        """Runs a command. Raises what it raises, and then nothing has changed.
+
+        The answer depends on change `n`, the second value: until `durable(n)`, it is not to go out.
+        """
+        tx = Transaction(self.state, self._context(inputs))
+        try:
+            result = command(tx)
+            change, parsed = tx.commit(self.state.index + 1)
+        except BaseException:
+            tx.abandon()
+            raise
+        if not change.operations:
+            return result, self.state.index
+        steps = self.state.apply(change, parsed)
+        self._pending.append(_Pending(change, steps))
+        if not self._writing:
+            self._write()
+        return result, change.index
+
+    def look(self, command: Command, inputs: Inputs) -> tuple[Result, int]:
+        """Runs a command that changes nothing; its answer depends on the change that comes with it."""
+        tx = Transaction(self.state, self._context(inputs))
+        result = command(tx)
+        return result, tx.seen
+
+    def run(
+        self,
+        command: Command,
+        *,
+        read_only: bool,
+        caller: Caller,
+        request_id: int,
+        archive: dict[tuple[str, int], Entry | None] | None,
+        archived_vms: list[Entry] | None,
+        prepared: dict[str, str | int] | None,
+    ) -> tuple[Result, int]:
+        """`look` or `execute`, for a request from outside."""
+        inputs = Inputs(caller, request_id, False, archive, archived_vms, prepared)
+        return self.look(command, inputs) if read_only else self.execute(command, inputs)
+
+    def _context(self, inputs: Inputs) -> Context:
+        return Context(
+            now=self._now(),
+            caller=inputs.caller,
+            settings=self.settings,
+            random=self._random,
+            request_id=inputs.request_id,
+            internal=inputs.internal,
+            archive=inputs.archive or {},
+            archived_vms=inputs.archived_vms,
+            prepared=inputs.prepared or {},
+        )
+
+    def is_durable(self, index: int) -> bool:
+        return index <= self._durable
+
+    def durable(self, index: int) -> "asyncio.Future[None]":
+        """Done when change `index` is stored; fails with NotDurable when it was taken back."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if self.is_durable(index):
+            future.set_result(None)
+        else:
+            self._waiters.append((index, future))
+        return future
+
+    def when_durable(self, index: int, tell: Callable[[bool], None]) -> None:
+        """Calls `tell` with whether change `index` was stored or taken back; at once where that is known."""
+        if self.is_durable(index):
+            tell(True)
+        else:
+            self.durable(index).add_done_callback(lambda future: tell(future.exception() is None))
+
+    def _write(self) -> None:
+        self._writing, self._pending = self._pending, []
+        changes = [item.change for item in self._writing]
+        loop = asyncio.get_running_loop()
+        loop.run_in_executor(self._executor, self._store.commit, changes).add_done_callback(self._written)
+
+    def _written(self, future: "asyncio.Future[None]") -> None:
+        error = future.exception()
+        if error is not None:
+            self._take_back(error)
+            return
+        self.trouble = ""
+        written, self._writing = self._writing, []
+        self._durable = written[-1].change.index
+        # The next group is on its way to the disk while this one's callers are told.
+        if self._pending:
+            self._write()
+        while self._waiters and self._waiters[0][0] <= self._durable:
+            waiter = self._waiters.popleft()[1]
+            if not waiter.done():
+                waiter.set_result(None)
+        for item in written:
+            self._tell(item.change)
+
+    def _tell(self, change: Change) -> None:
+        for listener in self._listeners:
+            try:
+                listener(change)
+            except Exception:
+                log.exception("a listener failed on change %d", change.index)
+
+    def _take_back(self, error: BaseException) -> None:
+        """Everything since the last durable change was built on what is lost: it goes too."""
+        self.trouble = str(error)
+        log.error("%s; %d changes taken back", error, len(self._writing) + len(self._pending))
+        for item in reversed(self._writing + self._pending):
+            undo(item.undo)
+        self._writing, self._pending = [], []
+        self.state.index = self._durable
+        waiters, self._waiters = self._waiters, deque()
+        for _, waiter in waiters:
+            if not waiter.done():
+                waiter.set_exception(NotDurable(str(error)))
+        if not isinstance(error, StoreError):
+            raise error
+
+
+def not_stored(error: NotDurable) -> ApiError:
+    """What the caller of a request is told."""
+    return ApiError(Code.INTERNAL, f"The change could not be stored and was not made. {error}")

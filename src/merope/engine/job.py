@@ -1,0 +1,73 @@
+"""A job: one effect with all that must be known to carry it out, self-contained so that a process or
+another machine can do it."""
+
+import json
+from dataclasses import dataclass, field
+
+from merope.model.datastore import Datastore
+from merope.model.effect import Effect
+from merope.model.host import Host
+from merope.model.image import Image
+from merope.model.vm import VM, History
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """`source` is the record of the host that a migration leaves; `original` the SOURCE that is cloned;
+    `token` the key of the VM's token."""
+
+    effect: Effect
+    vm: VM | None = None
+    host: Host | None = None
+    source: History | None = None
+    image: Image | None = None
+    datastore: Datastore | None = None
+    original: str = ""
+    token: str = field(default="", repr=False)
+
+    def to_json(self) -> str:
+        return json.dumps(
+            {
+                "id": self.effect.id,
+                "effect": self.effect.to_json(),
+                "vm": self.vm and self.vm.to_xml(),
+                "host": self.host and self.host.to_xml(),
+                "source": self.source and self.source.to_xml(),
+                "image": self.image and self.image.to_xml(),
+                "datastore": self.datastore and self.datastore.to_xml(),
+                "original": self.original,
+                "token": self.token,
+            }
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> "Job":
+        data = json.loads(text)
+        return cls(
+            Effect.from_json(data["id"], data["effect"]),
+            data["vm"] and VM.from_xml(data["vm"]),
+            data["host"] and Host.from_xml(data["host"]),
+            data["source"] and History.from_xml(data["source"]),
+            data["image"] and Image.from_xml(data["image"]),
+            data["datastore"] and Datastore.from_xml(data["datastore"]),
+            data["original"],
+            data["token"],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of a job. `message` says why it failed, `data` what it found out (deploy_id, source …)."""
+
+    ok: bool
+    message: str = ""
+    data: dict[str, str] = field(default_factory=dict)
+    retry_safe: bool = False
+
+    def to_json(self) -> str:
+        return json.dumps([self.ok, self.message, self.data, self.retry_safe])
+
+    @classmethod
+    def from_json(cls, text: str) -> "Answer":
+        ok, message, data, retry_safe = json.loads(text)
+        return cls(ok, message, data, retry_safe)

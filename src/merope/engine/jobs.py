@@ -1,0 +1,74 @@
+"""Making a job of an effect: all that carrying it out needs, from the state as it is now."""
+
+from typing import Protocol
+
+from merope.engine.job import Job
+from merope.model.datastore import Datastore
+from merope.model.effect import Effect
+from merope.model.host import Host
+from merope.model.image import Image
+from merope.model.phase import Phase
+from merope.model.state import State
+from merope.model.user import User
+from merope.model.vm import VM, History
+
+_MIGRATING = frozenset(phase for phase in Phase if "MIGRATE" in phase.name)
+
+
+class MissingObject(Exception):  # noqa: N818 - becomes the answer of the job
+    """What the effect is about is not there any more."""
+
+
+class Finished(Protocol):
+    """Where the documents of finished VMs are."""
+
+    def vm_document(self, oid: int) -> str | None: ...
+
+
+def build(state: State, effect: Effect, finished: Finished | None) -> Job:
+    """Raises MissingObject."""
+    if effect.op.startswith("image."):
+        return _image_job(state, effect)
+    vm = state.pools["vm_pool"].parsed(effect.oid)
+    if vm is None and finished is not None:
+        document = finished.vm_document(effect.oid)
+        vm = None if document is None else VM.from_xml(document)
+    if not isinstance(vm, VM) or vm.history is None:
+        raise MissingObject(f"virtual machine {effect.oid} is not there any more")
+    host = state.pools["host_pool"].parsed(effect.host)
+    return Job(
+        effect,
+        vm=vm,
+        host=host if isinstance(host, Host) else None,
+        source=_source(state, effect, vm),
+        token=_token_secret(state, vm),
+    )
+
+
+def _source(state: State, effect: Effect, vm: VM) -> History | None:
+    """The record that a migration leaves, where the effect has to do with it."""
+    stated = effect.arguments.get("source")
+    if (stated is None and vm.phase in _MIGRATING) or (isinstance(stated, int) and stated >= 0):
+        assert vm.history is not None
+        stored = state.history.get(vm.id, {}).get(vm.history.seq - 1)
+        return None if stored is None else History.from_xml(stored)
+    return None
+
+
+def _token_secret(state: State, vm: VM) -> str:
+    """The key of a VM's OneGate token: TOKEN_PASSWORD of whoever made it; empty when it has no token."""
+    context = vm.template.vector("CONTEXT")
+    if context is None or context.get("TOKEN", "").upper() != "YES":
+        return ""
+    owner = state.pools["user_pool"].parsed(int(vm.template.get("CREATED_BY") or vm.uid))
+    return owner.template.get("TOKEN_PASSWORD") if isinstance(owner, User) else ""
+
+
+def _image_job(state: State, effect: Effect) -> Job:
+    image = state.pools["image_pool"].parsed(effect.oid)
+    if not isinstance(image, Image):
+        raise MissingObject(f"image {effect.oid} is not there any more")
+    datastore = state.pools["datastore_pool"].parsed(image.datastore_id)
+    if not isinstance(datastore, Datastore):
+        raise MissingObject(f"datastore {image.datastore_id} of image {effect.oid} is not there any more")
+    return Job(effect, image=image, datastore=datastore, original=str(effect.arguments.get("source", "")))

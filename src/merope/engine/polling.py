@@ -1,0 +1,203 @@
+"""Looks at hosts and datastores from time to time, and at once when one is new."""
+
+import json
+import logging
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from merope.core import datastore, host_monitor
+from merope.core.host_monitor import Measured
+from merope.core.transaction import Transaction
+from merope.engine.cloud import Cloud, Inputs
+from merope.engine.engine import Handle, Timer
+from merope.engine.job import Answer
+from merope.model.change import Change, Put
+from merope.model.host import Host
+from merope.model.states import HostState
+
+log = logging.getLogger("merope.monitor")
+
+PROBE_SECONDS = 60.0
+#: A host is given up when so many looks in a row have failed.
+PATIENCE = 3
+
+
+class Prober(Protocol):
+    """Asks drivers what is true; `request` names the probe and what it is about."""
+
+    def probe(self, request: dict[str, Any], timeout: float, done: Callable[[Answer], None]) -> Handle: ...
+
+
+class MonitoringLog(Protocol):
+    """Keeps what was measured; must not block."""
+
+    def record(self, table: str, oid: int, time: int, document: str) -> None: ...
+
+
+class Poller:
+    """`host_seconds` and `datastore_seconds` between two looks at the same one."""
+
+    def __init__(
+        self,
+        cloud: Cloud,
+        prober: Prober,
+        after: Timer,
+        records: MonitoringLog | None = None,
+        *,
+        host_seconds: float = 5.0,
+        datastore_seconds: float = 300.0,
+    ) -> None:
+        self._cloud = cloud
+        self._prober = prober
+        self._after = after
+        self._records = records
+        self._periods = {"host_pool": host_seconds, "datastore_pool": datastore_seconds}
+        self._under_way: dict[tuple[str, int], Handle] = {}
+        self._failures: dict[int, int] = {}
+        self._stopped = False
+        cloud.subscribe(self._changed)
+
+    def start(self) -> None:
+        for table in self._periods:
+            for oid in list(self._cloud.state.pools[table].entries):
+                self._look(table, oid)
+
+    def stop(self) -> None:
+        self._stopped = True
+        for handle in self._under_way.values():
+            handle.cancel()
+        self._under_way.clear()
+
+    def _changed(self, change: Change) -> None:
+        for operation in change.operations:
+            key = operation.key
+            if not isinstance(operation, Put) or operation.table not in self._periods:
+                continue
+            if not isinstance(key, int):
+                continue
+            new = (operation.table, key) not in self._under_way
+            enabled = operation.table == "host_pool" and operation.row.get("state") == HostState.INIT
+            if new or enabled:
+                self._look(operation.table, key)
+
+    def _look(self, table: str, oid: int) -> None:
+        if self._stopped:
+            return
+        waiting = self._under_way.pop((table, oid), None)
+        if waiting is not None:
+            waiting.cancel()
+        request = (
+            _host_request(self._cloud, oid) if table == "host_pool" else _store_request(self._cloud, oid)
+        )
+        if request is None:
+            return
+        if not request:
+            self._again(table, oid)
+            return
+
+        def done(answer: Answer) -> None:
+            self._answered(table, oid, answer)
+
+        self._under_way[table, oid] = self._prober.probe(request, PROBE_SECONDS, done)
+
+    def _again(self, table: str, oid: int) -> None:
+        period = self._periods[table]
+        self._under_way[table, oid] = self._after(period, lambda: self._look(table, oid))
+
+    def _answered(self, table: str, oid: int, answer: Answer) -> None:
+        if self._stopped:
+            return
+        try:
+            if table == "host_pool":
+                self._take_host(oid, answer)
+            else:
+                self._take_datastore(oid, answer)
+        except Exception:
+            log.exception("what was measured of %s %d could not be taken in", table, oid)
+        self._again(table, oid)
+
+    def _take_host(self, oid: int, answer: Answer) -> None:
+        if not answer.ok:
+            self._failures[oid] = self._failures.get(oid, 0) + 1
+            if self._failures[oid] == PATIENCE:
+                self._execute(lambda tx: int(host_monitor.lost(tx, oid, answer.message)))
+            return
+        self._failures.pop(oid, None)
+        report = json.loads(answer.data["report"])
+        domains = json.loads(answer.data["domains"])
+        known = {domain["vm_id"]: domain for domain in domains if domain["vm_id"] is not None}
+        measured = Measured(
+            report["total_cpu"],
+            report["total_memory"],
+            report["attributes"],
+            tuple(report["disk"]),
+            {vm_id: domain["state"] for vm_id, domain in known.items()},
+        )
+        self._execute(lambda tx: int(host_monitor.take(tx, oid, measured)))
+        self._note(oid, report, known)
+
+    def _note(self, oid: int, report: dict[str, Any], known: dict[int, dict[str, Any]]) -> None:
+        now = self._cloud.now()
+        self._keep("host_pool", oid, now, host_document(oid, now, report))
+        for vm_id, domain in known.items():
+            if vm_id in self._cloud.state.pools["vm_pool"].entries and domain["metrics"]:
+                self._keep("vm_pool", vm_id, now, vm_document(vm_id, now, domain["metrics"]))
+
+    def _keep(self, table: str, oid: int, now: int, document: str) -> None:
+        self._cloud.state.set_monitoring(table, oid, document)
+        if self._records is not None:
+            self._records.record(table, oid, now, document)
+
+    def _take_datastore(self, oid: int, answer: Answer) -> None:
+        if not answer.ok:
+            log.warning("datastore %d could not be monitored: %s", oid, answer.message)
+            return
+        total, used, free = (int(answer.data[name]) for name in ("total", "used", "free"))
+
+        def command(tx: Transaction) -> int:
+            datastore.monitored(tx, oid, total, used, free)
+            return oid
+
+        self._execute(command)
+
+    def _execute(self, command: Callable[[Transaction], int]) -> None:
+        self._cloud.execute(command, Inputs(internal=True))
+
+
+def _host_request(cloud: Cloud, oid: int) -> dict[str, Any] | None:
+    """None when the host is gone, empty when it is not to be looked at."""
+    host = cloud.state.pools["host_pool"].parsed(oid)
+    if not isinstance(host, Host):
+        return None
+    if host.state == HostState.OFFLINE:
+        return {}
+    return {"probe": "report", "host": host.name, "vm_mad": host.vm_mad}
+
+
+def _store_request(cloud: Cloud, oid: int) -> dict[str, Any] | None:
+    entry = cloud.state.pools["datastore_pool"].entries.get(oid)
+    return None if entry is None else {"probe": "monitor", "datastore": entry.body}
+
+
+def host_document(oid: int, now: int, report: dict[str, Any]) -> str:
+    """MONITORING of a host as `one.host.info` shows it."""
+    capacity = {
+        "FREE_CPU": max(report["total_cpu"] - report["used_cpu"], 0),
+        "FREE_MEMORY": max(report["total_memory"] - report["used_memory"], 0),
+        "USED_CPU": report["used_cpu"],
+        "USED_MEMORY": report["used_memory"],
+    }
+    system = {"NETRX": report["net_rx"], "NETTX": report["net_tx"]}
+    return (
+        f"<MONITORING><TIMESTAMP>{now}</TIMESTAMP><ID>{oid}</ID>"
+        f"<CAPACITY>{_elements(capacity)}</CAPACITY><SYSTEM>{_elements(system)}</SYSTEM></MONITORING>"
+    )
+
+
+def vm_document(oid: int, now: int, metrics: dict[str, str]) -> str:
+    """MONITORING of a VM."""
+    return f"<MONITORING>{_elements({**metrics, 'ID': oid, 'TIMESTAMP': now})}</MONITORING>"
+
+
+def _elements(values: dict[str, Any]) -> str:
+    return "".join(f"<{name}><![CDATA[{value}]]></{name}>" for name, value in sorted(values.items()))

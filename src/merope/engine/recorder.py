@@ -1,0 +1,65 @@
+"""Keeps what was measured: in batches, off the loop, and for as long as the configuration says."""
+
+import logging
+import time
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Executor
+from typing import Any, Protocol
+
+from merope.model.change import Cell
+from merope.model.settings import MonitorSettings
+
+log = logging.getLogger("merope.monitor")
+
+BATCH = 500
+BATCH_SECONDS = 10.0
+_TABLES = {"host_pool": "host_monitoring", "vm_pool": "vm_monitoring"}
+
+
+class Rows(Protocol):
+    """Where rows that are no part of a change go; blocks."""
+
+    def write_rows(self, table: str, rows: Iterable[Sequence[Cell]]) -> None: ...
+
+    def expire(self, table: str, before: int) -> None: ...
+
+
+class Recorder:
+    """Collects measurements and writes them when there are BATCH of them or BATCH_SECONDS have passed."""
+
+    def __init__(self, rows: Rows, executor: Executor, settings: MonitorSettings) -> None:
+        self._rows = rows
+        self._executor = executor
+        self._lasting = {
+            "host_pool": settings.host_monitoring_expiration_time,
+            "vm_pool": settings.vm_monitoring_expiration_time,
+        }
+        self._collected: dict[str, list[tuple[int, int, str]]] = {table: [] for table in _TABLES}
+        self._written = time.monotonic()
+
+    def record(self, table: str, oid: int, now: int, document: str) -> None:
+        if self._lasting[table] <= 0:
+            return
+        self._collected[table].append((oid, now, document))
+        late = time.monotonic() - self._written > BATCH_SECONDS
+        if late or len(self._collected[table]) >= BATCH:
+            self._written = time.monotonic()
+            for name, rows in self._take():
+                self._executor.submit(self._write, name, rows)
+
+    def flush(self) -> None:
+        """Writes what has been collected, now."""
+        for name, rows in self._take():
+            self._write(name, rows)
+
+    def _take(self) -> list[tuple[str, list[tuple[int, int, str]]]]:
+        taken = [(name, rows) for name, rows in self._collected.items() if rows]
+        self._collected = {table: [] for table in _TABLES}
+        return taken
+
+    def _write(self, name: str, rows: list[tuple[int, int, str]]) -> Any:
+        try:
+            self._rows.write_rows(_TABLES[name], rows)
+            self._rows.expire(_TABLES[name], rows[-1][1] - self._lasting[name])
+        except Exception as error:
+            log.warning("measurements were not kept: %s", error)

@@ -1,0 +1,115 @@
+"""Where plans get their drivers: the simulated world's, or those of the machine that they run on."""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+from merope.drivers import registry
+from merope.drivers.datastore.base import DatastoreDriver
+from merope.drivers.errors import DriverError
+from merope.drivers.fence import Fence
+from merope.drivers.hypervisor.base import Hypervisor
+from merope.drivers.network.base import NetworkDriver
+from merope.drivers.simulated.datastore import SimulatedDatastore
+from merope.drivers.simulated.hypervisor import SimulatedHypervisor
+from merope.drivers.simulated.network import SimulatedNetwork
+from merope.drivers.simulated.storage import SimulatedFile
+from merope.drivers.simulated.transfer import SimulatedTransfer
+from merope.drivers.simulated.world import World, disk_ids
+from merope.drivers.transfer.base import Transfer
+from merope.engine.places import Layout
+from merope.model.phase import Phase
+from merope.model.state import State
+from merope.model.vm import VM
+
+_WITH_DOMAIN = frozenset(
+    phase
+    for phase in Phase
+    if phase.active and not phase.name.startswith(("PROLOG", "EPILOG", "BOOT", "CLEANUP", "LCM_INIT"))
+)
+
+
+class SimulatedDrivers:
+    """Every driver, whatever its name, acts on one simulated world."""
+
+    def __init__(self, world: World, layout: Layout, *, distinct_sources: bool = False) -> None:
+        self.world = world
+        self.layout = layout
+        self._transfer = SimulatedTransfer(world, layout.root)
+        self._datastore = SimulatedDatastore(world, distinct_sources=distinct_sources)
+
+    def hypervisor(self, name: str, host: str) -> Hypervisor:  # noqa: ARG002 - all names mean the same
+        return SimulatedHypervisor(self.world, host)
+
+    def transfer(self, name: str) -> Transfer:  # noqa: ARG002 - as above
+        return self._transfer
+
+    def datastore(self, name: str) -> DatastoreDriver:  # noqa: ARG002 - as above
+        return self._datastore
+
+    def network(self, name: str, host: str) -> NetworkDriver:  # noqa: ARG002 - as above
+        return SimulatedNetwork(self.world, host)
+
+    @contextmanager
+    def hold(self, vm_id: int, epoch: int) -> Iterator[None]:
+        self.world.fence(vm_id, epoch)
+        yield
+
+    def populate(self, state: State) -> None:
+        """Makes the world what the stored cloud says it is: a sandbox's world is gone when it stops."""
+        pool = state.pools["vm_pool"]
+        for oid in list(pool.entries):
+            vm = pool.parsed(oid)
+            if isinstance(vm, VM) and vm.history is not None:
+                self._place(vm)
+
+    def _place(self, vm: VM) -> None:
+        record = vm.history
+        assert record is not None
+        directory = self.layout.system_dir(record.ds_id, vm.id)
+        storage = self.world.storage
+        owner = self.world.owner(record.hostname)
+        names = [f"disk.{number}" for number in disk_ids(vm.template)]
+        for name in [*names, "checkpoint"]:
+            storage.put(owner, directory / name, SimulatedFile(1, "raw", storage.new_content()))
+        if vm.phase in _WITH_DOMAIN:
+            self.world.start(self.world.host(record.hostname), vm, directory, vm.deploy_id)
+
+
+class LocalDrivers:
+    """The drivers of the machine that this process runs on; `home` is the cloud's directory."""
+
+    def __init__(self, home: Path, layout: Layout, *, keep_empty_bridge: bool = False) -> None:
+        self.layout = layout
+        self._home = home
+        self._keep_empty_bridge = keep_empty_bridge
+        self._fence = Fence(home / "run" / "epochs")
+        self._hypervisors: dict[str, Hypervisor] = {}
+
+    def hypervisor(self, name: str, host: str) -> Hypervisor:  # noqa: ARG002 - hosts over SSH come later
+        if name not in self._hypervisors:
+            made = registry.hypervisor(name)
+            of_cloud = getattr(made, "of_cloud", None)
+            self._hypervisors[name] = of_cloud(self._home) if of_cloud is not None else made()
+        return self._hypervisors[name]
+
+    def transfer(self, name: str) -> Transfer:
+        return registry.transfer(name)(self.layout.root)
+
+    def datastore(self, name: str) -> DatastoreDriver:
+        if name == "-":
+            name = "fs"
+        return registry.datastore(name)(protected=(self._home,))
+
+    def network(self, name: str, host: str) -> NetworkDriver:
+        if name == "dummy":
+            return registry.network(name)()
+        if name == "bridge":
+            state = self._home / "run" / "networks"
+            return registry.network(name)(state, keep_empty_bridge=self._keep_empty_bridge)
+        raise DriverError(
+            f"the network driver {name!r} does not run on host {host} yet; there are bridge, dummy"
+        )
+
+    def hold(self, vm_id: int, epoch: int) -> AbstractContextManager[None]:
+        return self._fence.hold(vm_id, epoch)

@@ -1,0 +1,46 @@
+"""A worker process: reads one request a line, carries it out with this machine's drivers, answers a line.
+
+Started by `engine.workers`; `python -m merope.engine.worker HOME DATASTORE_LOCATION`.
+"""
+
+import json
+import logging
+import os
+import sys
+from pathlib import Path
+
+from merope.engine import plans, probes
+from merope.engine.job import Answer, Job
+from merope.engine.places import Layout
+from merope.engine.toolbox import LocalDrivers
+
+log = logging.getLogger("merope.worker")
+
+
+def answer(drivers: LocalDrivers, line: str) -> Answer:
+    """Never raises: a bug in a driver is an answer too, and its traceback is in the log."""
+    try:
+        request = json.loads(line)
+        if "job" in request:
+            return plans.run(drivers, Job.from_json(request["job"]))
+        return probes.answer(drivers, request)
+    except Exception as error:
+        log.exception("a driver failed")
+        return Answer(False, f"the driver failed: {type(error).__name__}: {error}")
+
+
+def main(argv: list[str]) -> int:
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    os.umask(0o077)
+    # Whatever a library prints must not get between the answers.
+    replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    drivers = LocalDrivers(Path(argv[0]), Layout(Path(argv[1])))
+    for line in sys.stdin:
+        replies.write(answer(drivers, line).to_json() + "\n")
+        replies.flush()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

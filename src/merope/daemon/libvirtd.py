@@ -8,9 +8,11 @@ because filling it takes seconds. Nobody else sees those mounts, and they end wi
 """
 
 import contextlib
+import ctypes
 import hashlib
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -35,6 +37,7 @@ _BINDS = {
 _LONGEST_SOCKET = 100
 """Bytes: the kernel takes 107 for the path of a socket."""
 
+_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 _START_LIMIT = 60.0
 _STOP_LIMIT = 10.0
 
@@ -51,8 +54,8 @@ stdio_handler = "file"
 """
 
 _BESIDE_OTHERS = """\
-migration_address = "127.0.0.1"
-migration_host = "127.0.0.1"
+migration_address = "{address}"
+migration_host = "{address}"
 """
 
 _LIBVIRTD_CONF = """\
@@ -70,12 +73,13 @@ log_outputs = "3:file:/var/log/libvirt/libvirtd.log"
 class OwnLibvirtd:
     """Where the cloud's own libvirtd is and lives.
 
-    With a `hostname` it believes to be a machine of that name: several of them on one machine are several
-    hosts, between which a VM can migrate.
+    With a `hostname` it believes to be a machine of that name, which others reach at `address`: several of
+    them on one machine are several hosts, between which a VM can migrate.
     """
 
     home: Path
     hostname: str = ""
+    address: str = ""
 
     @property
     def place(self) -> Path:
@@ -111,19 +115,24 @@ class OwnLibvirtd:
                 "a libvirtd of the cloud's own needs root; or name another by LIBVIRT_URI in kvmrc"
             )
         self._prepare()
-        argv = ["unshare", "--mount", "--propagation", "slave", *(["--uts"] if self.hostname else []), "--"]
-        argv += [sys.executable, "-m", "merope.daemon.libvirtd", str(self.home), self.hostname]
-        with (self.place / "log/libvirtd.out").open("ab") as output:
-            child = subprocess.Popen(  # noqa: S603 - a vector of our own words and the home
-                argv,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-                cwd="/",
-                env=_environment(),
-            )
-        process = Identity.of(child.pid)
+        unshare = shutil.which("unshare")
+        if unshare is None:
+            raise DriverError("unshare is not installed: apt-get install util-linux")
+        argv = [unshare, "--mount", "--propagation", "slave", *(["--uts"] if self.hostname else []), "--"]
+        argv += [sys.executable, "-P", "-m", "merope.daemon.libvirtd", str(self.home), self.hostname]
+        output = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+        pid = os.posix_spawn(
+            unshare,
+            argv,
+            _environment(),
+            file_actions=[
+                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                (os.POSIX_SPAWN_OPEN, 1, str(self.place / "log/libvirtd.out"), output, 0o600),
+                (os.POSIX_SPAWN_DUP2, 1, 2),
+            ],
+            setsid=True,
+        )
+        process = Identity.of(pid)
         if process is None:
             raise DriverError(f"libvirtd ended at once: {self._last_words()}")
         process.write(self.record)
@@ -151,6 +160,8 @@ class OwnLibvirtd:
         process = self.process()
         if process is not None:
             process.end(_STOP_LIMIT)
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(process.pid, os.WNOHANG)
         self.record.unlink(missing_ok=True)
         if self.sockets.parent == Path("/run"):
             shutil.rmtree(self.sockets, ignore_errors=True)
@@ -174,7 +185,7 @@ class OwnLibvirtd:
         )
         qemu_conf = _QEMU_CONF.format(user=f"+{os.geteuid()}", group=f"+{os.getegid()}")
         if self.hostname:
-            qemu_conf += _BESIDE_OTHERS
+            qemu_conf += _BESIDE_OTHERS.format(address=self.address)
         (self.place / "etc/qemu.conf").write_text(qemu_conf)
         filters = Path("/etc/libvirt/nwfilter")
         if filters.is_dir():
@@ -225,16 +236,33 @@ def ensure(home: Path, say: Callable[[str], None]) -> str:
     return own.uri
 
 
-def _become_libvirtd(own: OwnLibvirtd) -> None:
-    """Inside the namespace."""
+def _keep(own: OwnLibvirtd) -> int:
+    """Inside the namespaces: runs libvirtd, and buries the guests that outlive their parents.
+
+    libvirt takes a QEMU for alive until somebody has reaped it. On a machine whose first process does so
+    late, or (in containers) never, every end of a guest would take seconds, or fail.
+    """
+    os.chdir("/")
     if own.hostname:
         subprocess.run(["hostname", own.hostname], check=True)  # noqa: S603, S607
     for name, target in _BINDS.items():
         Path(target).mkdir(parents=True, exist_ok=True)
         _bind(own.place / name, target)
     _bind(own.place / "hosts", "/etc/hosts")
+    prctl = ctypes.CDLL(None, use_errno=True).prctl
+    prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     program = shutil.which("libvirtd", path="/usr/sbin:/usr/bin:/sbin") or "/usr/sbin/libvirtd"
-    os.execv(program, [program, "-f", "/etc/libvirt/libvirtd.conf", "-p", "/run/libvirt/libvirtd.pid"])  # noqa: S606
+    argv = [program, "-f", "/etc/libvirt/libvirtd.conf", "-p", "/run/libvirt/libvirtd.pid"]
+    libvirtd = subprocess.Popen(  # noqa: S603
+        argv,
+        preexec_fn=lambda: prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0),
+    )
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda received, _: os.kill(libvirtd.pid, received))
+    while True:
+        pid, status = os.wait()
+        if pid == libvirtd.pid:
+            return os.waitstatus_to_exitcode(status)
 
 
 def _bind(source: Path, target: str) -> None:
@@ -242,4 +270,4 @@ def _bind(source: Path, target: str) -> None:
 
 
 if __name__ == "__main__":
-    _become_libvirtd(OwnLibvirtd(Path(sys.argv[1]), sys.argv[2]))
+    sys.exit(_keep(OwnLibvirtd(Path(sys.argv[1]), sys.argv[2])))

@@ -76,12 +76,12 @@ def bootstrap(
     default one are simulated. `endpoint` is the API's URL, made of the port when it is empty.
     """
     tx.add(Group(id=ONEADMIN_GROUP, name=ADMIN_NAME))
-    tx.add(Group(id=USERS_GROUP, name="users", template=Template([("SUNSTONE", _VIEWS)])))
+    tx.add(Group(id=USERS_GROUP, name="users", template=Template([("SUNSTONE", Vector(_VIEWS))])))
     _start_ids(tx)
     add_user(tx, ADMIN_NAME, [ONEADMIN_GROUP], CORE, password)
     add_user(tx, SERVER_ADMIN_NAME, [ONEADMIN_GROUP], SERVER_DRIVER, serveradmin_secret)
     for text in _RULES:
-        acl.add(tx, parse_rule(text, default_zone=_own_zone(tx)))
+        acl.add(tx, parse_rule(text))
     address = endpoint or f"http://localhost:{tx.settings.port}/RPC2"
     tx.add(Zone(id=DEFAULT_ZONE, name="OpenNebula", template=Template([("ENDPOINT", address)])))
     tx.add(Cluster(id=DEFAULT_CLUSTER, name="default", template=Template([(key, "") for key in RESERVED])))
@@ -89,10 +89,6 @@ def bootstrap(
     _security_group(tx)
     _vdc(tx)
     _markets(tx)
-
-
-def _own_zone(tx: Transaction) -> int:
-    return parse_rule(f"* ZONE/* USE #{tx.settings.zone_id}").zone
 
 
 def _start_ids(tx: Transaction) -> None:

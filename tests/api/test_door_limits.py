@@ -101,6 +101,22 @@ def test_a_request_that_comes_in_drops_gets_no_more_time() -> None:
             thread.join()
 
 
+def test_a_request_that_waited_behind_a_slow_call_has_its_full_time_then() -> None:
+    gate = Gate()
+    with running_door(gate, read_seconds=0.3) as door, door.connect() as client:
+        request = post(call_body("m", "second"))
+        client.send(call("m") + request[:-1])
+        assert gate.arrived.acquire(timeout=5)
+        time.sleep(0.4)
+        gate.open(Outcome("first"))
+        assert in_string(client.reply()) == "first"
+        time.sleep(0.1)
+        client.send(request[-1:])
+        assert gate.arrived.acquire(timeout=5)
+        gate.open(Outcome("second"))
+        assert in_string(client.reply()) == "second"
+
+
 def test_an_idle_connection_is_closed_after_its_time() -> None:
     with running_door(keepalive_seconds=0.05) as door, door.connect() as client:
         client.ask(call("m"))

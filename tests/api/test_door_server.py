@@ -143,3 +143,18 @@ def test_stopping_twice_is_stopping_once() -> None:
         door.stop(1)
         with pytest.raises(ConnectionRefusedError):
             door.connect()
+
+
+def test_one_that_waits_for_a_place_is_not_served_at_the_end() -> None:
+    gate = Gate()
+    with running_door(gate, max_connections=1) as door, door.connect() as first, door.connect() as second:
+        first.send(call("m"))
+        assert gate.arrived.acquire(timeout=5)
+        second.send(call("m"))
+        stopping = threading.Thread(target=door.stop, args=(10,))
+        stopping.start()
+        assert second.closed()
+        gate.open(Outcome("answered"))
+        assert in_string(first.reply()) == "answered"
+        stopping.join(10)
+        assert len(door.backend.calls) == 1

@@ -150,7 +150,8 @@ class Hall:
     async def close(self, drain_seconds: float) -> None:
         """Let every connection end its work for so long, then end it."""
         self.draining = True
-        for guest in list(self.waiting):
+        waiting, self.waiting = self.waiting, deque()
+        for guest in waiting:
             guest.abort()
         for guest in list(self.guests):
             guest.wind_up()

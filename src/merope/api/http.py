@@ -143,6 +143,8 @@ class Connection(asyncio.Protocol):
             self._close()
         elif not self.queue:
             self.since = self.hall.now
+            if self.reader.in_message:
+                self.reader.allow_time()  # it could not be read while this one was busy
             self.transport.resume_reading()
             if self.reader.continue_due:
                 self._continue()
@@ -195,14 +197,14 @@ class Connection(asyncio.Protocol):
         self.call_method = method
         try:
             answer = self.hall.backend.call(method, params, self.peer)
+            if not isinstance(answer, Outcome):
+                self.hall.follow(answer, self._answered)
+                self.awaiting = True
+                return
         except Exception as error:
             self._answer_error(error)
             return
-        if isinstance(answer, Outcome):
-            self._answer(answer)
-        else:
-            self.awaiting = True
-            self.hall.follow(answer, self._answered)
+        self._answer(answer)
 
     def _answered(self, future: asyncio.Future[Outcome]) -> None:
         self.awaiting = False

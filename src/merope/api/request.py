@@ -96,6 +96,10 @@ class RequestReader:
             self.stop()
             self.queue.append(Request(problem))
 
+    def allow_time(self) -> None:
+        """Give the request that is being read its full time from now on."""
+        self.deadline = self.meter.now + self.settings.read_seconds
+
     def stop(self) -> None:
         """Take nothing more, and forget a request that is not complete."""
         self.deaf = True
@@ -118,7 +122,7 @@ class RequestReader:
     def on_message_begin(self) -> None:
         self.request = Request()
         self.in_message = self.in_head = True
-        self.deadline = self.meter.now + self.settings.read_seconds
+        self.allow_time()
         self.head_size = 0
         self.length = -1
         self.chunked = False

@@ -93,7 +93,8 @@ def release(
 ) -> None:
     """A VM gives the image back for one disk; `still_used` when it keeps another disk of the same image.
 
-    `failed`: the content of the disk is in doubt, which leaves a persistent image in ERROR. An image that
+    `failed`: the content of the disk is in doubt, which leaves a persistent image in ERROR; not one that is
+    still being made, of which the VM has had nothing yet (5.12 sets that one to ERROR too). An image that
     the VM does not hold is left alone.
     """
     image = tx.find(Image, image_id)
@@ -105,7 +106,7 @@ def release(
     if not still_used:
         own.vms.discard(vm_id)
     state = ImageState(own.state)
-    if failed and state in _PERSISTENT_USE:
+    if failed and state is ImageState.USED_PERS:
         set_state(tx, own, ImageState.ERROR)
     elif own.running_vms == 0 and own.cloning_ops == 0 and state in _RELEASED:
         set_state(tx, own, _RELEASED[state])

@@ -273,6 +273,17 @@ HEAD = b"<methodCall><methodName>m</methodName><params>"
         b"<" * 40,
         b" " * 40,
     ],
+    ids=[
+        "params",
+        "spaces in a param",
+        "ampersands",
+        "references",
+        "digits",
+        "a comment",
+        "CDATA",
+        "<",
+        "spaces",
+    ],
 )
 def test_a_hostile_call_of_a_megabyte_takes_linear_time(unit: bytes) -> None:
     def seconds(size: int) -> float:

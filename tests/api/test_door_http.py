@@ -148,6 +148,8 @@ def test_a_gzipped_call_is_inflated(client: RawClient) -> None:
         (b"", "gzip", 400),
         (b"x", "br", 415),
     ],
+    # Their own ids: gzip writes the time of day into what it makes.
+    ids=["no gzip", "cut off", "more behind it", "empty", "brotli"],
 )
 def test_a_body_that_cannot_be_inflated_is_refused(
     client: RawClient, body: bytes, encoding: str, status: int
@@ -171,6 +173,19 @@ def test_a_body_that_cannot_be_inflated_is_refused(
         (b"POST /RPC2 HTTP/1.1\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", 501),
         (b"POST /RPC2 HTTP/1.1\r\nHost: a\r\n\r\n", 411),
         (b"CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+    ],
+    ids=[
+        "a word",
+        "TLS",
+        "HTTP/3.7",
+        "a space before the colon",
+        "a negative length",
+        "two lengths",
+        "a length and chunks",
+        "a chunk without a size",
+        "compressed transfer",
+        "no length",
+        "a tunnel",
     ],
 )
 def test_what_is_no_http_request_is_refused_and_the_connection_closed(

@@ -63,6 +63,7 @@ def test_a_body_at_the_limit_is_taken() -> None:
         b"POST /" + b"a" * 5000,
         b"POST / HTTP/1.1\r\n" + b"A: b\r\n" * 2000,
     ],
+    ids=["an endless line", "a long line", "a long target", "many lines"],
 )
 def test_headers_over_the_limit_are_refused(head: bytes) -> None:
     with running_door(header_size=4096) as door, door.connect() as client:

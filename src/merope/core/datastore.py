@@ -226,7 +226,8 @@ def check_update(tx: Transaction, value: Document, new: Template) -> Template:
         known = own.template.get(name)
         if known and not new.get(name):
             new.set(name, known)
-    if new.get("TYPE").upper() == DatastoreType.SYSTEM_DS.name and old_type != DatastoreType.SYSTEM_DS:
+    if new.get("TYPE").upper() == DatastoreType.SYSTEM_DS.name:
+        # Clients send the same attributes to every datastore: 5.12 takes this one and leaves it out.
         new.remove("DS_MAD")
     try:
         template = _derived(tx, own, new)

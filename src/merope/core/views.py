@@ -9,6 +9,7 @@ from merope.model.quota import sections_xml
 from merope.model.state import Entry, State
 
 _NO_MONITORING = "<MONITORING/>"
+_SEQ = re.compile(r"<SEQ>(\d+)</SEQ>")
 
 
 def wire(text: str) -> bytes:

@@ -220,7 +220,7 @@ def join_security_groups(tx: Transaction, vm: VM) -> None:
         for rule in group.template.vectors("RULE"):
             known = {"SECURITY_GROUP_ID": str(group_id), "SECURITY_GROUP_NAME": group.name}
             for expanded in _expanded(tx, rule):
-                vm.template.add("SECURITY_GROUP_RULE", Vector({**expanded, **known}))
+                vm.template.add("SECURITY_GROUP_RULE", Vector(expanded | known))
 
 
 def _expanded(tx: Transaction, rule: Vector) -> list[dict[str, str]]:

@@ -7,6 +7,7 @@ from merope.core import vm_console, vm_release, vm_requirements
 from merope.core.lifecycle import Step
 from merope.core.results import note_error
 from merope.core.transaction import Transaction
+from merope.model.change import Row
 from merope.model.errors import ApiError, Code
 from merope.model.host import Host
 from merope.model.states import HistoryAction
@@ -66,7 +67,7 @@ def write_record(tx: Transaction, vm: VM, closed: History) -> None:
     current, vm.history_records = vm.history_records, []
     body = closed.to_xml().removesuffix("</HISTORY>") + vm.to_xml() + "</HISTORY>"
     vm.history_records = current
-    row = {"vid": vm.id, "seq": closed.seq, "body": body, "stime": closed.stime, "etime": closed.etime}
+    row: Row = {"vid": vm.id, "seq": closed.seq, "body": body, "stime": closed.stime, "etime": closed.etime}
     tx.put_row("history", (vm.id, closed.seq), row)
 
 

@@ -1,10 +1,9 @@
 """The core's process: puts the rooms together, serves until it is told to stop.
 
-`python -m merope.daemon.core --home DIR --port N --listen ADDR [--config FILE] [--drivers dummy]`, started
-by the supervisor. Logs go to standard error; a wrong configuration ends it with status 78.
+`python -m merope.daemon.core --home DIR [--port N] [--listen ADDR] [--config FILE] [--drivers dummy]`,
+started by the supervisor. Logs go to standard error; a wrong configuration ends it with status 78.
 """
 
-import argparse
 import asyncio
 import logging
 import os
@@ -14,7 +13,6 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +26,9 @@ from merope.api.settings import DoorSettings
 from merope.core import commands
 from merope.core.bootstrap import bootstrap
 from merope.core.transaction import Caller, Transaction
-from merope.daemon.config import Config, ConfigError, load
-from merope.daemon.layout import Layout, UnsafeError, write_private
+from merope.daemon.arguments import Started, read
+from merope.daemon.config import ConfigError
+from merope.daemon.layout import UnsafeError, write_private
 from merope.daemon.scheduling import Scheduling
 from merope.daemon.service import BAD_CONFIGURATION
 from merope.drivers.simulated.world import World
@@ -57,59 +56,37 @@ _LOG_FORMAT = "%(asctime)s [%(levelname).1s] %(name)s: %(message)s"
 _LEVELS = {0: logging.ERROR, 1: logging.WARNING, 2: logging.INFO}
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
-    home: Path
-    port: int
-    listen: str
-    config: Path | None
-    drivers: str | None
-
-    @property
-    def sandbox(self) -> bool:
-        return self.drivers == "dummy"
-
-    @property
-    def endpoint(self) -> str:
-        return f"http://localhost:{self.port}/RPC2"
-
-
-def parse(argv: list[str]) -> Options:
-    parser = argparse.ArgumentParser(prog="merope-core", description="The core of a cloud.")
-    parser.add_argument("--home", type=Path, required=True)
-    parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--listen", required=True)
-    parser.add_argument("--config", type=Path)
-    parser.add_argument("--drivers", choices=["dummy"])
-    given = parser.parse_args(argv)
-    return Options(given.home, given.port, given.listen, given.config, given.drivers)
-
-
 def main(argv: list[str] | None = None) -> int:
-    options = parse(sys.argv[1:] if argv is None else argv)
     os.umask(0o077)
     logging.basicConfig(level=logging.INFO, format=_LOG_FORMAT, stream=sys.stderr)
     try:
-        config = load(options.home, options.config, {"PORT": str(options.port)}, options.sandbox)
+        started = read(sys.argv[1:] if argv is None else argv)
+        check_supported(started.config.settings)
     except ConfigError as error:
         log.error("%s", error)
         return BAD_CONFIGURATION
-    logging.getLogger().setLevel(_LEVELS.get(config.settings.log_debug_level, logging.INFO))
+    logging.getLogger().setLevel(_LEVELS.get(started.config.settings.log_debug_level, logging.INFO))
     try:
-        return uvloop.run(Core(options, config).serve())
+        return uvloop.run(Core(started).serve())
     except (StoreError, DoorError, UnsafeError) as error:
         log.error("%s", error)
         return 1
 
 
+def check_supported(settings: Settings) -> None:
+    """Raises ConfigError for what the configuration may say and this release has not got."""
+    if settings.db_backend != "sqlite":
+        raise ConfigError([f"DB/BACKEND {settings.db_backend!r}: this release stores in sqlite only."])
+
+
 class Core:
     """Everything that runs in the core's process."""
 
-    def __init__(self, options: Options, config: Config) -> None:
-        self._options = options
-        self._config = config
-        self._settings: Settings = config.settings
-        self._layout = Layout.at(options.home)
+    def __init__(self, started: Started) -> None:
+        self._sandbox = started.sandbox
+        self._config = started.config
+        self._settings: Settings = started.config.settings
+        self._layout = started.layout
         self._writer = ThreadPoolExecutor(1, "store")
         self._threads = ThreadPoolExecutor(4, "work")
 
@@ -143,12 +120,12 @@ class Core:
             prepare=self._preparations(cloud, executor, store),
             call_log=CallLog(sys.stderr, self._settings.log_call_format) if self._logs_calls() else None,
         )
-        door = Door(registry, lambda: cloud.trouble)
+        door = Door(registry, lambda: cloud.trouble or None)
         await door.start(dispatcher, self._door_settings())
         engine.resume()
         poller.start()
         scheduling.wake()
-        log.info("serving at %s:%d", self._options.listen, self._options.port)
+        log.info("serving at %s:%d", self._settings.listen_address, self._settings.port)
         await _asked_to_stop(loop)
         log.info("stopping")
         scheduling.stop()
@@ -168,7 +145,7 @@ class Core:
         return self._settings.log_debug_level >= 3
 
     def _host_period(self) -> float:
-        return 60.0 if self._options.sandbox else float(self._config.monitor.state_vm)
+        return 60.0 if self._sandbox else float(self._config.monitor.state_vm)
 
     async def _prepare(self, cloud: Cloud) -> None:
         """A new database gets the objects of a fresh cloud."""
@@ -182,9 +159,9 @@ class Core:
             bootstrap(
                 tx,
                 stored,
-                sandbox=self._options.sandbox,
+                sandbox=self._sandbox,
                 serveradmin_secret=passwords.sha256_hex(secret),
-                endpoint=self._options.endpoint,
+                endpoint=f"http://localhost:{self._settings.port}/RPC2",
             )
             return 0
 
@@ -195,8 +172,8 @@ class Core:
 
     def _executor(self, state: State) -> "InlineExecutor | WorkerPool":
         location = Path(self._settings.datastore_location)
-        if not self._options.sandbox:
-            return WorkerPool(self._options.home, location)
+        if not self._sandbox:
+            return WorkerPool(self._layout.home, location)
         drivers = SimulatedDrivers(World(), Places(location))
         drivers.populate(state)
         return InlineExecutor(drivers)
@@ -214,7 +191,7 @@ class Core:
         given: dict[str, Any] = {
             field: value for name, (field, value) in names.items() if self._config.given(name)
         }
-        return DoorSettings(host=self._options.listen, port=self._options.port, **given)
+        return DoorSettings(host=self._settings.listen_address, port=self._settings.port, **given)
 
     def _preparations(
         self, cloud: Cloud, executor: "InlineExecutor | WorkerPool", store: SqliteStore

@@ -51,9 +51,7 @@ class Kind:
 VM_KIND = Kind(
     ObjectType.VM, VM, "vm_pool", "vm", "virtual machine", "VM", "none", columns=("state", "lcm_state")
 )
-HOST = Kind(
-    ObjectType.HOST, Host, "host_pool", "host", "host", "HOST", "global", columns=("state", "cid")
-)
+HOST = Kind(ObjectType.HOST, Host, "host_pool", "host", "host", "HOST", "global", columns=("state", "cid"))
 NET = Kind(ObjectType.NET, VirtualNetwork, "network_pool", "vn", "virtual network", "NET", columns=("pid",))
 IMAGE = Kind(ObjectType.IMAGE, Image, "image_pool", "image", "image", "IMAGE")
 USER = Kind(ObjectType.USER, User, "user_pool", "user", "user", "USER", "global")
@@ -67,7 +65,13 @@ DATASTORE = Kind(
 CLUSTER = Kind(ObjectType.CLUSTER, Cluster, "cluster_pool", "cluster", "cluster", "CLUSTER", "global", 100)
 ZONE = Kind(ObjectType.ZONE, Zone, "zone_pool", "zone", "zone", "Zone", "global", 100)
 SECGROUP = Kind(
-    ObjectType.SECGROUP, SecurityGroup, "secgroup_pool", "secgroup", "security group", "SecurityGroup", first=100
+    ObjectType.SECGROUP,
+    SecurityGroup,
+    "secgroup_pool",
+    "secgroup",
+    "security group",
+    "SecurityGroup",
+    first=100,
 )
 VDC = Kind(ObjectType.VDC, Vdc, "vdc_pool", "vdc", "VDC", "Vdc", "global", 100)
 MARKETPLACE = Kind(

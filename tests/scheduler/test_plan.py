@@ -212,12 +212,10 @@ class TestRequirements:
         made = planned([host(0, vm_ids=frozenset({9})), host(1), host(2)], vms)
         assert where(made) == {5: 0, 6: 0, 7: 0}
 
-    @pytest.mark.parametrize("hosts_for_a_vm", [0, 1000])
-    def test_a_host_that_did_not_meet_a_requirement_may_meet_it_later(self, hosts_for_a_vm: int) -> None:
-        vms = [vm(i, requirements="RUNNING_VMS > 0 | ID = 1") for i in (1, 2, 9)]
+    def test_a_host_that_did_not_meet_a_requirement_may_meet_it_later(self) -> None:
+        vms = [vm(i, requirements="RUNNING_VMS > 0 | ID = 1") for i in (1, 2, 3, 9)]
         vms += [vm(5, requirements="ID = 0")]
-        snapshot = Snapshot((host(0), host(1, cpu=200)), (datastore(),), tuple(vms))
-        assert where(plan(snapshot, hosts_for_a_vm)) == {1: 1, 2: 1, 5: 0, 9: 0}
+        assert where(planned([host(0), host(1, cpu=200)], vms)) == {1: 1, 2: 1, 5: 0, 9: 0}
 
     def test_a_limit_on_running_vms_holds_within_the_plan(self) -> None:
         made = planned([host(0), host(1)], [vm(i, requirements="RUNNING_VMS < 2") for i in range(9)])

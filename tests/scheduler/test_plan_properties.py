@@ -4,10 +4,11 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from merope.model.expression import compile_rank, compile_requirements
+from merope.scheduler import order
 from merope.scheduler.live import LiveHost
 from merope.scheduler.plan import plan
 from merope.scheduler.reasons import explain
@@ -229,17 +230,14 @@ def any_datastore(snapshot: Snapshot, vm: VmRequest) -> bool:
     )
 
 
-@pytest.mark.parametrize("hosts_for_a_vm", [0, 2, 1000], ids=["shared orders", "both", "heaps"])
-@settings(max_examples=200, deadline=None)
+@pytest.mark.parametrize("block", [1, 2, order.BLOCK])
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(snapshot=snapshots())
-def test_the_fast_planner_decides_as_the_slow_one(hosts_for_a_vm: int, snapshot: Snapshot) -> None:
-    assert list(plan(snapshot, hosts_for_a_vm).placements) == place_slowly(snapshot)
-
-
-@settings(deadline=None)
-@given(snapshots())
-def test_reasons_do_not_depend_on_how_candidates_are_kept(snapshot: Snapshot) -> None:
-    assert plan(snapshot, hosts_for_a_vm=0) == plan(snapshot, hosts_for_a_vm=1000)
+def test_the_fast_planner_decides_as_the_slow_one(
+    monkeypatch: pytest.MonkeyPatch, block: int, snapshot: Snapshot
+) -> None:
+    monkeypatch.setattr(order, "BLOCK", block)
+    assert list(plan(snapshot).placements) == place_slowly(snapshot)
 
 
 @settings(deadline=None)

@@ -20,11 +20,12 @@ _NOTHING = Access()
 
 @dataclass(frozen=True, slots=True)
 class Eligible:
-    """Hosts that suit a VM but for capacity, and what excluded the others.  `allowed` is how many passed
-    all but the requirements; `live` are requirements that depend on what is placed in this plan and are
-    not yet applied."""
+    """Hosts that suit a VM but for capacity (`indexes` are theirs), and what excluded the others.
+    `allowed` passed all but the requirements; `live` are requirements that depend on what is placed in
+    this plan and are not yet applied."""
 
     hosts: Sequence[LiveHost]
+    indexes: frozenset[int]
     allowed: Sequence[LiveHost]
     excluded: tuple[Reason, ...]
     live: tuple[Requirement, ...] = ()
@@ -136,7 +137,7 @@ class Matcher:
                     why_not[index] = code
         suitable = [host for host, code in zip(self._hosts, why_not, strict=True) if code is None]
         excluded = tally(Reason(code) for code in why_not if code is not None)
-        return Eligible(suitable, allowed, tuple(excluded), live)
+        return Eligible(suitable, frozenset(host.index for host in suitable), allowed, tuple(excluded), live)
 
     def _host_reasons(self, vm: VmRequest, eligible: Eligible) -> tuple[Reason, ...]:
         free = ((host.view.free_cpu, host.view.free_memory) for host in eligible.hosts)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Hashable, Iterable
 
 from merope.model.expression import ExpressionError, compile_rank
 from merope.scheduler.live import LiveDatastore, LiveHost, RankTable
 from merope.scheduler.matching import Match, Matcher, request_key
-from merope.scheduler.placement import Board, Group, Order
+from merope.scheduler.order import Board, Order
+from merope.scheduler.placement import Group
 from merope.scheduler.reasons import Code, Reason
 from merope.scheduler.snapshot import (
     NO_DATASTORE,
@@ -19,20 +19,16 @@ from merope.scheduler.snapshot import (
     VmRequest,
 )
 
-HOSTS_FOR_A_VM = 32
-"""A group gets a heap of its own when it has at least one VM for so many of its hosts."""
 
-
-def plan(snapshot: Snapshot, hosts_for_a_vm: int = HOSTS_FOR_A_VM) -> Plan:
+def plan(snapshot: Snapshot) -> Plan:
     """Give each VM the best host and system datastore that are left, VMs of a higher USER_PRIORITY first,
-    then those of a lower id.  Every VM is placed or has a reason.  `hosts_for_a_vm` is about speed only."""
-    return _Planner(snapshot, hosts_for_a_vm).run()
+    then those of a lower id.  Every VM is placed or has a reason."""
+    return _Planner(snapshot).run()
 
 
 class _Planner:
-    def __init__(self, snapshot: Snapshot, hosts_for_a_vm: int) -> None:
+    def __init__(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
-        self._hosts_for_a_vm = hosts_for_a_vm
         hosts = sorted(snapshot.hosts, key=lambda host: host.id)
         self._hosts = [LiveHost(index, view) for index, view in enumerate(hosts)]
         self._datastores = _live(snapshot.datastores)
@@ -40,7 +36,6 @@ class _Planner:
         self._board = Board(self._hosts, self._datastores, snapshot.limits.per_host)
         self._matcher = Matcher(snapshot, self._hosts, self._datastores, self._images.values())
         self._groups: dict[Hashable, Group | tuple[Reason, ...]] = {}
-        self._alike = Counter(map(request_key, snapshot.vms))
         self._orders: dict[Hashable, Order] = {}
         self._ranks: dict[tuple[str, str], RankTable] = {}
         self._bad_ranks: dict[tuple[str, str], str] = {}
@@ -91,22 +86,21 @@ class _Planner:
         group = self._groups.get(key)
         if group is None:
             match = self._matcher.match(vm)
-            group = self._open(vm, match, self._alike[key]) if match.eligible else match.reasons
+            group = self._open(vm, match) if match.eligible else match.reasons
             self._groups[key] = group
         return group
 
-    def _open(self, vm: VmRequest, match: Match, alike: int) -> Group:
+    def _open(self, vm: VmRequest, match: Match) -> Group:
         assert match.eligible is not None
         policies = self._snapshot.policies
         rank_key, ds_rank_key = _rank_keys(vm)
         rank = self._table(rank_key, policies.host_rank, len(self._hosts))
         ds_rank = self._table(ds_rank_key, policies.datastore_rank, len(self._datastores))
-        if alike * self._hosts_for_a_vm >= len(match.eligible.hosts):
-            return Group(self._board, vm, match, rank, ds_rank)
         key = (id(match.eligible), vm.rank)
-        order = self._orders.get(key) or Order(self._board, match.eligible, rank)
-        self._orders[key] = order
-        return Group(self._board, vm, match, rank, ds_rank, order)
+        order = self._orders.get(key)
+        if order is None:
+            order = self._orders[key] = Order(self._board, match.eligible.hosts, rank)
+        return Group(self._board, vm, match, order, rank, ds_rank)
 
     def _table(self, key: tuple[str, str], default: str, items: int) -> RankTable:
         """A rank that cannot be read is reported, and the default one takes its place."""

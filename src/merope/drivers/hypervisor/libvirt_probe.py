@@ -101,9 +101,8 @@ def _boot(emulator: str, kernel: Path, time_limit: float) -> Acceleration:
     took = time.monotonic() - started
     if _BOOTED.search(output):
         return Acceleration(True, f"a kernel booted under it in {took:.1f} s")
-    last = next(
-        filter(None, (line.strip() for line in reversed(output.decode(errors="replace").splitlines()))), ""
-    )
+    lines = [line.strip() for line in output.decode(errors="replace").splitlines() if line.strip()]
+    last = next((line for line in lines if "error" in line.lower()), lines[-1] if lines else "")
     why = f"it stopped within {took:.0f} s: {last}" if took >= time_limit or not last else last
     return Acceleration(False, f"/dev/kvm opens, but a kernel does not boot under it ({why[:200]})")
 

@@ -1,0 +1,242 @@
+"""A first cloud: `python -m merope.daemon.demo up` ends with a virtual machine that serves a page.
+
+`up` makes what is missing and uses what is there; `down` takes away what `up` made, and says what.
+Apart from libvirtd, the bridge and the daemons, everything is done through the API.
+"""
+
+import argparse
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+from merope.client import Client, ClientError
+from merope.daemon import start as daemons
+from merope.daemon.control import NotRunning
+from merope.daemon.demo_network import DemoBridge
+from merope.daemon.demo_objects import DemoError, Machine, Objects
+from merope.daemon.layout import Layout, UnsafeError, default_home
+from merope.daemon.libvirtd import OwnLibvirtd, ensure
+from merope.daemon.start import StartError, Wanted
+from merope.drivers.errors import DriverError
+from merope.drivers.hypervisor.domain_xml import vm_id_of
+from merope.drivers.hypervisor.libvirt import LibvirtHypervisor
+from merope.drivers.hypervisor.libvirt_probe import remembered
+from merope.drivers.hypervisor.libvirt_session import Session
+from merope.drivers.hypervisor.libvirt_settings import ACCELERATION, KvmSettings, emulator_path
+
+BUILDER = Path(__file__).resolve().parents[3] / "guest" / "build.py"
+OFFERED = Path("/var/tmp")  # noqa: S108 - what SAFE_DIRS of a fresh image datastore names
+_PAGE_LIMIT = 120.0
+
+
+class Progress:
+    """Says each step with the seconds since the beginning."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._began = clock()
+
+    @property
+    def seconds(self) -> float:
+        return self._clock() - self._began
+
+    def __call__(self, text: str) -> None:
+        print(f"[{self.seconds:6.1f} s] {text}", flush=True)
+
+
+def up(layout: Layout, wanted: Wanted, say: Progress) -> None:
+    """Raises DemoError, DriverError, StartError, UnsafeError or ClientError: each is a sentence."""
+    with layout.claimed():
+        layout.create(sandbox=False)
+    image, uri = _prepare(layout, say)
+    say(daemons.start(layout, wanted))
+    with _client(layout) as client:
+        objects = Objects(client, say)
+        bridge = DemoBridge(layout.home)
+        objects.host()
+        network_id, network = objects.network(bridge.name, bridge.choose)
+        if bridge.up(network[1], network):
+            say(f"bridge {bridge.name} with {network[1]}")
+        with _offered(image) as offer:
+            image_id = objects.image(offer)
+        machine = objects.machine(objects.template(image_id, network_id))
+        machine = objects.wait_until_running(machine)
+        _wait_for_page(objects, machine)
+    say("its page is served")
+    _tell(layout, machine, uri, say)
+
+
+def _prepare(layout: Layout, say: Progress) -> tuple[Path, str]:
+    """The guest's image and a libvirtd, both at once: each may take seconds at the first time."""
+    with ThreadPoolExecutor() as pool:
+        building = pool.submit(_build_guest, say)
+        libvirt = pool.submit(_start_libvirt, layout.home, say)
+        image = building.result()
+        kernel = image.with_name("vmlinuz")
+        acceleration = remembered(
+            layout.home / ACCELERATION, emulator_path(), kernel if kernel.exists() else None
+        )
+        used = "KVM is used" if acceleration.usable else "emulation is used, not KVM"
+        say(f"{used}: {acceleration.reason}")
+        return image, libvirt.result()
+
+
+def _build_guest(say: Progress) -> Path:
+    if not BUILDER.exists():
+        raise DemoError(
+            f"the guest image is made by {BUILDER}, which is part of a checkout of the repository"
+        )
+    output = BUILDER.parent / "build" / "merope-guest.qcow2"
+    argv = [sys.executable, str(BUILDER), "--output", str(output)]
+    with subprocess.Popen(  # noqa: S603 - a vector of our own words
+        argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as build:
+        last = ""
+        for line in build.stdout or ():
+            last = line.strip()
+            say(last)
+    if build.returncode != 0:
+        raise DemoError(f"the guest image could not be built: {last}")
+    return output
+
+
+def _start_libvirt(home: Path, say: Progress) -> str:
+    uri = ensure(home, say)
+    Session(uri).run(lambda connection: connection.getCapabilities())
+    return uri
+
+
+@contextmanager
+def _client(layout: Layout) -> Iterator[Client]:
+    options = daemons.last_options(layout)
+    if options is None:
+        raise DemoError(f"the cloud in {layout.home} does not say where it listens: start it again")
+    with Client(options.endpoint, layout.login()) as client:
+        yield client
+
+
+@contextmanager
+def _offered(image: Path) -> Iterator[Callable[[], Path]]:
+    """Lends the image to a datastore: a copy where one may register from, for as long as it takes."""
+    lent: list[Path] = []
+
+    def offer() -> Path:
+        directory = Path(tempfile.mkdtemp(prefix="merope-", dir=OFFERED))
+        lent.append(directory)
+        return Path(shutil.copy(image, directory))
+
+    try:
+        yield offer
+    finally:
+        for directory in lent:
+            shutil.rmtree(directory)
+
+
+def _wait_for_page(objects: Objects, machine: Machine) -> None:
+    url = f"http://{machine.address}/"
+    deadline = time.monotonic() + _PAGE_LIMIT
+    while True:
+        try:
+            with urllib.request.urlopen(url, timeout=1.0) as answer:
+                if answer.status == 200:
+                    return
+        except (OSError, urllib.error.URLError):
+            now = objects.look(machine.id)
+            if not now.runs:
+                raise DemoError(
+                    f"VM {now.id} went to {now.phase} before it served a page: {now.error}"
+                ) from None
+            if time.monotonic() > deadline:
+                raise DemoError(
+                    f"VM {now.id} runs, but {url} does not answer after {_PAGE_LIMIT:.0f} s"
+                ) from None
+            time.sleep(0.1)
+
+
+def _tell(layout: Layout, machine: Machine, uri: str, say: Progress) -> None:
+    tools = Path(sys.executable).parent
+    print(
+        f"""
+The cloud is up: a virtual machine serves its page after {say.seconds:.1f} s.
+
+    page        http://{machine.address}/
+    look        {tools}/onevm list          {tools}/onevm show {machine.id}
+    console     virsh -c '{uri}' console one-{machine.id}     (leave with Ctrl-])
+    home        {layout.home}               (log: {layout.log("core")})
+    end         make stop
+""",
+        flush=True,
+    )
+
+
+def down(layout: Layout, say: Progress) -> None:
+    """Raises DriverError, StartError or ClientError."""
+    if not layout.auth_file.exists():
+        say(f"there is no cloud in {layout.home}")
+        return
+    removed = [*_end_machines(layout, say)]
+    if daemons.stop(layout):
+        removed.append("the daemons")
+    removed += _end_libvirt(layout.home)
+    if DemoBridge(layout.home).down():
+        removed.append(f"the bridge {DemoBridge(layout.home).name}")
+    say(f"removed {', '.join(removed)}" if removed else "nothing was running")
+    say(f"what is kept: {layout.home} (images, networks and templates of the cloud)")
+
+
+def _end_machines(layout: Layout, say: Progress) -> list[str]:
+    """Through the API while it answers; what is left is ended with libvirt."""
+    options = daemons.last_options(layout)
+    if options is None:
+        return []
+    try:
+        with Client(options.endpoint, layout.login(), timeout=30.0) as client:
+            ids = Objects(client, say).terminate_all()
+    except (ClientError, DemoError, NotRunning) as error:
+        say(f"the machines are not ended through the API: {error}")
+        return []
+    return [f"VM {vm_id}" for vm_id in ids]
+
+
+def _end_libvirt(home: Path) -> list[str]:
+    own = OwnLibvirtd(home)
+    if own.process() is None:
+        return []
+    driver = LibvirtHypervisor(KvmSettings(uri=own.uri))
+    left = [domain.deploy_id for domain in driver.domains() if vm_id_of(domain.name) is not None]
+    for deploy_id in left:
+        driver.cancel(deploy_id)
+    driver.close()
+    own.stop()
+    return [*(f"the domain {deploy_id}" for deploy_id in left), "libvirtd"]
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="demo", description="A first cloud with one virtual machine.")
+    parser.add_argument("what", choices=("up", "down"))
+    parser.add_argument("--home", type=Path, help="directory of the cloud (default: ./var)")
+    parser.add_argument("--port", type=int, help="port of the API (default: 2633)")
+    arguments = parser.parse_args(words)
+    layout = Layout.at(arguments.home or default_home())
+    say = Progress()
+    try:
+        if arguments.what == "up":
+            up(layout, Wanted(port=arguments.port), say)
+        else:
+            down(layout, say)
+    except (DemoError, DriverError, StartError, UnsafeError, ClientError) as error:
+        print(f"{arguments.what}: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

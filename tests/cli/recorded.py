@@ -104,7 +104,7 @@ class Outcome(NamedTuple):
 
 
 class Screen(Terminal):
-    """A terminal of strings; `keys` are the passwords that the person types, `editor` what the editor does."""
+    """A terminal of strings; `keys` are the passwords that are typed, `editor` is what the editor does."""
 
     def __init__(
         self,

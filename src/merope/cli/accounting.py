@@ -121,7 +121,8 @@ def _fulfils(record: Element, xpath: str) -> bool:
     relative = xpath.removeprefix("/HISTORY_RECORDS/").removeprefix("//")
     try:
         return any(node.find(relative) is not None for node in (around, record))
-    except (SyntaxError, KeyError) as e:
+    except (SyntaxError, KeyError, TypeError) as e:
+        # ElementPath trips over some unfinished expressions instead of refusing them.
         raise UsageError(f"--xpath: '{xpath}' cannot be understood: {e}.") from e
 
 

@@ -1,4 +1,4 @@
-"""Completion scripts for bash and zsh, generated from the declarations."""
+"""Completion scripts for bash, zsh and fish, generated from the declarations."""
 
 from collections.abc import Sequence
 
@@ -8,10 +8,10 @@ from merope.cli.main import TOOLS, load_tool
 
 
 def completion_script(shell: str) -> str:
-    """The script that a shell (`bash` or `zsh`) sources to complete every tool.  Raises UsageError."""
-    scripts = {"bash": _bash, "zsh": _zsh}
+    """The script that a shell (`bash`, `zsh` or `fish`) sources for every tool.  Raises UsageError."""
+    scripts = {"bash": _bash, "zsh": _zsh, "fish": _fish}
     if shell not in scripts:
-        raise UsageError(f"There is completion for {' and '.join(scripts)}, not for {shell}.")
+        raise UsageError(f"There is completion for {', '.join(scripts)}, not for {shell}.")
     return scripts[shell]([load_tool(name) for name in TOOLS])
 
 
@@ -41,7 +41,11 @@ def _bash(tools: Sequence[Tool]) -> str:
         if tool.run is not None:
             lines.append(f'    words="{_tool_words(tool)}"')
         else:
-            lines += ["    if [ \"$COMP_CWORD\" -eq 1 ]; then", f'        words="{_tool_words(tool)}"', "    else"]
+            lines += [
+                '    if [ "$COMP_CWORD" -eq 1 ]; then',
+                f'        words="{_tool_words(tool)}"',
+                "    else",
+            ]
             lines.append('        case "${COMP_WORDS[1]}" in')
             lines += [f'            {c.name}) words="{_words_of(c)}" ;;' for c in tool.commands]
             lines += ["        esac", "    fi"]
@@ -62,7 +66,7 @@ def _zsh(tools: Sequence[Tool]) -> str:
             lines.append(f"    compadd -- {_tool_words(tool)}")
         else:
             lines += ["    local -a commands", "    commands=("]
-            lines += [f"        {_zsh_quoted(f'{c.name}:{c.help}')}" for c in tool.commands if not c.hidden]
+            lines += [f"        {_quoted(f'{c.name}:{c.help}')}" for c in tool.commands if not c.hidden]
             lines += [
                 "    )",
                 "    if (( CURRENT == 2 )); then",
@@ -77,5 +81,29 @@ def _zsh(tools: Sequence[Tool]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _zsh_quoted(text: str) -> str:
+def _fish(tools: Sequence[Tool]) -> str:
+    lines = ["# Completion of the Merope commands for fish."]
+    for tool in tools:
+        everywhere = f"complete -c {tool.name}"
+        if tool.run is not None:
+            lines += [f"{everywhere} {_fish_option(o)}" for o in (*tool.options, *GLOBAL_OPTIONS)]
+            continue
+        lines += [f"{everywhere} {_fish_option(o)}" for o in GLOBAL_OPTIONS]
+        for command in tool.commands:
+            if command.hidden:
+                continue
+            name, text = command.name, _quoted(command.help)
+            lines.append(f"{everywhere} -n __fish_use_subcommand -f -a {name} -d {text}")
+            seen = f"-n '__fish_seen_subcommand_from {name}'"
+            lines += [f"{everywhere} {seen} {_fish_option(o)}" for o in command.options]
+    return "\n".join(lines) + "\n"
+
+
+def _fish_option(option: Opt) -> str:
+    short = f"-s {option.short[1:]} " if option.short else ""
+    takes_value = " -r" if option.value and not option.value.startswith("[") else ""
+    return f"{short}-l {option.name[2:]}{takes_value} -d {_quoted(option.help)}"
+
+
+def _quoted(text: str) -> str:
     return "'" + text.replace("'", "'\\''") + "'"

@@ -30,7 +30,10 @@ class Condition(NamedTuple):
 
 
 def parse_filter(text: str) -> list[Condition]:
-    """Raises UsageError.  A part without an operator goes on with the value before it (`IP=10.0.0.1,10.0.0.2`)."""
+    """A part without an operator goes on with the value before it (`IP=10.0.0.1,10.0.0.2`).
+
+    Raises UsageError.
+    """
     conditions: list[Condition] = []
     for part in text.split(","):
         if match := _FILTER.fullmatch(part):

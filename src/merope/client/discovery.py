@@ -102,8 +102,11 @@ def _find_endpoint(option: str | None, places: Places) -> tuple[str, list[str]]:
         return option, elsewhere
     if url := _read(os.path.join(home, "one_endpoint")):
         return url, elsewhere
-    if directory and (url := _read(os.path.join(directory, "endpoint"))):
-        return url, auth_of_directory
+    if directory:
+        if url := _read(os.path.join(directory, "endpoint")):
+            return url, auth_of_directory
+        if not os.path.exists(auth_of_home):
+            raise NoCredentials(f"The cloud in {directory} does not run: start it with 'one start'.")
     return DEFAULT_ENDPOINT, elsewhere
 
 
@@ -145,11 +148,13 @@ def _directory_cloud(places: Places) -> str | None:
 
 
 def _is_cloud(var: str) -> bool:
+    """A cloud that is stopped has credentials and no endpoint."""
     try:
-        os.stat(os.path.join(var, "endpoint"))
-        return os.stat(var).st_uid in (os.geteuid(), 0)
+        if os.stat(var).st_uid not in (os.geteuid(), 0):
+            return False
     except OSError:
         return False
+    return any(os.path.exists(os.path.join(var, *name)) for name in (("endpoint",), (".one", "one_auth")))
 
 
 def _read(path: str) -> str | None:

@@ -23,6 +23,25 @@ def test_a_backend_gets_method_parameters_and_peer() -> None:
         assert peer == Peer("127.0.0.1", client.socket.getsockname()[1])
 
 
+@pytest.mark.parametrize("size", [10, 100_000, 1_000_000])
+def test_a_call_in_an_unusual_form_is_read_at_any_size(size: int) -> None:
+    text = "a" * size
+    body = call_body("m", text).replace(text.encode(), f"<![CDATA[{text}]]>".encode())
+    with running_door() as door, door.connect() as client:
+        assert in_string(client.ask(post(body))) == text
+        assert in_string(client.ask(call("m", "next"))) == "next"
+
+
+def test_work_in_a_thread_for_a_client_that_goes_away_disturbs_nobody() -> None:
+    with running_door() as door, door.connect() as other:
+        for body in (gzip.compress(b"no call" * 1_000_000), b"no gzip"):
+            client = door.connect()
+            client.send(post(body, "Content-Encoding: gzip"))
+            client.reset()
+        wait_until(lambda: door.guests() == 1)
+        assert in_string(other.ask(call("m", "undisturbed"))) == "undisturbed"
+
+
 def test_a_read_is_answered_while_another_client_s_write_waits() -> None:
     gate = Gate()
 

@@ -6,13 +6,21 @@ import time
 from typing import Any
 
 import pytest
-from tests.api.door_harness import Gate, call, call_body, in_string, post, running_door, wait_until
+from tests.api.door_harness import Gate, RawClient, call, call_body, in_string, post, running_door, wait_until
 
 from merope.api.backend import Outcome
 
 
 def is_too_large(body: bytes) -> bool:
     return b"<i4>-509</i4>" in body and b"MESSAGE_SIZE" in body
+
+
+def can_send(client: RawClient) -> bool:
+    try:
+        client.send(b"x" * 1000)
+    except (ConnectionResetError, BrokenPipeError):
+        return False
+    return True
 
 
 def test_a_body_over_the_limit_is_refused_before_it_is_sent() -> None:
@@ -26,6 +34,13 @@ def test_a_client_that_is_not_stopped_by_a_refusal_can_still_read_it() -> None:
     with running_door(message_size=10_000) as door, door.connect() as client:
         client.send(post(b"x" * 3_000_000))
         assert is_too_large(client.reply().body)
+
+
+def test_a_client_that_goes_on_sending_after_a_refusal_is_cut_off() -> None:
+    with running_door(header_size=100, linger_seconds=0.05) as door, door.connect() as client:
+        client.send(b"x" * 200)
+        assert client.reply().status == 400
+        wait_until(lambda: not can_send(client))
 
 
 def test_a_client_that_expects_100_continue_is_refused_instead() -> None:

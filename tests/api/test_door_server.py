@@ -1,6 +1,7 @@
 """Listening, and closing without cutting anyone off."""
 
 import os
+import resource
 import socket
 import stat
 import threading
@@ -23,6 +24,21 @@ from tests.api.door_harness import (
 from merope.api.backend import Outcome, Peer
 from merope.api.server import Door, DoorError
 from merope.api.settings import DoorSettings
+
+
+async def test_the_limit_of_open_files_is_raised_as_far_as_allowed_and_the_rest_is_told(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    door = Door()
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (before[0] - 100, before[1]))
+        await door.start(EchoBackend(), DoorSettings(port=0, max_connections=10_000_000))
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (before[1], before[1])
+    finally:
+        await door.stop(0)
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert f"Only {before[1]} files can be open where MAX_CONN" in caplog.text
 
 
 async def test_a_port_in_use_is_told_in_a_sentence() -> None:

@@ -13,7 +13,7 @@ The element's name is the attribute's in upper case, and the order of the fields
 elements, which is part of the interface (the schemas are sequences).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import field
 from typing import Annotated, Any, ClassVar, Generic, Self, TypeVar, get_type_hints
 from xml.etree import ElementTree
@@ -87,14 +87,60 @@ class _CdataOrEmpty(_Cdata):
         return f"<{tag}>{cdata(value)}</{tag}>" if value else f"<{tag}/>"
 
 
+class Ids(set[int]):
+    """A set of ids that keeps its XML up to date, so that adding one to many costs no more than to few.
+
+    The ids stand in ascending order. Only `add`, `discard`, `remove` and `clear` change it in place.
+    """
+
+    __slots__ = ("_inner", "_last")
+
+    def __init__(self, ids: Iterable[int] = ()) -> None:
+        super().__init__(ids)
+        self._inner: str | None = None
+        self._last = -1
+
+    def add(self, oid: int) -> None:
+        if oid in self:
+            return
+        super().add(oid)
+        if self._inner is not None and oid > self._last:
+            self._inner += f"<ID>{oid}</ID>"
+            self._last = oid
+        else:
+            self._inner = None
+
+    def discard(self, oid: int) -> None:
+        if oid not in self:
+            return
+        super().discard(oid)
+        if self._inner is not None:
+            self._inner = self._inner.replace(f"<ID>{oid}</ID>", "", 1)
+
+    def remove(self, oid: int) -> None:
+        if oid not in self:
+            raise KeyError(oid)
+        self.discard(oid)
+
+    def clear(self) -> None:
+        super().clear()
+        self._inner = None
+
+    def inner_xml(self) -> str:
+        if self._inner is None:
+            ordered = sorted(self)
+            self._inner = "".join([f"<ID>{oid}</ID>" for oid in ordered])
+            self._last = ordered[-1] if ordered else -1
+        return self._inner
+
+
 class _IdSet(Codec[set[int]]):
     def write(self, tag: str, value: set[int]) -> str:
-        if not value:
-            return f"<{tag}/>"
-        return f"<{tag}><ID>" + "</ID><ID>".join(map(str, sorted(value))) + f"</ID></{tag}>"
+        inner = (value if isinstance(value, Ids) else Ids(value)).inner_xml()
+        return f"<{tag}>{inner}</{tag}>" if inner else f"<{tag}/>"
 
     def read(self, elements: list[Element]) -> set[int]:
-        return {int(child.text or 0) for child in elements[0]} if elements else set()
+        return Ids(int(child.text or 0) for child in elements[0]) if elements else Ids()
 
 
 class _Template(Codec[Template]):
@@ -202,7 +248,7 @@ RepeatedAttributes = Annotated[list[Template], _Templates()]
 
 def new_ids() -> Any:
     """A dataclass default: no ids yet."""
-    return field(default_factory=set)
+    return field(default_factory=Ids)
 
 
 def new_template() -> Any:

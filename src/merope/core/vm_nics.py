@@ -234,7 +234,7 @@ def _expanded(tx: Transaction, rule: Vector) -> list[dict[str, str]]:
     for ranged in network.ar_pool:
         first = ranged.lease(0)
         addresses = {key: first[key] for key in ("IP", "MAC") if key in first}
-        found.append({**rule, **addresses, "SIZE": str(ranged.size)})
+        found.append(dict(rule) | addresses | {"SIZE": str(ranged.size)})
     return found
 
 

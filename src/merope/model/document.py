@@ -110,7 +110,7 @@ class Ids(set[int]):
         else:
             self._inner = None
 
-    def discard(self, oid: int) -> None:
+    def discard(self, oid: object) -> None:
         if oid not in self:
             return
         super().discard(oid)

@@ -20,6 +20,9 @@ from merope.model.vnet import VirtualNetwork
 from merope.model.zone import Zone
 
 
+DocumentClass = type[Document]
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
     """One kind of object.
@@ -30,7 +33,7 @@ class Kind:
     """
 
     type: ObjectType
-    document: type[Document]
+    document: DocumentClass
     table: str
     api: str
     label: str

@@ -21,12 +21,6 @@ _FORMATS = """\
 """
 
 
-def version() -> str:
-    from merope import COMPATIBLE_VERSION, __version__
-
-    return f"Merope {__version__} (OpenNebula {COMPATIBLE_VERSION} interfaces)"
-
-
 def synopsis(tool: Tool) -> str:
     return f"## SYNOPSIS\n\n{tool.name} <command> [<args>] [<options>]\n\n{_commands(tool)}"
 

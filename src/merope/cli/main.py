@@ -46,6 +46,9 @@ def run(
     """Run a command line; the result is the exit code (0, or 255 for any failure)."""
     terminal = terminal or Terminal.of_process()
     try:
+        if words and words[0] in ("-V", "--version"):
+            _print_version(terminal)
+            return 0
         code = _run(load_tool(name), words, terminal, connect or connect_from_options)
         terminal.out.flush()
         return code
@@ -59,11 +62,6 @@ def run(
 
 
 def _run(tool: Tool, words: Sequence[str], terminal: Terminal, connect: Connect) -> int:
-    if words and words[0] in ("-V", "--version"):
-        from merope.cli.help import version
-
-        terminal.print(version())
-        return 0
     if tool.run is not None:
         command: Command | None = Command(tool.name, tool.help, tool.run, options=tool.options)
     elif not words or words[0] in ("-h", "--help", "help"):
@@ -84,6 +82,12 @@ def _run(tool: Tool, words: Sequence[str], terminal: Terminal, connect: Connect)
     return _run_command(parse_command(tool, command, words if tool.run else words[1:]), terminal, connect)
 
 
+def _print_version(terminal: Terminal) -> None:
+    from merope import COMPATIBLE_VERSION, __version__
+
+    terminal.print(f"Merope {__version__} (OpenNebula {COMPATIBLE_VERSION} interfaces)")
+
+
 def _run_command(invocation: Invocation, terminal: Terminal, connect: Connect) -> int:
     if "help" in invocation.options:
         from merope.cli.help import command_help
@@ -91,9 +95,7 @@ def _run_command(invocation: Invocation, terminal: Terminal, connect: Connect) -
         terminal.print(command_help(invocation.tool, invocation.command))
         return 0
     if "version" in invocation.options:
-        from merope.cli.help import version
-
-        terminal.print(version())
+        _print_version(terminal)
         return 0
 
     def connect_as_asked(asked: Invocation) -> Client:

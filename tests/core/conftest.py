@@ -12,16 +12,7 @@ from xml.sax.saxutils import unescape
 
 import pytest
 
-# Declaring a method takes importing its module, as the daemon does.
-import merope.core.acl
-import merope.core.bootstrap
-import merope.core.cluster
-import merope.core.datastore
-import merope.core.image
-import merope.core.marketplace
-import merope.core.system
-import merope.core.user
-import merope.core.zone  # noqa: F401
+import merope.core.commands  # noqa: F401 - declaring a method takes importing its module
 from merope.core import login, results
 from merope.core.bootstrap import bootstrap
 from merope.core.execute import execute

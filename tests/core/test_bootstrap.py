@@ -31,7 +31,7 @@ def test_a_new_group_gets_the_recorded_rules_of_the_default_vdc(core: Core) -> N
 def test_groups_are_the_recorded_ones(core: Core) -> None:
     recorded = {group.findtext("ID"): group for group in example("group-pool.xml").iter("GROUP")}
     users = recorded["1"]
-    users.find("USERS").clear()  # type: ignore[union-attr] - ann is not there yet
+    users.find("USERS").clear()  # type: ignore[union-attr]
     for gid in (0, 1):
         ours = ElementTree.fromstring(core.get(Group, gid).to_xml())
         assert flat(ours) == flat(recorded[str(gid)])

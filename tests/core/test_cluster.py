@@ -21,7 +21,7 @@ def test_the_document_of_a_cluster_is_the_recorded_one(core: Core) -> None:
     host(core, "node1"), host(core, "node2")
     recorded = example("cluster.xml")
     for member in list(recorded.find("VNETS") or ()):
-        recorded.find("VNETS").remove(member)  # type: ignore[union-attr] - networks are not of this test
+        recorded.find("VNETS").remove(member)  # type: ignore[union-attr]
     document = core.call(0, "one.cluster.info", 0)
     assert flat(ElementTree.fromstring(document)) == flat(recorded)
     check_schema(document, "cluster")

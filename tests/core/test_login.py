@@ -88,7 +88,7 @@ def test_a_session_for_one_group_acts_for_that_one(core: Core) -> None:
     ann = core.user("ann", 1, gid)
     caller = login.caller(core.state, core.settings, ann, gid)
     assert caller is not None
-    assert (caller.gid, caller.group_name, caller.groups) == (gid, "web", {gid})
+    assert (caller.gid, caller.group_name, caller.groups) == (gid, "web", frozenset({gid}))
     core.call(0, "one.user.delgroup", ann, gid)
     assert login.caller(core.state, core.settings, ann, gid) is None
 

@@ -60,7 +60,7 @@ def test_the_recorded_vdc_and_its_rules(core: Core) -> None:
         assert core.call(0, f"one.vdc.add{word}", lab, 0, oid) == lab
     recorded = example("vdc.xml")
     for network in list(recorded.find("VNETS") or ()):
-        recorded.find("VNETS").remove(network)  # type: ignore[union-attr] - networks are not of this test
+        recorded.find("VNETS").remove(network)  # type: ignore[union-attr]
     document = core.call(0, "one.vdc.info", lab)
     assert flat(ElementTree.fromstring(document)) == flat(recorded)
     check_schema(document, "vdc")

@@ -5,7 +5,7 @@ configured (DEFAULT_VDC_*_ACL). A rule goes when no VDC asks for it any more.
 Source: spec templates.yaml `vdc`, recorded acl-pool.xml.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from merope.core import acl, authorization, generic
@@ -69,8 +69,9 @@ RESOURCES: tuple[_Resources, ...] = (
 )
 
 
-def _rules(settings: Settings, vdc: Vdc) -> Iterator[Rule]:
-    for gid in sorted(vdc.groups):
+def _rules(settings: Settings, vdc: Vdc, gids: Iterable[int]) -> Iterator[Rule]:
+    """The rules that a VDC asks for, for some of its groups."""
+    for gid in sorted(gids):
         for resources in RESOURCES:
             held: set[Resource] = getattr(vdc, resources.field)
             for zone_id, oid in sorted(held):
@@ -81,43 +82,41 @@ def _rules(settings: Settings, vdc: Vdc) -> Iterator[Rule]:
                         yield Rule(-1, of_group(gid), kind | selection, rights, individual(zone_id))
 
 
-def _apply(tx: Transaction, before: list[Rule], vdc: Vdc | None, vdc_id: int) -> None:
-    """Adds and removes the rules that make the difference between a VDC as it was and as it is."""
-    after = [] if vdc is None else list(_rules(tx.settings, vdc))
-    wanted = {rule.key for rule in after}
-    for rule in after:
-        acl.add(tx, rule)
-    gone = [rule for rule in before if rule.key not in wanted]
-    if not gone:
+def _drop(tx: Transaction, vdc_id: int, gids: set[int], rules: list[Rule]) -> None:
+    """Removes rules for some groups that a VDC asks for no longer, but those that another asks for."""
+    if not rules:
         return
-    others = {
-        rule.key
-        for other in tx.state.pool(BY_DOCUMENT[Vdc]).entries
-        if other != vdc_id and (found := tx.find(Vdc, other)) is not None
-        for rule in _rules(tx.settings, found)
-    }
-    for rule in gone:
-        if rule.key not in others:
+    others = (found for found in _all(tx.state) if found.id != vdc_id)
+    wanted = {rule.key for vdc in others for rule in _rules(tx.settings, vdc, gids & vdc.groups)}
+    for rule in rules:
+        if rule.key not in wanted:
             acl.remove(tx, rule)
 
 
-def _change(tx: Transaction, oid: int, change: Callable[[Vdc], None]) -> None:
+def _change(tx: Transaction, oid: int, change: Callable[[Vdc], None], gids: set[int] | None = None) -> None:
+    """Changes a VDC and what follows from it; `gids` are the groups concerned, if not all of them are."""
     vdc = tx.edit(Vdc, oid)
-    before = list(_rules(tx.settings, vdc))
+    concerned = set(vdc.groups) if gids is None else gids
+    before = list(_rules(tx.settings, vdc, concerned & vdc.groups))
     change(vdc)
-    _apply(tx, before, vdc, oid)
+    after = list(_rules(tx.settings, vdc, concerned & vdc.groups))
+    had, has = {rule.key for rule in before}, {rule.key for rule in after}
+    for rule in after:
+        if rule.key not in had:
+            acl.add(tx, rule)
+    _drop(tx, oid, concerned, [rule for rule in before if rule.key not in has])
 
 
 def join_default(tx: Transaction, gid: int) -> None:
     """A new group works with what the default VDC has, where there is one."""
     if tx.find(Vdc, DEFAULT_VDC) is not None:
-        _change(tx, DEFAULT_VDC, lambda vdc: vdc.groups.add(gid))
+        _change(tx, DEFAULT_VDC, lambda vdc: vdc.groups.add(gid), {gid})
 
 
 def forget_group(tx: Transaction, gid: int) -> None:
     """A deleted group leaves every VDC."""
     for oid in [vdc.id for vdc in _all(tx.state) if gid in vdc.groups]:
-        _change(tx, oid, lambda vdc: vdc.groups.discard(gid))
+        _change(tx, oid, lambda vdc: vdc.groups.discard(gid), {gid})
 
 
 def forget_resource(tx: Transaction, kind: type[Document], oid: int) -> None:
@@ -158,7 +157,7 @@ def delete(tx: Transaction, oid: int) -> int:
     vdc = tx.get(Vdc, oid)
     if oid == DEFAULT_VDC:
         raise generic.delete_error(vdc, "The default VDC (ID 0) cannot be deleted.")
-    _apply(tx, list(_rules(tx.settings, vdc)), None, oid)
+    _drop(tx, oid, vdc.groups, list(_rules(tx.settings, vdc, vdc.groups)))
     acl.drop_rules_about(tx, ObjectType.VDC, oid)
     tx.delete(vdc)
     return oid
@@ -174,7 +173,7 @@ def addgroup(tx: Transaction, oid: int, gid: int) -> int:
     """Gives a group the rights of the VDC."""
     if gid in tx.get(Vdc, oid).groups:
         raise ApiError(Code.INTERNAL, f"Cannot edit resources. Group {gid} is already in VDC {oid}", oid)
-    _change(tx, oid, lambda vdc: vdc.groups.add(gid))
+    _change(tx, oid, lambda vdc: vdc.groups.add(gid), {gid})
     return oid
 
 
@@ -188,7 +187,7 @@ def delgroup(tx: Transaction, oid: int, gid: int) -> int:
     """Takes the rights of the VDC from a group."""
     if gid not in tx.get(Vdc, oid).groups:
         raise ApiError(Code.INTERNAL, f"Cannot edit resources. Group {gid} is not in VDC {oid}", oid)
-    _change(tx, oid, lambda vdc: vdc.groups.discard(gid))
+    _change(tx, oid, lambda vdc: vdc.groups.discard(gid), {gid})
     return oid
 
 

@@ -141,7 +141,10 @@ class HttpTransport:
             return self._tls().wrap_socket(plain, server_hostname=e.host)
         except OSError as error:
             plain.close()
-            why = f"no secure connection: {_reason(error)} (ONE_DISABLE_SSL_VERIFY=1 skips the check)"
+            why = (
+                f"no secure connection: {_reason(error)}. ONE_CERT_DIR names certificates to trust, "
+                "ONE_DISABLE_SSL_VERIFY=1 skips the check"
+            )
             raise ConnectionFailed(self.url, why) from error
 
     def _tls(self) -> "ssl.SSLContext":

@@ -62,8 +62,9 @@ PROMPT 0
 LABEL merope
   KERNEL /vmlinuz
   INITRD /initrd.gz
-  APPEND console=tty0 console=ttyS0 quiet loglevel=3 mitigations=off no_timer_check net.ifnames=0 panic=5
+  APPEND console=tty0 console=ttyS0 quiet loglevel=3 net.ifnames=0 panic=5 %s
 """
+FASTER_UNDER_EMULATION = "mitigations=off no_timer_check cryptomgr.notests audit=0 apparmor=0"
 
 
 class BuildError(Exception):
@@ -236,7 +237,7 @@ def boot_partition(path: Path, kernel: bytes, initrd: bytes, scratch: Path) -> N
     for name, content in (
         ("vmlinuz", kernel),
         ("initrd.gz", initrd),
-        ("syslinux.cfg", SYSLINUX_CFG.encode()),
+        ("syslinux.cfg", (SYSLINUX_CFG % FASTER_UNDER_EMULATION).encode()),
     ):
         source = scratch / name
         source.write_bytes(content)
@@ -281,8 +282,10 @@ def make_disk(output: Path, kernel: Kernel, initrd: bytes) -> None:
             for start, part in ((BOOT_START, boot), (DATA_START, data)):
                 image.seek(start * SECTOR)
                 image.write(part.read_bytes())
+        # Not compressed: the kernel is already, and a boot loader reads in steps much smaller than a cluster,
+        # each of which would unpack the whole of it again.
         packed = scratch / "disk.qcow2"
-        run("qemu-img", "convert", "-c", "-f", "raw", "-O", "qcow2", str(disk), str(packed))
+        run("qemu-img", "convert", "-f", "raw", "-O", "qcow2", str(disk), str(packed))
         packed.rename(output)
 
 

@@ -1,47 +1,51 @@
 # Gives each interface named in the context its addresses; interfaces are told apart by their MAC.
+# Values come in $value, without a subshell for each: a process costs much under emulation.
 
-interface_with_mac() {
+get() { eval "value=\$CTX_$1"; }
+
+find_interface() { # MAC
     for entry in /sys/class/net/*; do
-        [ "$(cat "$entry/address" 2>/dev/null)" = "$1" ] && echo "${entry##*/}" && return
+        read -r mac <"$entry/address" && [ "$mac" = "$1" ] && interface=${entry##*/} && return 0
     done
     return 1
 }
 
-variable() { eval "printf '%s' \"\$CTX_$1\""; }
-
-prefix_length() { # of a dotted mask, 24 when it is none
-    length=$(ipcalc -p 0.0.0.0 "${1:-255.255.255.0}" 2>/dev/null)
-    echo "${length#PREFIX=}"
+add_addresses() { # prefix of the variables
+    get "$1_MASK"
+    length=$(ipcalc -p 0.0.0.0 "${value:-255.255.255.0}" 2>/dev/null)
+    get "$1_IP"
+    [ -n "$value" ] && ip addr add "$value/${length#PREFIX=}" dev "$interface"
+    get "$1_IP6_PREFIX_LENGTH"
+    length=${value:-64}
+    for name in IP6 IP6_ULA; do
+        get "$1_$name"
+        [ -n "$value" ] && ip -6 addr add "$value/$length" dev "$interface"
+    done
 }
 
-add_addresses() { # interface, prefix of the variables
-    address=$(variable "$2_IP")
-    [ -n "$address" ] && ip addr add "$address/$(prefix_length "$(variable "$2_MASK")")" dev "$1"
-    for name in IP6 IP6_ULA; do
-        address=$(variable "$2_$name")
-        length=$(variable "$2_IP6_PREFIX_LENGTH")
-        [ -n "$address" ] && ip -6 addr add "$address/${length:-64}" dev "$1"
+set_up() { # number
+    get "ETH$1_MAC"
+    find_interface "$value" || return
+    get "ETH$1_MTU"
+    [ -n "$value" ] && ip link set dev "$interface" mtu "$value"
+    ip link set dev "$interface" up
+    add_addresses "ETH$1"
+    for alias in $(sed -n "s/^CTX_ETH$1_ALIAS\([0-9]*\)_IP=.*/\1/p" /run/context); do
+        add_addresses "ETH$1_ALIAS$alias"
     done
+    get "ETH$1_METRIC"
+    metric=${value:-0}
+    get "ETH$1_GATEWAY"
+    [ -n "$value" ] && ip route add default via "$value" dev "$interface" metric "$metric" 2>/dev/null
+    get "ETH$1_GATEWAY6"
+    [ -n "$value" ] && ip -6 route add default via "$value" dev "$interface" 2>/dev/null
+    get "ETH$1_DNS"
+    for server in $value; do echo "nameserver $server" >>/etc/resolv.conf; done
+    get "ETH$1_SEARCH_DOMAIN"
+    [ -n "$value" ] && echo "search $value" >>/etc/resolv.conf
 }
 
 ip link set lo up
 : >/etc/resolv.conf
-for number in $(sed -n 's/^CTX_ETH\([0-9]*\)_MAC=.*/\1/p' /run/context 2>/dev/null); do
-    interface=$(interface_with_mac "$(variable "ETH${number}_MAC")") || continue
-    mtu=$(variable "ETH${number}_MTU")
-    [ -n "$mtu" ] && ip link set dev "$interface" mtu "$mtu"
-    ip link set dev "$interface" up
-    add_addresses "$interface" "ETH$number"
-    for alias in $(sed -n "s/^CTX_ETH${number}_ALIAS\([0-9]*\)_IP=.*/\1/p" /run/context); do
-        add_addresses "$interface" "ETH${number}_ALIAS$alias"
-    done
-    gateway=$(variable "ETH${number}_GATEWAY")
-    metric=$(variable "ETH${number}_METRIC")
-    [ -n "$gateway" ] && ip route add default via "$gateway" dev "$interface" metric "${metric:-0}" 2>/dev/null
-    gateway=$(variable "ETH${number}_GATEWAY6")
-    [ -n "$gateway" ] && ip -6 route add default via "$gateway" dev "$interface" 2>/dev/null
-    for server in $(variable "ETH${number}_DNS"); do echo "nameserver $server" >>/etc/resolv.conf; done
-    domain=$(variable "ETH${number}_SEARCH_DOMAIN")
-    [ -n "$domain" ] && echo "search $domain" >>/etc/resolv.conf
-done
+for number in $(sed -n 's/^CTX_ETH\([0-9]*\)_MAC=.*/\1/p' /run/context 2>/dev/null); do set_up "$number"; done
 for server in $CTX_DNS; do echo "nameserver $server" >>/etc/resolv.conf; done

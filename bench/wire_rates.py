@@ -5,7 +5,7 @@ A closed loop over raw sockets: each of C connections sends its next call when t
 complete, over a connection that is kept for as long as the server keeps it. Medians of several rounds, since
 the client runs on the same machine as the server; its own share of a CPU is reported beside each rate.
 
-    wire_rates.py --endpoint http://localhost:2633/RPC2 one.system.version one.vm.info:7
+    wire_rates.py --endpoint http://localhost:2633/RPC2 --pid 4711 one.system.version one.vm.info:7
     wire_rates.py --door                  # a bare door with a trivial backend: what the wire alone costs
 """
 
@@ -31,7 +31,11 @@ CLOSES = re.compile(rb"(?i)\r\nconnection:[ \t]*close")
 
 @dataclass
 class Round:
-    """One run at one number of connections; times in milliseconds, `client_cpu` in percent of one CPU."""
+    """One run at one number of connections; times in milliseconds, `client_cpu` in percent of one CPU.
+
+    `server_cpu` is microseconds of CPU that the server took for a request, 0 when its process is not known:
+    what to compare on a machine that others use too.
+    """
 
     connections: int
     requests: int
@@ -41,6 +45,7 @@ class Round:
     reconnects: int
     errors: int
     client_cpu: float
+    server_cpu: float = 0
 
 
 class Caller:
@@ -115,8 +120,19 @@ class Caller:
         self._begin()
 
 
-def measure(address: tuple[str, int], request: bytes, connections: int, seconds: float) -> Round:
-    """Run one round."""
+def cpu_seconds(pid: int | None) -> float:
+    """Give the CPU time that a process has used so far (Linux)."""
+    if pid is None:
+        return 0
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def measure(
+    address: tuple[str, int], request: bytes, connections: int, seconds: float, pid: int | None = None
+) -> Round:
+    """Run one round; `pid` is the server's process."""
+    server = cpu_seconds(pid)
     with selectors.DefaultSelector() as selector:
         cpu, began = time.process_time(), time.perf_counter()
         callers = [Caller(address, request, selector) for _ in range(connections)]
@@ -139,6 +155,7 @@ def measure(address: tuple[str, int], request: bytes, connections: int, seconds:
         reconnects=sum(caller.reconnects for caller in callers),
         errors=sum(caller.errors for caller in callers),
         client_cpu=100 * cpu / wall,
+        server_cpu=1e6 * (cpu_seconds(pid) - server) / len(times),
     )
 
 
@@ -167,15 +184,13 @@ def request_for(endpoint: str, auth: str, call: str) -> bytes:
 
 
 def table(results: dict[str, list[Round]]) -> str:
-    lines = [
-        f"{'call':28} {'conn':>5} {'req/s':>9} {'p50 ms':>8} {'p99 ms':>8} {'errors':>7} {'client %':>9}"
-    ]
+    titles = f"{'req/s':>9} {'p50 ms':>8} {'p99 ms':>8} {'errors':>7} {'client %':>9} {'server us':>9}"
+    lines = [f"{'call':28} {'conn':>5} {titles}"]
     for call, rounds in results.items():
         for each in rounds:
-            numbers = (
-                f"{each.rate:9.0f} {each.p50:8.3f} {each.p99:8.3f} {each.errors:7} {each.client_cpu:9.0f}"
-            )
-            lines.append(f"{call:28} {each.connections:5} {numbers}")
+            times = f"{each.rate:9.0f} {each.p50:8.3f} {each.p99:8.3f} {each.errors:7}"
+            costs = f"{each.client_cpu:9.0f} {each.server_cpu:9.1f}"
+            lines.append(f"{call:28} {each.connections:5} {times} {costs}")
     return "\n".join(lines)
 
 
@@ -230,6 +245,7 @@ def main() -> None:
     parser.add_argument("--connections", default="1,8,32", help="numbers of connections (%(default)s)")
     parser.add_argument("--seconds", type=float, default=1.0, help="of one round (%(default)s)")
     parser.add_argument("--rounds", type=int, default=5, help="rounds to take the median of (%(default)s)")
+    parser.add_argument("--pid", type=int, help="the server's process, to tell the CPU that it takes")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     parser.add_argument("--door", action="store_true", help="measure a bare door that is started for it")
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
@@ -244,6 +260,7 @@ def main() -> None:
     try:
         endpoint = options.endpoint
         if door is not None and door.stdout is not None:
+            options.pid = door.pid
             endpoint = door.stdout.readline().strip()
         url = urlsplit(endpoint)
         address = (url.hostname or "localhost", url.port or 2633)
@@ -252,7 +269,10 @@ def main() -> None:
             request = request_for(endpoint, options.auth, call)
             results[call] = [
                 median_round(
-                    [measure(address, request, count, options.seconds) for _ in range(options.rounds)]
+                    [
+                        measure(address, request, count, options.seconds, options.pid)
+                        for _ in range(options.rounds)
+                    ]
                 )
                 for count in map(int, options.connections.split(","))
             ]

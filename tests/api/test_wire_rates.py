@@ -1,5 +1,7 @@
 """The measuring program counts what it should."""
 
+import os
+
 import pytest
 from bench.wire_rates import Round, measure, median_round, request_for, table
 from tests.api.door_harness import running_door
@@ -17,6 +19,13 @@ def test_it_counts_requests_and_times_over_kept_connections() -> None:
     assert found.rate == pytest.approx(found.requests / 0.1, rel=0.5)
     assert 0 < found.p50 <= found.p99
     assert (found.reconnects, found.errors) == (0, 0)
+
+
+def test_it_tells_the_cpu_time_of_a_server_whose_process_it_knows() -> None:
+    with running_door() as door:
+        request = request_for(f"http://127.0.0.1:{door.port}", "ann:secret", "m")
+        found = measure(("127.0.0.1", door.port), request, connections=2, seconds=0.2, pid=os.getpid())
+    assert 1 < found.server_cpu < 1e6
 
 
 def test_it_connects_again_where_the_server_closes() -> None:

@@ -27,7 +27,6 @@ from merope.model.settings import Settings
 from merope.model.state import State
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
-NAMESPACE = "http://opennebula.org/XMLSchema"
 START = 1_795_226_169
 
 D = TypeVar("D", bound=Document)
@@ -155,22 +154,6 @@ def example(name: str) -> Element:
 def flat(element: Element) -> list[tuple[str, str]]:
     """Every element with its text, in order: equal for documents that say the same in the same order."""
     return [(part.tag, part.text or "") for part in element.iter()]
-
-
-def check_schema(document: str, schema: str) -> None:
-    """Fails unless the document is valid against the published schema, which is told the namespace first."""
-    etree = pytest.importorskip("lxml.etree")
-    path = SHARED / "xsd" / f"{schema}.xsd"
-    if not path.exists():
-        pytest.skip(f"{schema}.xsd of ../shared/xsd is not there")
-    root, rest = document.split(">", 1)
-    closed = root.endswith("/")
-    head = f'{root.removesuffix("/")} xmlns="{NAMESPACE}"{"/" if closed else ""}>'
-    try:
-        parsed = etree.XMLSchema(file=str(path))
-    except etree.XMLSchemaParseError:
-        pytest.skip(f"libxml2 cannot read {schema}.xsd")
-    parsed.assertValid(etree.fromstring((head + rest).encode()))
 
 
 def sentence(error: ApiError) -> tuple[Code, str]:

@@ -1,7 +1,8 @@
 """Access rules as objects: added, found again, removed with what they are about."""
 
 import pytest
-from tests.core.conftest import Core, check_schema, sentence
+from tests.core.conftest import Core, sentence
+from tests.core.schemas import check_schema
 
 from merope.core import acl
 from merope.model.acl import parse_rule

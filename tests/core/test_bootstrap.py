@@ -3,7 +3,8 @@
 from xml.etree import ElementTree
 
 import pytest
-from tests.core.conftest import Core, check_schema, example, flat
+from tests.core.conftest import Core, example, flat
+from tests.core.schemas import check_schema
 
 from merope.model.cluster import Cluster
 from merope.model.datastore import Datastore

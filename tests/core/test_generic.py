@@ -221,6 +221,15 @@ def test_lists_are_newest_first_unless_asked_otherwise() -> None:
         assert listed(core, 0) == ids
 
 
+def test_users_may_prefer_another_order_than_the_cloud(core: Core) -> None:
+    ann = core.user("ann", 1)
+    image(core, "a", ann), image(core, "b", ann)
+    core.call(0, "one.group.update", 1, 'OPENNEBULA=[API_LIST_ORDER="asc"]', 1)
+    assert listed(core, ann) == [0, 1]
+    core.call(ann, "one.user.update", ann, 'OPENNEBULA=[API_LIST_ORDER="DESC"]', 1)
+    assert listed(core, ann) == [1, 0]
+
+
 def test_filters_choose_by_owner(core: Core) -> None:
     web = core.call(0, "one.group.allocate", "web")
     ann, bob = core.user("ann", 1, web), core.user("bob", 1)

@@ -3,7 +3,8 @@
 from xml.etree import ElementTree
 
 import pytest
-from tests.core.conftest import Core, check_schema, example, flat, sentence
+from tests.core.conftest import Core, example, flat, sentence
+from tests.core.schemas import check_schema
 
 from merope.model.errors import Code
 from merope.model.group import Group

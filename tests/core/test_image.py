@@ -7,7 +7,8 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
-from tests.core.conftest import START, Core, check_schema, example, flat, sentence
+from tests.core.conftest import START, Core, example, flat, sentence
+from tests.core.schemas import check_schema
 
 from merope.core import image as images
 from merope.core import results

@@ -3,7 +3,8 @@
 from xml.etree import ElementTree
 
 import pytest
-from tests.core.conftest import START, Core, check_schema, example, flat, sentence
+from tests.core.conftest import START, Core, example, flat, sentence
+from tests.core.schemas import check_schema
 
 from merope.core import user as users
 from merope.model import passwords

@@ -7,16 +7,15 @@ from dataclasses import dataclass
 
 from merope.core import authorization, generic, image_use, quota
 from merope.core.methods import Need, boolean, integer, method, text
+from merope.core.preferences import preference
 from merope.core.transaction import Transaction
 from merope.model.datastore import Datastore
 from merope.model.errors import ApiError, Code
-from merope.model.group import Group
 from merope.model.image import Image
 from merope.model.permissions import Op
 from merope.model.quota import Usage
 from merope.model.states import DatastoreType, DiskType, ImageState, ImageType
 from merope.model.template import Template, restricted_attribute
-from merope.model.user import User
 
 _CREATE = Need(Op.CREATE, Image)
 _EMPTY_TYPES = frozenset({ImageType.OS, ImageType.DATABLOCK})
@@ -245,14 +244,8 @@ def _clone_persistent(tx: Transaction, original: Image, target: Datastore) -> bo
 
 
 def _preference(tx: Transaction, name: str, configured: bool | None) -> bool | None:
-    """What the caller's template, or its group's, sets in OPENNEBULA; else what is configured."""
-    owners: tuple[User | Group | None, ...] = (tx.find(User, tx.caller.uid), tx.find(Group, tx.caller.gid))
-    for owner in owners:
-        vector = None if owner is None else owner.template.vector("OPENNEBULA")
-        stated = "" if vector is None else vector.get(name, "")
-        if stated:
-            return stated.upper() == "YES"
-    return configured
+    stated = preference(tx, name)
+    return stated == "YES" if stated else configured
 
 
 def persistent_only(tx: Transaction, datastore: Datastore) -> bool:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 
 from merope.core import authorization
+from merope.core.preferences import preference
 from merope.core.transaction import Transaction
 from merope.model.errors import ApiError, Code
 from merope.model.kinds import Kind
@@ -56,9 +57,9 @@ def select(
 
 
 def ordered(tx: Transaction, kind: Kind, extra: Iterable[Entry] = ()) -> Iterator[Entry]:
-    """Every entry by id, in the order that API_LIST_ORDER asks for."""
+    """Every entry by id, in the order that the caller or the configuration asks for (API_LIST_ORDER)."""
     pool = tx.state.pool(kind)
-    descending = tx.settings.api_list_order == "DESC"
+    descending = (preference(tx, "API_LIST_ORDER") or tx.settings.api_list_order) == "DESC"
     more = list(extra)
     if more:
         return iter(sorted([*pool.entries.values(), *more], key=lambda entry: entry.oid, reverse=descending))

@@ -23,7 +23,7 @@ class Sandbox:
     auth: str = "oneadmin:opennebula"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     home = tmp_path_factory.mktemp("cloud") / "home"
     with socket.create_server(("127.0.0.1", 0)) as probe:

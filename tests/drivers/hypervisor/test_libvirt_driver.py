@@ -88,6 +88,12 @@ def test_a_domain_that_is_not_ours_is_listed_as_wild(case: LibvirtCase) -> None:
     assert [(domain.name, domain.vm_id) for domain in case.driver.domains()] == [("wild", None)]
 
 
+def test_the_domain_of_another_cloud_is_not_taken_for_ours(case: LibvirtCase) -> None:
+    case.driver.deploy(replace(case.vm(7), stime=1), case.system_dir)
+    with pytest.raises(DriverError, match="one-7 runs on this host, and it is another cloud's"):
+        case.driver.deploy(case.vm(7), case.system_dir)
+
+
 def test_a_missing_disk_is_named(case: LibvirtCase) -> None:
     (case.system_dir / "disk.0").unlink()
     with pytest.raises(DriverError, match=r"VM 7: there is no .*/disk\.0 on this host"):

@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 
 from merope.drivers.errors import DriverError
 from merope.drivers.hypervisor.base import Domain, HostReport
-from merope.drivers.hypervisor.domain_xml import domain_name, domain_text
+from merope.drivers.hypervisor.domain_xml import domain_name, domain_text, domain_uuid
 from merope.drivers.hypervisor.domain_xml.elements import ONE_NAMESPACE
 from merope.drivers.hypervisor.libvirt_api import (
     Code,
@@ -62,9 +62,13 @@ class LibvirtHypervisor:
         validate = any(raw.get("VALIDATE", "").upper() == "YES" for raw in vm.template.vectors("RAW"))
 
         def start(connection: Connection) -> None:
-            if not self._runs(connection, name):
+            running = self._settled(connection, name)
+            if running is None:
+                self._remove(connection, name)
                 require_files(vm, text)
                 connection.createXML(text, Create.VALIDATE if validate else Create.NONE)
+            elif running.UUIDString() != domain_uuid(vm):
+                raise DriverError(f"a domain {name} runs on this host, and it is another cloud's")
 
         self._session.run(start)
         return name

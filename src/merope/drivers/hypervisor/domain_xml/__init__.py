@@ -5,7 +5,22 @@ are those of the Virtual Machine Template (OpenNebula 5.12); what a template lea
 `settings.DEFAULTS`, which a site may replace.
 """
 
-from merope.drivers.hypervisor.domain_xml.domain import domain, domain_name, domain_text, vm_id_of
+from merope.drivers.hypervisor.domain_xml.domain import (
+    domain,
+    domain_name,
+    domain_text,
+    domain_uuid,
+    vm_id_of,
+)
 from merope.drivers.hypervisor.domain_xml.settings import DEFAULTS, HostTraits, read_defaults
 
-__all__ = ["DEFAULTS", "HostTraits", "domain", "domain_name", "domain_text", "read_defaults", "vm_id_of"]
+__all__ = [
+    "DEFAULTS",
+    "HostTraits",
+    "domain",
+    "domain_name",
+    "domain_text",
+    "domain_uuid",
+    "read_defaults",
+    "vm_id_of",
+]

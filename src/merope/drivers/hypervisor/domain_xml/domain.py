@@ -6,6 +6,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
+from merope.drivers.errors import DriverError
 from merope.drivers.hypervisor.domain_xml.devices import add_devices
 from merope.drivers.hypervisor.domain_xml.disks import add_disks
 from merope.drivers.hypervisor.domain_xml.elements import ONE_NAMESPACE, add, merge_into, parse_fragment
@@ -49,16 +50,21 @@ def domain_text(vm: VM, system_dir: Path, host: HostTraits, defaults: Template |
     return ElementTree.tostring(root, encoding="unicode")
 
 
+def domain_uuid(vm: VM) -> str:
+    """OS/UUID, or one that stays the VM's own from one deployment to the next and is no other cloud's."""
+    os = vm.template.vector("OS")
+    given = os.get("UUID", "") if os is not None else ""
+    try:
+        return str(uuid.UUID(given) if given else uuid.uuid5(_UUIDS, f"{vm.id}/{vm.stime}"))
+    except ValueError:
+        raise DriverError(f"VM {vm.id}: OS/UUID is '{given}', a UUID was expected") from None
+
+
 def _add_identity(root: Element, settings: Settings) -> None:
-    """The name, a UUID that stays the VM's own from one deployment to the next, and who owns it."""
+    """The name, the UUID, and who owns it."""
     vm = settings.vm
     add(root, "name", domain_name(vm.id))
-    given = settings.get("OS", "UUID")
-    try:
-        own = uuid.UUID(given) if given else uuid.uuid5(_UUIDS, f"{vm.id}/{vm.stime}")
-    except ValueError:
-        raise settings.error(f"OS/UUID is '{given}', a UUID was expected") from None
-    add(root, "uuid", str(own))
+    add(root, "uuid", domain_uuid(vm))
     facts = add(add(root, "metadata"), f"{{{ONE_NAMESPACE}}}vm")
     for name, value in (
         ("id", str(vm.id)),

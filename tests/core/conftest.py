@@ -11,6 +11,7 @@ from xml.etree.ElementTree import Element
 from xml.sax.saxutils import unescape
 
 import pytest
+from tests.core.schemas import check_schema as check_schema
 
 import merope.core.commands  # noqa: F401 - declaring a method takes importing its module
 from merope.core import login, results

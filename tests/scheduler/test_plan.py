@@ -1,6 +1,7 @@
 """Placements: which VM goes where, one rule each."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -159,6 +160,11 @@ class TestCapacity:
         made = planned([host(0, cpu=150)], [vm(1), vm(2), vm(3, cpu=50)])
         assert where(made) == {1: 0, 3: 0}
 
+    def test_hosts_too_full_for_one_vm_still_take_smaller_ones(self) -> None:
+        hosts = [host(i, cpu=150, memory=3 * GB) for i in range(4)]
+        vms = [vm(1, cpu=200), vm(2, memory=4 * GB), vm(3, cpu=150), vm(4, memory=3 * GB)]
+        assert where(planned(hosts, [replace(v, rank="SPEED") for v in vms])) == {3: 0, 4: 1}
+
     def test_a_host_with_less_than_nothing_free_takes_not_even_an_empty_vm(self) -> None:
         assert not where(planned([host(0, cpu=-50)], [vm(1, cpu=0)]))
 
@@ -216,6 +222,13 @@ class TestRequirements:
         vms = [vm(i, requirements="RUNNING_VMS > 0 | ID = 1") for i in (1, 2, 3, 9)]
         vms += [vm(5, requirements="ID = 0")]
         assert where(planned([host(0), host(1, cpu=200)], vms)) == {1: 1, 2: 1, 5: 0, 9: 0}
+
+    def test_hosts_that_meet_a_requirement_later_are_ranked_too(self) -> None:
+        waits = "RUNNING_VMS > 0"
+        vms = [vm(1, priority=9.0, requirements=waits), vm(2, requirements="ID = 1", priority=8.0)]
+        vms += [vm(i, requirements="ID = 0", priority=7.0) for i in (3, 4)]
+        vms += [vm(i, requirements=waits) for i in (5, 6)]
+        assert where(planned([host(0), host(1)], vms)) == {2: 1, 3: 0, 4: 0, 5: 1, 6: 0}
 
     def test_a_limit_on_running_vms_holds_within_the_plan(self) -> None:
         made = planned([host(0), host(1)], [vm(i, requirements="RUNNING_VMS < 2") for i in range(9)])

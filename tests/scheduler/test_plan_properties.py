@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -109,7 +110,22 @@ def requests(draw: st.DrawFn, oid: int) -> VmRequest:
 @st.composite
 def snapshots(draw: st.DrawFn) -> Snapshot:
     host_count = draw(st.integers(0, 6))
-    kinds = draw(st.lists(requests(0), min_size=1, max_size=4))
+    kinds = draw(st.lists(requests(0), min_size=1, max_size=3))
+    # Some differ in one thing only: they share what is worked out for the others.
+    changes = st.fixed_dictionaries(
+        {},
+        optional={
+            "cpu": st.sampled_from([10, 120]),
+            "memory": st.sampled_from([1, 200]),
+            "uid": st.integers(0, 2),
+            "group_requirements": st.sampled_from([("KIND = b",), ("ID < 2", "CURRENT_VMS != 3")]),
+            "system_disk": st.sampled_from([1, 80]),
+            "ds_rank": st.sampled_from(DS_RANKS),
+        },
+    )
+    for _ in range(2):
+        change: dict[str, Any] = draw(changes)
+        kinds.append(replace(kinds[0], **change))
     count = draw(st.integers(0, 25))
     return Snapshot(
         hosts=tuple(draw(hosts(i)) for i in range(host_count)),

@@ -15,6 +15,8 @@ HOST_PATHS = ("TEMPLATE", "HOST_SHARE", "MONITORING/CAPACITY", "MONITORING/SYSTE
 DATASTORE_PATHS = ("TEMPLATE", ".")
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*+")
+_STEP = rf"(?:{_NAME.pattern}|\*)(?:\[(?:[1-9][0-9]{{0,3}}|last\(\)|{_NAME.pattern}(?:='[^']*+')?)\])*+"
+_PATH = re.compile(rf"{_STEP}(?:/{_STEP})*+")
 _ENABLED = {HostState.MONITORED, HostState.MONITORING_MONITORED}
 _KEEPS_DATASTORE = {HistoryAction.STOP, HistoryAction.UNDEPLOY, HistoryAction.UNDEPLOY_HARD}
 _VOLATILE = {"FS", "SWAP"}
@@ -38,8 +40,8 @@ class TableView:
 
 class DocumentView:
     """The attributes of a document: what any of `paths` (from the root) followed by a name finds, in the
-    order of the document.  A name may be a path of its own, with predicates; one that begins with `/`
-    is absolute.  Names are looked up in a table that is made at the first question."""
+    order of the document.  A name may be a path of steps with predicates (a position, a child, a child's
+    value); one that begins with `/` is absolute.  The table of names is made at the first question."""
 
     __slots__ = ("_paths", "_root", "_table")
 
@@ -53,13 +55,14 @@ class DocumentView:
         return _content(found[0]) if found else None
 
     def all(self, path: str) -> list[str]:
-        return [_content(el) for el in self._find("/VMS/ID" if path == CURRENT_VMS else path)]
+        return [_content(el) for el in self._find(path)]
 
     def _find(self, name: str) -> list[Element]:
         if self._table is None:
             self._table = {}
             for child in self._ordered([el for base in self._bases() for el in base]):
                 self._table.setdefault(child.tag, []).append(child)
+            self._table[CURRENT_VMS] = self._search("VMS/ID")
         if _NAME.fullmatch(name):
             return self._table.get(name, [])
         if name not in self._table:
@@ -74,10 +77,9 @@ class DocumentView:
         if path.startswith("/"):
             root, _, path = path[1:].partition("/")
             bases = [self._root] if root == self._root.tag else []
-        try:
-            return self._ordered([el for base in bases for el in base.findall(path)])
-        except (SyntaxError, KeyError, ValueError):
-            return []  # not a path: it finds nothing, as in 5.12
+        if not _PATH.fullmatch(path):
+            return []  # 5.12 finds nothing either where its XPath library sees an error
+        return self._ordered([el for base in bases for el in base.findall(path)])
 
     def _ordered(self, elements: list[Element]) -> list[Element]:
         wanted = set(map(id, elements))

@@ -8,7 +8,7 @@ from ipaddress import IPv4Network
 from pathlib import Path
 
 import pytest
-from tests.real.machine import Host, guest_image, why_not
+from tests.real.machine import Host, choosing_a_range, guest_image, why_not
 
 from merope.daemon.libvirtd import OwnLibvirtd
 from merope.drivers.network.host_route import free_range, routes
@@ -34,10 +34,11 @@ def image() -> Path:
 def bridge(image: Path) -> Iterator[tuple[str, IPv4Network]]:
     """A bridge with the first address of a range that leads nowhere else."""
     name = f"mrpt{os.getpid() % 100000}"
-    network = free_range(routes())
-    run_ip(["link", "add", "name", name, "type", "bridge"])
-    run_ip(["address", "add", f"{network[1]}/{network.prefixlen}", "dev", name])
-    run_ip(["link", "set", "dev", name, "up"])
+    with choosing_a_range():
+        network = free_range(routes())
+        run_ip(["link", "add", "name", name, "type", "bridge"])
+        run_ip(["address", "add", f"{network[1]}/{network.prefixlen}", "dev", name])
+        run_ip(["link", "set", "dev", name, "up"])
     yield name, network
     run_ip(["link", "delete", "dev", name])
 

@@ -1,15 +1,18 @@
 """What tests on real QEMU guests need: a libvirtd of their own, a bridge, the guest image, and patience."""
 
+import fcntl
 import importlib.util
 import json
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
@@ -59,6 +62,14 @@ def guest_image() -> tuple[Path | None, str]:
     argv = [sys.executable, str(REPOSITORY / "guest/build.py"), "--output", str(output)]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     return (output, "") if done.returncode == 0 else (None, done.stderr.strip())
+
+
+@contextmanager
+def choosing_a_range() -> Iterator[None]:
+    """One at a time: two test runs beside each other must not both find the same range free."""
+    with (Path(tempfile.gettempdir()) / "merope-real-tests.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def eventually(what: str, condition: Callable[[], bool], limit: float = BOOT_LIMIT) -> None:

@@ -18,7 +18,7 @@ from merope.drivers.network.ip_link import links, run_ip
 from merope.model.template import Template
 from merope.model.vm import VM
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.xdist_group("real")]
 
 
 class RealHypervisorCase:

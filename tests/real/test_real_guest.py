@@ -15,7 +15,7 @@ from merope.drivers.hypervisor.domain_xml import domain_text
 from merope.drivers.hypervisor.libvirt_session import Session
 from merope.model.template import Vector
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.xdist_group("real")]
 
 
 def test_a_guest_takes_its_address_name_and_page_from_its_context(host: Host) -> None:

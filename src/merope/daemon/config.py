@@ -268,7 +268,7 @@ class _Reader:
             return [Entry(self.file, declared.name, tuple(value), origin)]
         if value is None:
             return []
-        shown = declared.shown or origin != DEFAULT
+        shown = declared.shown or origin not in (DEFAULT, SANDBOX)
         return [Entry(self.file, declared.name, value, origin, declared.secret, shown)]
 
     def _sections(self, declared: SectionList) -> list[tuple[Section, str]]:

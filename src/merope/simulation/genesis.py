@@ -1,0 +1,89 @@
+"""The cloud that every schedule begins with: a few of everything, small enough to run out of."""
+
+import asyncio
+from typing import Any
+
+from merope.core.bootstrap import bootstrap
+from merope.core.transaction import Transaction
+from merope.drivers.simulated.world import World
+from merope.engine.cloud import Inputs
+from merope.model.acl import parse_rule
+from merope.model.errors import ApiError
+from merope.simulation.disk import Disk
+from merope.simulation.loop import START
+from merope.simulation.simulation import Base, Simulation
+
+HOSTS = ("node0", "node1", "node2")
+_DATASTORE = 'NAME="{}"\nTYPE="{}"\nTM_MAD="dummy"\n{}'
+
+
+
+def rule(text: str) -> tuple[str, list[Any], int]:
+    """The call that adds an ACL rule."""
+    parsed = parse_rule(text)
+    return ("one.acl.addrule", [f"{part:x}" for part in parsed.key], 0)
+
+
+_CALLS: tuple[tuple[str, list[Any], int], ...] = (
+    ("one.group.allocate", ["makers"], 0),
+    ("one.group.allocate", ["breakers"], 0),
+    ("one.user.allocate", ["ann", "secret", "core", [100]], 0),
+    ("one.user.allocate", ["bob", "secret", "core", [100, 101]], 0),
+    ("one.user.allocate", ["cid", "secret", "core", [101]], 0),
+    ("one.user.quota", [2, "VM=[VMS=4,CPU=6,MEMORY=4096]"], 0),
+    ("one.user.quota", [3, "VM=[RUNNING_VMS=2,VMS=-2]\nIMAGE=[ID=0,RVMS=2]\nNETWORK=[ID=0,LEASES=3]"], 0),
+    ("one.group.quota", [100, "VM=[VMS=6,SYSTEM_DISK_SIZE=3000]\nDATASTORE=[ID=1,IMAGES=5]"], 0),
+    rule("@100 VM+IMAGE+TEMPLATE+SECGROUP/* CREATE *"),
+    rule("@101 VM+IMAGE+TEMPLATE+NET/* CREATE *"),
+    rule("@101 NET+DATASTORE/* USE *"),
+    rule("#4 HOST/* MANAGE *"),
+    ("one.cluster.allocate", ["annex"], 0),
+    *(("one.host.allocate", [name, "dummy", "dummy", -1], 0) for name in HOSTS),
+    ("one.host.allocate", ["annex0", "dummy", "dummy", 100], 0),
+    ("one.datastore.allocate", [_DATASTORE.format("other", "SYSTEM_DS", 'DS_MIGRATE="YES"'), -1], 0),
+    ("one.datastore.allocate", [_DATASTORE.format("more", "IMAGE_DS", 'DS_MAD="dummy"'), -1], 0),
+    ("one.image.allocate", ['NAME="os"\nPATH="/images/os"', 1, False], 0),
+    ("one.image.allocate", ['NAME="data"\nTYPE="DATABLOCK"\nSIZE=50', 1, False], 0),
+    ("one.image.allocate", ['NAME="kept"\nPATH="/images/kept"\nPERSISTENT="YES"', 1, False], 0),
+    ("one.image.allocate", ['NAME="kept2"\nPATH="/images/kept"\nPERSISTENT="YES"', 101, False], 2),
+    ("one.vn.allocate", ['NAME="front"\nVN_MAD="dummy"\nBRIDGE="br0"\nAR=[TYPE="IP4",IP="10.0.0.1",SIZE=6]', -1], 0),
+    ("one.vn.allocate", ['NAME="back"\nVN_MAD="bridge"\nBRIDGE="br1"\nAR=[TYPE="ETHER",SIZE=3]', -1], 0),
+    ("one.vn.reserve", [0, 'NAME="mine"\nSIZE=2'], 3),
+    ("one.secgroup.allocate", ['NAME="web"\nRULE=[PROTOCOL="TCP",RANGE="80",RULE_TYPE="INBOUND"]'], 0),
+    (
+        "one.template.allocate",
+        ['NAME="small"\nCPU=0.5\nMEMORY=128\nDISK=[IMAGE_ID=0]\nNIC=[NETWORK_ID=0]\nGRAPHICS=[TYPE="VNC"]'],
+        0,
+    ),
+    ("one.template.allocate", ['NAME="tiny"\nCPU=0.1\nMEMORY=64\nDISK=[IMAGE="kept2"]'], 2),
+)
+
+
+def make(*, shared_storage: bool) -> Base:
+    """Runs until everything is ready; without faults."""
+    nothing = Base(Disk(), World(shared_storage=shared_storage), START)
+    simulation = Simulation(0, nothing)
+    asyncio._set_running_loop(simulation.loop)
+    try:
+        _furnish(simulation)
+    finally:
+        asyncio._set_running_loop(None)
+    return Base(simulation.disk, simulation.world, simulation.loop.clock)
+
+
+def _furnish(simulation: Simulation) -> None:
+    def begin(tx: Transaction) -> int:
+        bootstrap(tx, "hashed", sandbox=True, serveradmin_secret="hashed")  # noqa: S106 - nobody logs in
+        return 0
+
+    simulation.process.cloud.execute(begin, Inputs(internal=True))
+    for name, arguments, uid in _CALLS:
+        result = simulation.request(name, arguments, uid)
+        if isinstance(result, ApiError):
+            raise AssertionError(f"{name}{arguments}: {result.message}")
+        simulation.step()
+    for oid in (0, 1):
+        simulation.request("one.image.chmod", [oid, -1, -1, -1, 1, 0, 0, 1, 0, 0])
+        simulation.request("one.vn.chmod", [oid, -1, -1, -1, 1, 0, 0, 1, 0, 0])
+    simulation.request("one.template.chmod", [0, -1, -1, -1, 1, 0, 0, 1, 0, 0, False])
+    simulation.settle()

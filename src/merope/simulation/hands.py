@@ -1,0 +1,102 @@
+"""Where the simulation's jobs are carried out: in a world of hosts, with all that can go wrong on the way.
+
+An operation that has begun goes on whatever becomes of the process that asked for it: that is what hosts
+are like. What protects them from orders that come too late is the epoch that each order carries.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from merope.drivers.simulated.faults import Faults, Plan
+from merope.engine import plans, probes
+from merope.engine.job import Answer, Job
+from merope.engine.plans import Drivers
+from merope.simulation.loop import Event, SimulatedLoop
+
+
+class _Call:
+    """One operation that was asked for. Cancelling it means that nobody listens: a host may be at it still."""
+
+    def __init__(self) -> None:
+        self.answers: list[Event] = []
+        self.cancelled = False
+
+    def cancel(self) -> None:
+        for event in self.answers:
+            event.cancel()
+        self.cancelled = True
+
+
+class SimulatedHands:
+    """An engine.Executor and a polling.Prober that break things as `faults` says.
+
+    Late and repeated answers reach the engine: that it does not take them twice is part of what is tried.
+    """
+
+    def __init__(self, loop: SimulatedLoop, drivers: Drivers, faults: Faults, typical: float) -> None:
+        self.loop = loop
+        self.drivers = drivers
+        self.faults = faults
+        self.typical = typical
+        """`faults.timeout` in seconds: later than that is after the caller has given up."""
+
+    def submit(self, job: Job, timeout: float, done: Callable[[Answer], None]) -> _Call:
+        # A worker gets a copy: what becomes of the objects in the meantime is not its business.
+        order = job.to_json()
+        effect = job.effect
+        plan = self.faults.next(effect.op, f"{effect.oid}")
+
+        def act() -> Answer:
+            return plans.run(self.drivers, Job.from_json(order))
+
+        return self._carry_out(plan, timeout, act, done, repeats=True)
+
+    def probe(self, request: dict[str, Any], timeout: float, done: Callable[[Answer], None]) -> _Call:
+        plan = self.faults.next("probe", str(request.get("host", "")))
+        return self._carry_out(
+            plan, timeout, lambda: probes.answer(self.drivers, request), done, repeats=False
+        )
+
+    def _carry_out(
+        self,
+        plan: Plan,
+        timeout: float,
+        act: Callable[[], Answer],
+        done: Callable[[Answer], None],
+        *,
+        repeats: bool,
+    ) -> _Call:
+        call = _Call()
+        told: list[bool] = []
+        life = self.loop.lives
+
+        def tell(answer: Answer) -> None:
+            if not told or repeats:
+                told.append(True)
+                done(answer)
+
+        def give_up() -> None:
+            if not told:
+                tell(Answer(False, f"the operation did not end within {timeout:.0f} seconds and was stopped"))
+
+        def execute() -> None:
+            answer = act()
+            tell_all(Answer(False, plan.error) if plan.error else answer)
+
+        def tell_all(answer: Answer) -> None:
+            if life != self.loop.lives or call.cancelled:
+                return
+            for later in plan.answers:
+                call.answers.append(self.loop.call_later(self._seconds(later, timeout), tell, answer))
+
+        delay = self._seconds(plan.delay, timeout)
+        for number in range(plan.executions):
+            self.loop.world_later(delay, act if number else execute)
+        if not plan.executions:
+            call.answers.append(self.loop.call_later(delay, tell_all, Answer(False, plan.error)))
+        call.answers.append(self.loop.call_later(timeout, give_up))
+        return call
+
+    def _seconds(self, planned: float, timeout: float) -> float:
+        """What is late is late by this operation's time-out."""
+        return planned * timeout / self.typical if planned >= self.typical else planned

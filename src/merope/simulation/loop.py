@@ -1,0 +1,139 @@
+"""An event loop with a clock of its own: nothing waits, and every callback is one step that can be the last.
+
+It is what asyncio's futures need of a loop, and no more. Events belong to the process, and die with it,
+or to the world, and happen whatever becomes of the process.
+"""
+
+import asyncio
+import heapq
+from collections.abc import Callable
+from itertools import count
+from typing import Any
+
+#: Seconds since the epoch at which every simulation begins: 2020-09-13 12:26:40 UTC.
+START = 1_600_000_000.0
+
+
+class Event(asyncio.TimerHandle):
+    """A callback and its time. `world`: it outlives the process."""
+
+    __slots__ = ("callback", "dead", "parameters", "world")
+
+    def __init__(self, callback: Callable[..., object], parameters: tuple[Any, ...], world: bool) -> None:
+        self.callback = callback
+        self.parameters = parameters
+        self.world = world
+        self.dead = False
+
+    def cancel(self) -> None:
+        self.dead = True
+
+    def cancelled(self) -> bool:
+        return self.dead
+
+
+class Trouble(Exception):  # noqa: N818 - reported by the schedule, never an error of its own
+    """A callback of asyncio failed, or was used in a way that this loop does not know."""
+
+
+class SimulatedLoop(asyncio.AbstractEventLoop):
+    """`commit_delay` says how long the next group of changes takes to be stored, in seconds."""
+
+    def __init__(self, commit_delay: Callable[[], float]) -> None:
+        self.clock = START
+        self.steps = 0
+        self.lives = 1
+        """How many processes there have been; nobody hears what was meant for an earlier one."""
+        self._commit_delay = commit_delay
+        self._events: list[tuple[float, int, Event]] = []
+        self._count = count()
+
+    def time(self) -> float:
+        return self.clock
+
+    def now(self) -> int:
+        return int(self.clock)
+
+    # What asyncio's futures and the cloud ask of a loop
+
+    def get_debug(self) -> bool:
+        return False
+
+    def create_future(self) -> "asyncio.Future[Any]":
+        return asyncio.Future(loop=self)
+
+    def call_soon(self, callback: Callable[..., object], *args: Any, context: Any = None) -> Event:  # noqa: ARG002
+        return self._add(0.0, callback, args, world=False)
+
+    call_soon_threadsafe = call_soon
+
+    def call_later(
+        self,
+        delay: float,
+        callback: Callable[..., object],
+        *args: Any,
+        context: Any = None,  # noqa: ARG002 - there is one
+    ) -> Event:
+        return self._add(delay, callback, args, world=False)
+
+    def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> "asyncio.Future[Any]":  # noqa: ARG002
+        """Two steps, so that a crash can come before, between and after: the work, and that it is known."""
+        future = self.create_future()
+
+        def work() -> None:
+            try:
+                result = func(*args)
+            except Exception as error:
+                self.call_soon(future.set_exception, error)
+            else:
+                self.call_soon(future.set_result, result)
+
+        self._add(self._commit_delay(), work, (), world=False)
+        return future
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        if "never retrieved" not in context.get("message", ""):
+            raise Trouble(context.get("message", "")) from error
+
+    # What the simulation does with it
+
+    def world_later(self, delay: float, callback: Callable[[], object]) -> Event:
+        return self._add(delay, callback, (), world=True)
+
+    def _add(
+        self, delay: float, callback: Callable[..., object], args: tuple[Any, ...], *, world: bool
+    ) -> Event:
+        event = Event(callback, args, world)
+        heapq.heappush(self._events, (self.clock + max(delay, 0.0), next(self._count), event))
+        return event
+
+    def step(self, until: float = float("inf")) -> bool:
+        """Runs the next event, if there is one before `until`; raises what it raises."""
+        events = self._events
+        while events and events[0][2].dead:
+            heapq.heappop(events)
+        if not events or events[0][0] > until:
+            return False
+        when, _, event = heapq.heappop(events)
+        self.clock = max(self.clock, when)
+        self.steps += 1
+        event.callback(*event.parameters)
+        return True
+
+    def next_time(self) -> float:
+        """When the next event is due; infinite when there is none."""
+        events = self._events
+        while events and events[0][2].dead:
+            heapq.heappop(events)
+        return events[0][0] if events else float("inf")
+
+    def jump(self, seconds: float) -> None:
+        """The clock is put forward: whatever was due comes at once, in order."""
+        self.clock += seconds
+
+    def crash(self) -> None:
+        """The process is gone, and with it all that it was about to do."""
+        self._events = [entry for entry in self._events if entry[2].world and not entry[2].dead]
+        heapq.heapify(self._events)
+        self.lives += 1

@@ -1,0 +1,110 @@
+"""The process that runs the cloud: everything that is gone when it is killed."""
+
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from dataclasses import replace
+from random import Random
+from typing import Any, ParamSpec, TypeVar
+
+from merope.core import commands
+from merope.core.execute import execute
+from merope.core.login import caller
+from merope.core.methods import Method, Result
+from merope.core.transaction import ALL_ARCHIVED, Archived, Transaction
+from merope.daemon.scheduling import Scheduling
+from merope.engine.cloud import Cloud, Inputs
+from merope.engine.engine import Engine
+from merope.engine.polling import Poller
+from merope.model.errors import ApiError
+from merope.model.settings import SchedulerSettings, Settings
+from merope.simulation.disk import Disk
+from merope.simulation.hands import SimulatedHands
+from merope.simulation.loop import SimulatedLoop
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+SETTINGS = replace(Settings(), password_kdf_cost=1)
+PREPARED: dict[str, dict[str, str | int]] = {
+    "password": {"password": "hashed"},
+    "image.stat": {"size": 100},
+}
+KNOWN = commands.MODULES
+
+
+class Threads(Executor):
+    """A pool of threads that is none: the work is done in a later step."""
+
+    def __init__(self, loop: SimulatedLoop) -> None:
+        self._loop = loop
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        future: Future[T] = Future()
+
+        def work() -> None:
+            try:
+                future.set_result(fn(*args, **kwargs))
+            except Exception as error:
+                future.set_exception(error)
+
+        self._loop.call_later(0.001, work)
+        return future
+
+
+class Process:
+    """Started on what `disk` holds; it goes on with whatever its predecessor had not finished."""
+
+    def __init__(self, loop: SimulatedLoop, disk: Disk, hands: SimulatedHands, seed: int) -> None:
+        self.disk = disk
+        self.state = disk.loaded()
+        threads = Threads(loop)
+        self.cloud = Cloud(
+            self.state,
+            disk,
+            SETTINGS,
+            now=loop.now,
+            random=Random(seed).randbytes,  # noqa: S311 - reproducible is what it is to be
+            executor=threads,
+        )
+        self.engine = Engine(self.cloud, hands, loop.call_later, limit=4, finished=disk)
+        self.poller = Poller(self.cloud, hands, loop.call_later, host_seconds=120.0, datastore_seconds=9000.0)
+        self.scheduling = Scheduling(
+            self.cloud, SchedulerSettings(), loop.call_later, threads, loop.call_soon_threadsafe
+        )
+
+    def start(self) -> None:
+        self.engine.resume()
+        self.poller.start()
+        self.scheduling.wake()
+
+    @property
+    def idle(self) -> bool:
+        """Whether everything that was done is durable."""
+        return self.cloud.is_durable(self.state.index)
+
+    def request(self, method: Method, arguments: list[Any], uid: int) -> tuple[Result | ApiError, int]:
+        """What the door does with a call: the answer, and the change that it waits for."""
+        who = caller(self.state, SETTINGS, uid)
+        if who is None:
+            return ApiError(256, "not authenticated"), self.state.index
+        inputs: dict[str, Any] = {"archive": {}, "archived_vms": None}
+
+        def command(tx: Transaction) -> Result:
+            return execute(tx, method, arguments)
+
+        while True:
+            given = Inputs(who, 7, prepared=PREPARED.get(method.prepare), **inputs)
+            try:
+                run = self.cloud.look if method.read_only else self.cloud.execute
+                return run(command, given)
+            except ApiError as error:
+                return error, self.state.index
+            except Archived as missing:
+                if not self.idle:
+                    # The door waits until what it looks for is stored, and runs the command again then.
+                    return ApiError(8192, "later"), self.state.index
+                if missing.oid == ALL_ARCHIVED:
+                    inputs["archived_vms"] = self.disk.archived_vms()
+                else:
+                    found = self.disk.archived_vms(missing.oid)
+                    inputs["archive"][missing.table, missing.oid] = found[0] if found else None

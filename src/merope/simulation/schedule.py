@@ -1,0 +1,127 @@
+"""A schedule: a seed and a list of numbered steps, each of which is drawn by itself from seed and number.
+
+So a step that is left out leaves the chances of all others as they are, and a failing schedule can be cut.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from random import Random
+
+from merope.drivers.simulated.faults import NO_FAULTS, Fault, FaultRates
+from merope.simulation import genesis
+from merope.simulation.deeds import HAPPENINGS, REQUESTS
+from merope.simulation.draws import Draw
+from merope.simulation.simulation import Base, Simulation, Violation, Weather
+
+STEPS = 40
+#: How much of a schedule's steps are the world's.
+_WORLDLY = 0.2
+
+_EVERY = [fault for fault in Fault if fault is not Fault.NONE]
+_CLIMATES: tuple[FaultRates, ...] = (
+    NO_FAULTS,
+    FaultRates({fault: 0.01 for fault in _EVERY}, typical_delay=3.0),
+    FaultRates({fault: 0.04 for fault in _EVERY}, typical_delay=20.0),
+    FaultRates({Fault.REFUSED: 0.15, Fault.FAILED_AFTER: 0.15}, typical_delay=1.0),
+    FaultRates({Fault.LATE_ANSWER: 0.1, Fault.STALLED: 0.15, Fault.LOST: 0.1}, typical_delay=50.0),
+)
+_DEEDS, _DEED_WEIGHTS = zip(*REQUESTS, strict=True)
+_EVENTS, _EVENT_WEIGHTS = zip(*HAPPENINGS, strict=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a schedule went: `failure` is empty when nothing was wrong; `at` is the step that found it."""
+
+    seed: int
+    failure: str = ""
+    at: int = -1
+    events: int = 0
+    seconds: float = 0.0
+    trace: tuple[str, ...] = field(default=(), repr=False)
+
+    @property
+    def kind(self) -> str:
+        """What failed, without the figures: two cuts of a schedule that fail alike have the same."""
+        return "".join(char for char in self.failure[:60] if not char.isdigit())
+
+
+@cache
+def _base(shared_storage: bool) -> Base:
+    return genesis.make(shared_storage=shared_storage)
+
+
+def run(
+    seed: int,
+    steps: Sequence[int] | None = None,
+    *,
+    traced: bool = False,
+    prepare: Callable[[Simulation], None] | None = None,
+) -> Outcome:
+    """Runs the schedule of a seed, or those of its steps that are named."""
+    started = time.perf_counter()
+    chance = Random(f"{seed}")  # noqa: S311 - reproducible is what it is to be
+    base = _base(chance.random() < 0.6)
+    simulation = Simulation(seed, base, Weather(chance.choice(_CLIMATES)), [] if traced else None)
+    if prepare is not None:
+        prepare(simulation)
+    asyncio._set_running_loop(simulation.loop)
+    at, failure = -1, ""
+    try:
+        for at in range(STEPS) if steps is None else steps:
+            _step(simulation, seed, at)
+        at = -1
+        simulation.settle()
+    except Violation as found:
+        failure = str(found)
+    except Exception as error:
+        failure = _described(error)
+    finally:
+        asyncio._set_running_loop(None)
+    seconds = time.perf_counter() - started
+    return Outcome(seed, failure, at, simulation.loop.steps, seconds, tuple(simulation.trace or ()))
+
+
+def _described(error: Exception) -> str:
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    where = f"{trace.tb_frame.f_code.co_filename.rpartition('/')[2]}:{trace.tb_lineno}" if trace else ""
+    return f"{type(error).__name__} in {where}: {error}"
+
+
+def _step(simulation: Simulation, seed: int, number: int) -> None:
+    chance = Random(f"{seed}/{number}")  # noqa: S311 - as above
+    draw = Draw(simulation.process.state, chance)
+    simulation.note(f"step {number}")
+    if chance.random() < _WORLDLY:
+        happening = chance.choices(_EVENTS, _EVENT_WEIGHTS)[0]
+        simulation.note(happening(simulation, draw))
+    else:
+        call = chance.choices(_DEEDS, _DEED_WEIGHTS)[0](draw)
+        if call is not None:
+            simulation.request(*call)
+    simulation.check()
+    _pass_time(simulation, chance)
+
+
+def _pass_time(simulation: Simulation, chance: Random) -> None:
+    """Between two deeds there is nothing, a moment, or long enough for all to be done."""
+    kind = chance.random()
+    if kind < 0.2:
+        return
+    if kind < 0.6:
+        events, until = chance.randrange(1, 8), float("inf")
+    elif kind < 0.9:
+        events, until = 60, simulation.loop.clock + 30.0
+    else:
+        events, until = 200, simulation.loop.clock + 3000.0
+    for _ in range(events):
+        before = simulation.process.state.index
+        if not simulation.step(until):
+            break
+        if simulation.process.state.index != before:
+            simulation.check()

@@ -1,0 +1,306 @@
+"""One cloud under simulation: the process, its database, its world, and what is asserted of them."""
+
+import logging
+from copy import deepcopy
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from merope.core import lifecycle
+from merope.core.methods import METHODS
+from merope.drivers.hypervisor.base import DomainState
+from merope.drivers.simulated.faults import NO_FAULTS, FaultRates, Faults
+from merope.drivers.simulated.world import World
+from merope.engine.places import Layout
+from merope.engine.toolbox import SimulatedDrivers
+from merope.model.errors import ApiError
+from merope.model.phase import Phase
+from merope.model.states import ImageState
+from merope.model.vm import VM, History
+from merope.simulation import invariants
+from merope.simulation.disk import Disk
+from merope.simulation.hands import SimulatedHands
+from merope.simulation.loop import SimulatedLoop
+from merope.simulation.portrait import difference, portrait
+from merope.simulation.process import Process
+
+LAYOUT = Layout(Path("/var/lib/one/datastores"))
+#: Steps of the loop after which an engine that is still busy is taken to go round in circles.
+PATIENCE = 20_000
+#: Seconds in which everything that was begun must have ended when nothing goes wrong any more.
+SETTLING = 400_000.0
+
+
+class Violation(AssertionError):
+    """Something that must be true is not."""
+
+
+class _Errors(logging.Handler):
+    """Collects what the process logs with a traceback: a bug that it survived is a bug."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.found: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.exc_info and record.exc_info[1] is not None:
+            error = record.exc_info[1]
+            trace = error.__traceback__
+            while trace is not None and trace.tb_next is not None:
+                trace = trace.tb_next
+            where = f"{trace.tb_frame.f_code.co_name}:{trace.tb_lineno}" if trace else ""
+            self.found.append(f"{record.getMessage()}: {type(error).__name__}: {error} ({where})")
+
+
+ERRORS = _Errors()
+
+
+def listen() -> None:
+    """Makes the process's log a source of violations; for the simulation's own processes only."""
+    root = logging.getLogger("merope")
+    root.propagate = False
+    root.setLevel(logging.ERROR)
+    root.handlers = [ERRORS]
+
+
+@dataclass
+class Base:
+    """A cloud to begin with: what is stored and what is in the world."""
+
+    disk: Disk
+    world: World
+    clock: float
+
+
+@dataclass
+class Weather:
+    """How much goes wrong."""
+
+    rates: FaultRates = NO_FAULTS
+    commit_seconds: float = 0.004
+
+
+@dataclass
+class Simulation:
+    """See the module. `trace` collects what happens, for a replay that is to be read."""
+
+    seed: int
+    base: Base
+    weather: Weather = field(default_factory=Weather)
+    trace: list[str] | None = None
+
+    def __post_init__(self) -> None:
+        ERRORS.found.clear()
+        self.loop = SimulatedLoop(lambda: self.weather.commit_seconds)
+        self.loop.clock = self.base.clock
+        self.disk = self.base.disk.copy()
+        self.disk.fails = self._write_fails
+        self.world = deepcopy(self.base.world)
+        self.drivers = SimulatedDrivers(self.world, LAYOUT, distinct_sources=True)
+        self.hands = self._hands(self.weather.rates)
+        self.writes_to_fail = 0
+        self.acknowledged = self.disk.index
+        self.forgiven: set[int] = set()
+        """VMs of which an administrator has said something that may not be true."""
+        self._lives = 0
+        self._checked: dict[invariants.Check, tuple[object, ...]] = {}
+        self._in_trouble = False
+        self.process = self._start()
+
+    def _hands(self, rates: FaultRates) -> SimulatedHands:
+        return SimulatedHands(self.loop, self.drivers, Faults(self.seed, rates), rates.timeout)
+
+    def _start(self) -> Process:
+        self._lives += 1
+        self._checked.clear()
+        self._in_trouble = False
+        process = Process(self.loop, self.disk, self.hands, self.seed * 1000 + self._lives)
+        process.start()
+        return process
+
+    def note(self, sentence: str) -> None:
+        if self.trace is not None:
+            self.trace.append(f"{self.loop.clock - self.base.clock:12.3f}  {sentence}")
+
+    def _write_fails(self) -> bool:
+        if self.writes_to_fail <= 0:
+            return False
+        self.writes_to_fail -= 1
+        return True
+
+    # What can happen
+
+    def request(self, name: str, arguments: list[Any], uid: int = 0) -> Any:
+        """A call of the API; answers its result, or the ApiError."""
+        method = METHODS[name]
+        before = self.process.state.index
+        result, index = self.process.request(method, arguments, uid)
+        self.note(f"{name}{tuple(arguments)!r} by {uid} → {_short(result)}")
+        if isinstance(result, ApiError):
+            if self.process.state.index != before:
+                raise Violation(f"{name}{tuple(arguments)!r} was refused and yet changed something")
+            return result
+        if name == "one.vm.recover" and arguments[1] in (0, 1, 5):
+            self.forgiven.add(int(arguments[0]))
+        process = self.process
+
+        def acknowledge(stored: bool) -> None:
+            if stored:
+                if self.disk.index < index:
+                    raise Violation(f"change {index} was acknowledged, stored is {self.disk.index}")
+                if process is self.process:
+                    self.acknowledged = max(self.acknowledged, index)
+
+        self.process.cloud.when_durable(index, acknowledge)
+        return result
+
+    def crash(self) -> None:
+        """kill -9, and a new start."""
+        self.note(f"CRASH: change {self.disk.index} of {self.process.state.index} was stored")
+        self.loop.crash()
+        if self.disk.index < self.acknowledged:
+            raise Violation(f"change {self.acknowledged} was acknowledged, stored is {self.disk.index}")
+        self.writes_to_fail = 0
+        self.process = self._start()
+
+    def step(self, until: float = float("inf")) -> bool:
+        """One step of the loop; False when there is none before `until`."""
+        before = self.process.state.index
+        if not self.loop.step(until):
+            return False
+        if ERRORS.found:
+            raise Violation(ERRORS.found[0])
+        trouble = bool(self.process.cloud.trouble)
+        if trouble and self.process.state.index == self.disk.index and self.process.state.index <= before:
+            self._taken_back()
+        if self.trace is not None and self.process.state.index != before:
+            self._note_vms()
+        return True
+
+    def _taken_back(self) -> None:
+        if self._in_trouble:
+            return
+        self._in_trouble = True
+        self.note("the write failed: everything since is taken back")
+        self._checked.clear()
+        self.compare("after a write that failed")
+
+    def _note_vms(self) -> None:
+        found = []
+        for vm in invariants.every(self.process.state, VM):
+            found.append(f"{vm.id}:{vm.phase.name}")
+        ops = [f"{effect.id}={effect.op}:{effect.oid}" for effect in self.process.state.effects.values()]
+        self.note(f"    [{self.process.state.index}] {' '.join(found)} | {' '.join(ops)}")
+
+    # What must be true
+
+    def compare(self, when: str) -> None:
+        """The state in memory, all of it durable, is what a start would find."""
+        found = difference(portrait(self.process.state), portrait(self.disk.loaded()))
+        if found:
+            raise Violation(f"{when}, memory (first) and database differ: {found[:1500]}")
+
+    def check(self) -> None:
+        """Everything that holds at any time."""
+        state = self.process.state
+        for check, tables in invariants.CHECKS.items():
+            seen = tuple(
+                tuple(state.effects) if table == invariants.EFFECTS else state.pools[table].last_index
+                for table in tables
+            )
+            if self._checked.get(check) == seen:
+                continue
+            self._checked[check] = seen
+            for sentence in check(state):
+                raise Violation(f"{check.__name__}: {sentence}")
+        for sentence in self.world.violations:
+            if not self._is_forgiven(sentence):
+                raise Violation(f"world: {sentence}")
+        if self._in_trouble and not self.process.cloud.trouble:
+            self._in_trouble = False
+
+    def _is_forgiven(self, sentence: str) -> bool:
+        return any(f"VM {oid} " in sentence or f"/{oid}" in sentence for oid in self.forgiven)
+
+    # The end
+
+    def settle(self) -> None:
+        """Nothing goes wrong any more; everything that was begun must come to its end."""
+        self.note("from here on nothing goes wrong")
+        self.writes_to_fail = 0
+        self.hands.faults = Faults(self.seed, FaultRates(timeout=self.weather.rates.timeout))
+        for name in self.world.hosts:
+            self.world.host_returns(name)
+        self.world.deaf.clear()
+        end = self.loop.clock + SETTLING
+        for _ in range(PATIENCE):
+            if not self.process.state.effects and self.process.idle:
+                break
+            if not self.step(end):
+                break
+        effects = [f"{effect.op} of {effect.oid}" for effect in self.process.state.effects.values()]
+        if effects:
+            raise Violation(f"after {SETTLING:.0f} quiet seconds there are still {effects}")
+        self.check()
+        # Monitoring looks at every host a few times, and what it finds is dealt with.
+        end = self.loop.clock + 1000.0
+        for _ in range(PATIENCE):
+            if not self.step(end):
+                break
+        while self.process.state.effects or not self.process.idle:
+            self.step()
+        self.check()
+        self._check_rest()
+
+    def _check_rest(self) -> None:
+        state = self.process.state
+        for sentence in invariants.documents(state):
+            raise Violation(f"documents: {sentence}")
+        self.compare("at rest")
+        self.disk.check_constraints()
+        alive = set()
+        for vm in invariants.every(state, VM):
+            alive.add(vm.id)
+            if vm.phase in lifecycle.WAITING or vm.phase is Phase.LCM_INIT:
+                raise Violation(f"VM {vm.id} is {vm.phase.name} for ever")
+            self._check_domain(vm)
+        strays = [stray for stray in self.world.strays(alive | self.forgiven) if "domain of VM None" not in stray]
+        if strays:
+            raise Violation(f"left in the world: {strays}")
+        for entry in state.pools["image_pool"].entries.values():
+            pool = state.pools["image_pool"].parsed(entry.oid)
+            if getattr(pool, "state", None) == ImageState.DELETE:
+                raise Violation(f"image {entry.oid} is being deleted for ever")
+        self._check_finished()
+
+    def _check_domain(self, vm: VM) -> None:
+        if vm.id in self.forgiven:
+            return
+        place = self.world.place(vm.id)
+        where = "" if place is None or place[1].state is not DomainState.RUNNING else place[0].name
+        current = vm.history
+        expected = current.hostname if current is not None and vm.phase is Phase.RUNNING else ""
+        uncertain = (Phase.UNKNOWN, *lifecycle.FAILURES)
+        if where != expected and vm.phase not in uncertain:
+            raise Violation(f"VM {vm.id} is {vm.phase.name}; its domain is on {where or 'no host'}")
+
+    def _check_finished(self) -> None:
+        records: dict[int, list[History]] = {}
+        rows = self.disk.rows["history"]
+        for entry in self.disk.archived_vms():
+            records[entry.oid] = []
+        for key in sorted(key for key in rows if isinstance(key, tuple)):
+            if key[0] in records:
+                body = str(rows[key]["body"])
+                records[key[0]].append(History.from_xml(body))
+        for vm_id, found in records.items():
+            for sentence in invariants.chain(vm_id, found):
+                raise Violation(f"finished VMs: {sentence}")
+            if found and not found[-1].etime:
+                raise Violation(f"finished VMs: the last record of VM {vm_id} has no end")
+
+
+def _short(result: object) -> str:
+    if isinstance(result, ApiError):
+        return f"{int(result.code)} {result.message[:150]}"
+    return repr(result)[:60]

@@ -184,17 +184,18 @@ _BACK = (Step.RETURN_TO_SOURCE, Step.OPEN_RUNNING)
 _REFUSED = (Step.SAY_ERROR, Step.CLEAR_ACTION)
 
 REQUESTS: tuple[Row, ...] = (
-    Row("hold", (P.PENDING,), P.HOLD, action=Action.HOLD),
-    Row("release", (P.HOLD,), P.PENDING, (Step.REQUIREMENTS,), action=Action.RELEASE),
+    # What follows on a record that is closed leaves it as it is: what it ended with tells how to go on.
+    Row("hold", (P.PENDING,), P.HOLD),
+    Row("release", (P.HOLD,), P.PENDING, (Step.REQUIREMENTS,)),
     Row("deploy", (P.PENDING, P.HOLD), P.PROLOG, _PLACED),
     Row("deploy", (P.STOPPED,), P.PROLOG_RESUME, _PLACED),
     Row("deploy", (P.UNDEPLOYED,), P.PROLOG_UNDEPLOY, _PLACED),
     Row("suspend", (P.RUNNING,), P.SAVE_SUSPEND, (Step.CLEAR_RESCHED,), action=Action.SUSPEND),
     Row("stop", (P.RUNNING,), P.SAVE_STOP, (Step.CLEAR_RESCHED,), action=Action.STOP),
     Row("stop", (P.SUSPENDED,), P.EPILOG_STOP, _EPILOG, action=Action.STOP),
-    Row("resume", _AWAY, P.PENDING, (Step.REQUIREMENTS,), action=Action.RESUME),
-    Row("resume", (P.SUSPENDED,), P.BOOT_SUSPENDED, _RESUMED, action=Action.RESUME),
-    Row("resume", (P.POWEROFF,), P.BOOT_POWEROFF, _RESUMED, action=Action.RESUME),
+    Row("resume", _AWAY, P.PENDING, (Step.REQUIREMENTS,)),
+    Row("resume", (P.SUSPENDED,), P.BOOT_SUSPENDED, _RESUMED),
+    Row("resume", (P.POWEROFF,), P.BOOT_POWEROFF, _RESUMED),
     Row("resume", (P.UNKNOWN,), P.BOOT_UNKNOWN, action=Action.RESUME),
     Row("poweroff", _UP, P.SHUTDOWN_POWEROFF, (Step.CLEAR_RESCHED,), action=Action.POWEROFF),
     Row(

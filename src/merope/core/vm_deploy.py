@@ -35,7 +35,7 @@ _COLD = {
 def deploy(tx: Transaction, vm_id: int, host_id: int, enforce: bool, ds_id: int, extra: str) -> int:
     """Starts a pending, held, stopped or undeployed VM on a host."""
     vm, host = tx.get(VM, vm_id), tx.get(Host, host_id)
-    phase = vm.phase
+    phase = vm_machine.put_away(vm) or vm.phase
     system = _system_datastore(tx, vm, host, ds_id) if phase in _NEW + _KEPT else None
     targets = [authorization.on(Op.MANAGE, host)]
     if system is not None:
@@ -47,19 +47,23 @@ def deploy(tx: Transaction, vm_id: int, host_id: int, enforce: bool, ds_id: int,
     if enforce:
         check_fit(vm, host)
     own = tx.edit(VM, vm_id)
+    row = vm_machine.row_for(tx, own, "deploy")
+    if row is None:
+        raise vm_machine.ImpossibleTransition("deploy", own)
     _open(tx, own, host, system)
     own.template.set("TM_MAD_SYSTEM", system.tm_mad)
     if phase in _NEW:
         vm_disks.place_volatile(own.template, system)
         _disk_modes(tx, own, system.tm_mad)
-    vm_machine.fire(tx, own, "deploy")
+    vm_machine.go(tx, own, row)
     vm_requirements.compute(tx, own)
     return vm_id
 
 
 def _system_datastore(tx: Transaction, vm: VM, host: Host, ds_id: int) -> Datastore:
     """The datastore asked for; the one it had, for a VM that was away; else the cluster's first."""
-    if vm.phase in _KEPT and vm.history is not None:
+    away = vm_machine.put_away(vm) or vm.phase
+    if away in _KEPT and vm.history is not None:
         return tx.get(Datastore, vm.history.ds_id)
     if ds_id >= 0:
         chosen = tx.get(Datastore, ds_id)

@@ -9,6 +9,13 @@ from merope.model.states import HistoryAction
 from merope.model.vm import VM
 
 _POWERED_OFF = (HistoryAction.POWEROFF_MIGRATE, HistoryAction.POWEROFF_HARD_MIGRATE)
+#: What a closed record ended with → the phase in which the VM then was, its files on the front-end.
+_PUT_AWAY = {
+    HistoryAction.STOP: Phase.STOPPED,
+    HistoryAction.UNDEPLOY: Phase.UNDEPLOYED,
+    HistoryAction.UNDEPLOY_HARD: Phase.UNDEPLOYED,
+}
+_AS_PUT_AWAY = ("deploy", "terminate", "terminate-hard")
 
 
 class ImpossibleTransition(Exception):  # noqa: N818 - the caller decides whether it is an error
@@ -20,6 +27,9 @@ class ImpossibleTransition(Exception):  # noqa: N818 - the caller decides whethe
 
 def row_for(tx: Transaction, vm: VM, event: str) -> Row | None:
     phase = vm.phase
+    away = put_away(vm) if event in _AS_PUT_AWAY else None
+    if away is not None:
+        return lifecycle.TABLE[event, away]
     if phase in lifecycle.MIGRATING and powered_off(tx, vm):
         special = lifecycle.TABLE.get((f"{event}-off", phase))
         if special is not None:
@@ -32,6 +42,11 @@ def fire(tx: Transaction, vm: VM, event: str, facts: Facts | None = None) -> Non
     row = row_for(tx, vm, event)
     if row is None:
         raise ImpossibleTransition(event, vm)
+    go(tx, vm, row, facts)
+
+
+def go(tx: Transaction, vm: VM, row: Row, facts: Facts | None = None) -> None:
+    """Takes the VM through the transition of a row that was looked up before its records changed."""
     if row.action is not None:
         note_action(tx, vm, row.action)
     for step in row.steps:
@@ -76,6 +91,14 @@ def note_action(tx: Transaction, vm: VM, action: HistoryAction) -> None:
     current.uid = -1 if internal else tx.caller.uid
     current.gid = -1 if internal else tx.caller.gid
     current.request_id = str(-1 if internal else tx.context.request_id)
+
+
+def put_away(vm: VM) -> Phase | None:
+    """STOPPED or UNDEPLOYED for a VM that was that, was resumed and waits for a host; its disks are kept."""
+    current = vm.history
+    if vm.phase not in (Phase.PENDING, Phase.HOLD) or current is None or not current.etime:
+        return None
+    return _PUT_AWAY.get(HistoryAction(current.action))
 
 
 def powered_off(tx: Transaction, vm: VM) -> bool:

@@ -117,9 +117,10 @@ class Dispatcher:
             )
             if not valid or verdict.uid < 0:
                 return None
-            await self._upgrade(verdict)
+            accepted = {verdict.stored, await self._upgraded(verdict)}
             verdict = self._sessions.check(session, self._cloud.now())
-            if verdict.uid < 0:
+            # The password may have been changed while the old one was being verified.
+            if verdict.uid < 0 or verdict.stored not in accepted:
                 return None
         elif verdict.step is not Step.GRANTED:
             if verdict.step is Step.DRIVER:
@@ -130,20 +131,23 @@ class Dispatcher:
             self._sessions.remember(session, verdict, caller)
         return caller
 
-    async def _upgrade(self, verdict: Verdict) -> None:
-        """A password that is stored in an older form is stored anew, now that its text is known."""
+    async def _upgraded(self, verdict: Verdict) -> str:
+        """A password that is stored in an older form is stored anew, now that its text is known.
+
+        Answers the stored form that there is then.
+        """
         cost = self._cloud.settings.password_kdf_cost
         if not passwords.needs_upgrade(verdict.stored, cost):
-            return
+            return verdict.stored
         loop = asyncio.get_running_loop()
         fresh = await loop.run_in_executor(self._executor, hash_password, verdict.secret, cost)
 
         def command(tx: Transaction) -> Result:
-            upgrade_password(tx, verdict.holder, verdict.stored, fresh)
-            return 0
+            return int(upgrade_password(tx, verdict.holder, verdict.stored, fresh))
 
         _, index = self._run(command, SYSTEM, -1)
         await self._cloud.durable(index)
+        return fresh
 
     def _call(self, call: Call) -> Outcome | Awaitable[Outcome]:
         if call.method.prepare:

@@ -15,6 +15,7 @@ from merope.core import (
     vm_requirements,
 )
 from merope.core.transaction import Transaction
+from merope.model import names
 from merope.model.errors import ApiError, Code
 from merope.model.phase import Phase
 from merope.model.template import Template, Value, Vector, restricted_attribute
@@ -93,7 +94,9 @@ def split(source: Template) -> tuple[Template, Template]:
 
 def _name(source: Template, vm_id: int) -> str:
     name = source.get("NAME") or f"{source.get('TEMPLATE_NAME') or 'one'}-{vm_id}"
-    generic.check_name(name)
+    fault = names.name_fault(name)
+    if fault:
+        raise generic.allocate_error(VM, fault)
     return name
 
 

@@ -65,7 +65,11 @@ def _token_secret(state: State, vm: VM) -> str:
 
 
 def _image_job(state: State, effect: Effect) -> Job:
+    """An image that is deleted has no row any more: the effect that removes its content brings its document."""
     image = state.pools["image_pool"].parsed(effect.oid)
+    document = effect.arguments.get("image")
+    if image is None and isinstance(document, str):
+        image = Image.from_xml(document)
     if not isinstance(image, Image):
         raise MissingObject(f"image {effect.oid} is not there any more")
     datastore = state.pools["datastore_pool"].parsed(image.datastore_id)

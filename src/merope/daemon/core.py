@@ -5,6 +5,7 @@ started by the supervisor. Logs go to standard error; a wrong configuration ends
 """
 
 import asyncio
+import gc
 import logging
 import os
 import secrets
@@ -25,6 +26,7 @@ from merope.api.server import Door, DoorError
 from merope.api.settings import DoorSettings
 from merope.core import commands
 from merope.core.bootstrap import bootstrap
+from merope.core.results import handled
 from merope.core.transaction import Caller, Transaction
 from merope.daemon.arguments import Started, read
 from merope.daemon.config import ConfigError
@@ -32,6 +34,7 @@ from merope.daemon.layout import UnsafeError, write_private
 from merope.daemon.scheduling import Scheduling
 from merope.daemon.service import BAD_CONFIGURATION
 from merope.drivers.simulated.world import World
+from merope.engine import plans
 from merope.engine.cloud import Cloud, Inputs
 from merope.engine.engine import Engine, Handle
 from merope.engine.inline import InlineExecutor
@@ -51,6 +54,8 @@ from merope.store.sqlite import SqliteStore
 log = logging.getLogger("merope.core")
 
 DRAIN_SECONDS = 10.0
+#: Collections are for what commands leave behind in cycles, which is little: rarer than Python's default.
+_GC_THRESHOLD = (50_000, 20, 100)
 _SERVICES = ("sunstone", "onegate", "oneflow", "ec2", "occi")
 _LOG_FORMAT = "%(asctime)s [%(levelname).1s] %(name)s: %(message)s"
 _LEVELS = {0: logging.ERROR, 1: logging.WARNING, 2: logging.INFO}
@@ -79,6 +84,13 @@ def check_supported(settings: Settings) -> None:
         raise ConfigError([f"DB/BACKEND {settings.db_backend!r}: this release stores in sqlite only."])
 
 
+def check_operations() -> None:
+    """An operation of a command has a plan, and one with a plan has somebody who takes its result."""
+    odd = sorted(set(plans.PLANS) ^ handled())
+    if odd:
+        raise RuntimeError(f"operations with a plan or a handler of results, not both: {', '.join(odd)}")
+
+
 class Core:
     """Everything that runs in the core's process."""
 
@@ -104,6 +116,11 @@ class Core:
             executor=self._writer,
         )
         await self._prepare(cloud)
+        check_operations()
+        # What was loaded stays: the collector need not look at it again and again.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(*_GC_THRESHOLD)
         executor = self._executor(state)
         engine = Engine(cloud, executor, loop.call_later, finished=Finished(store))
         recorder = Recorder(store, self._threads, self._config.monitor)

@@ -65,7 +65,7 @@ def _token_secret(state: State, vm: VM) -> str:
 
 
 def _image_job(state: State, effect: Effect) -> Job:
-    """An image that is deleted has no row any more: the effect that removes its content brings its document."""
+    """A deleted image has no row any more: the effect that removes its content brings its document."""
     image = state.pools["image_pool"].parsed(effect.oid)
     document = effect.arguments.get("image")
     if image is None and isinstance(document, str):

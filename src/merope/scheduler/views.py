@@ -143,14 +143,11 @@ def vm_request_from_xml(document: str, memory_scale: float = 0.0) -> VmRequest |
     memory = _integer(template, "MEMORY")
     system_disk, image_space = _disk_space(template.iterfind("DISK"))
     keeps = last is not None and (resched or _integer(last, "ACTION") in _KEEPS_DATASTORE)
-    cpu = cpu_percent(_real(template, "CPU"))
-    if not cpu or not memory:
-        cpu = memory = 0
     return VmRequest(
         id=_integer(root, "ID", -1),
         uid=_integer(root, "UID", -1),
         gid=_integer(root, "GID", -1),
-        cpu=cpu,
+        cpu=cpu_percent(_real(template, "CPU")),
         memory=memory * 1024,
         system_disk=system_disk + int(memory * max(memory_scale, 0)),
         image_space=tuple(sorted(image_space.items())),
@@ -169,8 +166,9 @@ def vm_request_from_xml(document: str, memory_scale: float = 0.0) -> VmRequest |
 
 
 def cpu_percent(cpu: float) -> int:
-    """CPU of a template in percent of one CPU.  0.29 is 29: what a float cannot hold is not cut off."""
-    return int(cpu * 100 + 1e-6)
+    """CPU of a template in percent of one CPU, rounded as the host's CPU_USAGE counts it: a plan must not
+    propose what the core refuses."""
+    return round(cpu * 100)
 
 
 def _wants_a_host(state: int, lcm_state: int, resched: bool) -> bool:

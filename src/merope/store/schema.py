@@ -1,8 +1,11 @@
 """The database's layout: that of a 5.12 installation (spec db.yaml), and the tables of our own."""
 
+import sqlite3
 from dataclasses import dataclass
+from pathlib import Path
 
 from merope.model.effect import TABLE as EFFECT_TABLE
+from merope.store.errors import StoreError
 
 INTEGER = "INTEGER"
 BIGINT = "BIGINT"
@@ -158,3 +161,28 @@ def upsert_statement(name: str) -> str:
 
 def delete_statement(name: str) -> str:
     return f"DELETE FROM {name} WHERE {' AND '.join(f'{c}=?' for c in TABLES[name].key)}"  # noqa: S608
+
+
+def check_layout(connection: sqlite3.Connection, path: Path) -> None:
+    """Raises StoreError unless the database is empty, ours, or one that 5.12 wrote."""
+    found = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type='table'")}
+    if not found:
+        return
+    if "db_versioning" not in found:
+        raise StoreError(f"{path} is no cloud's database: it has no table db_versioning.")
+    for table in ("db_versioning", "local_db_versioning"):
+        if table not in found:
+            continue
+        row = connection.execute(
+            f"SELECT version FROM {table} ORDER BY oid DESC LIMIT 1"  # noqa: S608 - names of ours
+        ).fetchone()
+        if row is not None and row[0] != VERSION:
+            raise StoreError(
+                f"The database {path} is of version {row[0]} ({table}); this release opens those of "
+                f"{VERSION}. Upgrade it with OpenNebula's `onedb upgrade` first."
+            )
+    for name in TABLES.keys() & found:
+        columns = {row[1] for row in connection.execute(f"PRAGMA table_info({name})")}
+        missing = [column for column in TABLES[name].names if column not in columns]
+        if missing:
+            raise StoreError(f"Table {name} of the database {path} lacks the columns {', '.join(missing)}.")

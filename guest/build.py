@@ -16,6 +16,7 @@ import gzip
 import hashlib
 import io
 import os
+import platform
 import re
 import shutil
 import struct
@@ -79,6 +80,10 @@ def run(*argv: str, env: dict[str, str] | None = None, cwd: Path | None = None) 
 
 
 def check_tools() -> None:
+    if platform.machine() != "x86_64":
+        raise BuildError(
+            f"the demonstration guest is made for x86_64, and this machine is {platform.machine()}"
+        )
     missing = sorted({package for tool, package in NEEDS.items() if shutil.which(tool) is None})
     if not any(Path(place).exists() for place in MBR_PLACES):
         missing.append("syslinux-common")
@@ -107,11 +112,26 @@ def which(tool: str) -> str:
 
 def kernel_package() -> str:
     """The package of the distribution's current cloud kernel."""
-    for line in run("apt-cache", "depends", KERNEL_META_PACKAGE).splitlines():
-        match = re.fullmatch(r"\s*Depends: (linux-image-\S+)", line)
-        if match:
-            return match[1]
-    raise BuildError(f"apt knows no {KERNEL_META_PACKAGE}: run apt-get update, or check the package sources")
+    found = _current_kernel()
+    if not found and os.geteuid() == 0:  # a machine whose package lists were never fetched, or thrown away
+        run("apt-get", "-o", "DPkg::Lock::Timeout=900", "update")
+        found = _current_kernel()
+    if not found:
+        raise BuildError(
+            f"apt knows no {KERNEL_META_PACKAGE}: run apt-get update, or check the package sources"
+        )
+    return found
+
+
+def _current_kernel() -> str:
+    lines = subprocess.run(
+        ["apt-cache", "depends", KERNEL_META_PACKAGE],  # noqa: S607
+        capture_output=True,
+        text=True,
+        check=False,
+    ).stdout.splitlines()
+    matches = (re.fullmatch(r"\s*Depends: (linux-image-\S+)", line) for line in lines)
+    return next((match[1] for match in matches if match), "")
 
 
 def kernel_archive(package: str, cache: Path) -> Path:

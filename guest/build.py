@@ -124,12 +124,9 @@ def kernel_package() -> str:
 
 
 def _current_kernel() -> str:
-    lines = subprocess.run(
-        ["apt-cache", "depends", KERNEL_META_PACKAGE],  # noqa: S607
-        capture_output=True,
-        text=True,
-        check=False,
-    ).stdout.splitlines()
+    argv = (which("apt-cache"), "depends", KERNEL_META_PACKAGE)
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)  # noqa: S603
+    lines = done.stdout.splitlines()
     matches = (re.fullmatch(r"\s*Depends: (linux-image-\S+)", line) for line in lines)
     return next((match[1] for match in matches if match), "")
 

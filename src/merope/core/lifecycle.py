@@ -174,8 +174,9 @@ WITHOUT_CAPACITY: tuple[Phase, ...] = (
 
 _PLACED = (Step.TAKE_CAPACITY, Step.ASSIGN_CONSOLE, Step.OPEN_PROLOG)
 _TARGET = (Step.TAKE_CAPACITY,)
-_DONE = (Step.CLOSE_EPILOG, Step.CLOSE_RECORD, Step.FREE_ALL)
+_DONE = (Step.CLOSE_EPILOG, Step.CLOSE_RECORD, Step.DROP_EFFECTS, Step.FREE_ALL)
 _EPILOG = (Step.CLOSE_RUNNING, Step.RELEASE_CAPACITY, Step.OPEN_EPILOG)
+_LEAVE = (Step.CLEAR_RESCHED, *_EPILOG, Step.RELEASE_CONSOLE)
 _LEAVE_SOURCE = (Step.RELEASE_SOURCE, Step.OPEN_PROLOG)
 _BOOTS = (Step.CLOSE_PROLOG, Step.OPEN_RUNNING)
 _RUNS = (Step.SET_DEPLOY_ID,)
@@ -192,7 +193,7 @@ REQUESTS: tuple[Row, ...] = (
     Row("deploy", (P.UNDEPLOYED,), P.PROLOG_UNDEPLOY, _PLACED),
     Row("suspend", (P.RUNNING,), P.SAVE_SUSPEND, (Step.CLEAR_RESCHED,), action=Action.SUSPEND),
     Row("stop", (P.RUNNING,), P.SAVE_STOP, (Step.CLEAR_RESCHED,), action=Action.STOP),
-    Row("stop", (P.SUSPENDED,), P.EPILOG_STOP, _EPILOG, action=Action.STOP),
+    Row("stop", (P.SUSPENDED,), P.EPILOG_STOP, (*_EPILOG, Step.RELEASE_CONSOLE), action=Action.STOP),
     Row("resume", _AWAY, P.PENDING, (Step.REQUIREMENTS,)),
     Row("resume", (P.SUSPENDED,), P.BOOT_SUSPENDED, _RESUMED),
     Row("resume", (P.POWEROFF,), P.BOOT_POWEROFF, _RESUMED),
@@ -215,12 +216,12 @@ REQUESTS: tuple[Row, ...] = (
         "vm.cancel",
         action=Action.UNDEPLOY_HARD,
     ),
-    Row("undeploy", (P.POWEROFF,), P.EPILOG_UNDEPLOY, _EPILOG, action=Action.UNDEPLOY),
-    Row("undeploy-hard", (P.POWEROFF,), P.EPILOG_UNDEPLOY, _EPILOG, action=Action.UNDEPLOY_HARD),
+    Row("undeploy", (P.POWEROFF,), P.EPILOG_UNDEPLOY, _LEAVE, action=Action.UNDEPLOY),
+    Row("undeploy-hard", (P.POWEROFF,), P.EPILOG_UNDEPLOY, _LEAVE, action=Action.UNDEPLOY_HARD),
     Row("terminate", _UP, P.SHUTDOWN, (Step.CLEAR_RESCHED,), action=Action.TERMINATE),
     Row("terminate-hard", _UP, P.SHUTDOWN, (Step.CLEAR_RESCHED,), "vm.cancel", action=Action.TERMINATE_HARD),
-    Row("terminate", _RESTING, P.EPILOG, _EPILOG, action=Action.TERMINATE),
-    Row("terminate-hard", _RESTING, P.EPILOG, _EPILOG, action=Action.TERMINATE_HARD),
+    Row("terminate", _RESTING, P.EPILOG, (Step.CLEAR_RESCHED, *_EPILOG), action=Action.TERMINATE),
+    Row("terminate-hard", _RESTING, P.EPILOG, (Step.CLEAR_RESCHED, *_EPILOG), action=Action.TERMINATE_HARD),
     Row("terminate", _AWAY, P.EPILOG, (Step.OPEN_EPILOG,), "vm.epilog_local", Action.TERMINATE),
     Row("terminate-hard", _AWAY, P.EPILOG, (Step.OPEN_EPILOG,), "vm.epilog_local", Action.TERMINATE_HARD),
     Row("terminate", _UNPLACED, P.DONE, (Step.FREE_ALL,), action=Action.TERMINATE),
@@ -231,9 +232,7 @@ REQUESTS: tuple[Row, ...] = (
     Row("reboot-hard", (P.RUNNING,), None, effect="vm.reset", action=Action.REBOOT_HARD),
     Row("migrate", (P.RUNNING,), P.SAVE_MIGRATE, _TARGET, source=True),
     Row("poweroff-migrate", (P.RUNNING,), P.SAVE_MIGRATE, _TARGET, "vm.shutdown", source=True),
-    Row(
-        "poweroff-hard-migrate", (P.RUNNING,), P.SAVE_MIGRATE, _TARGET, "vm.cancel", source=True
-    ),
+    Row("poweroff-hard-migrate", (P.RUNNING,), P.SAVE_MIGRATE, _TARGET, "vm.cancel", source=True),
     Row("live-migrate", (P.RUNNING,), P.MIGRATE, (Step.TAKE_CAPACITY, Step.OPEN_RUNNING), source=True),
     Row("migrate", (P.UNKNOWN,), P.PROLOG_MIGRATE_UNKNOWN, (Step.TAKE_CAPACITY, *_LEAVE_SOURCE)),
     Row("migrate", (P.POWEROFF,), P.PROLOG_MIGRATE_POWEROFF, (Step.TAKE_CAPACITY, *_LEAVE_SOURCE)),
@@ -266,18 +265,18 @@ ANSWER_ROWS: tuple[Row, ...] = (
     Row("deploy-ko", (P.BOOT_SUSPENDED,), P.SUSPENDED, (Step.SAY_ERROR, Step.CLOSE_RUNNING)),
     Row("deploy-ko", (P.BOOT_POWEROFF,), P.POWEROFF, (Step.SAY_ERROR, Step.CLOSE_RUNNING)),
     Row("deploy-ko", (P.BOOT_UNKNOWN,), P.UNKNOWN, (Step.SAY_ERROR,)),
-    Row("deploy-ko", (P.MIGRATE,), P.RUNNING, (Step.SAY_ERROR, Step.RETURN_TO_SOURCE)),
+    Row("deploy-ko", (P.MIGRATE,), P.RUNNING, (Step.SAY_ERROR, *_BACK)),
     Row("save-ok", (P.SAVE_SUSPEND,), P.SUSPENDED, (Step.CLOSE_RUNNING,)),
     Row("save-ok", (P.SAVE_STOP,), P.EPILOG_STOP, (*_EPILOG, Step.RELEASE_CONSOLE)),
     Row("save-ok", (P.SAVE_MIGRATE,), P.PROLOG_MIGRATE, _LEAVE_SOURCE),
     Row("save-ko", (P.SAVE_SUSPEND, P.SAVE_STOP), P.RUNNING, _REFUSED),
-    Row("save-ko", (P.SAVE_MIGRATE,), P.RUNNING, (Step.SAY_ERROR, Step.RETURN_TO_SOURCE)),
+    Row("save-ko", (P.SAVE_MIGRATE,), P.RUNNING, (Step.SAY_ERROR, *_BACK)),
     Row("shutdown-ok", (P.SHUTDOWN,), P.EPILOG, _EPILOG),
     Row("shutdown-ok", (P.SHUTDOWN_POWEROFF,), P.POWEROFF, (Step.CLOSE_RUNNING,)),
     Row("shutdown-ok", (P.SHUTDOWN_UNDEPLOY,), P.EPILOG_UNDEPLOY, (*_EPILOG, Step.RELEASE_CONSOLE)),
     Row("shutdown-ok", (P.SAVE_MIGRATE,), P.PROLOG_MIGRATE, _LEAVE_SOURCE),
     Row("shutdown-ko", (P.SHUTDOWN, P.SHUTDOWN_POWEROFF, P.SHUTDOWN_UNDEPLOY), P.RUNNING, _REFUSED),
-    Row("shutdown-ko", (P.SAVE_MIGRATE,), P.RUNNING, (Step.SAY_ERROR, Step.RETURN_TO_SOURCE)),
+    Row("shutdown-ko", (P.SAVE_MIGRATE,), P.RUNNING, (Step.SAY_ERROR, *_BACK)),
     Row("epilog-ok", (P.EPILOG,), P.DONE, _DONE),
     Row("epilog-ok", (P.EPILOG_STOP,), P.STOPPED, (Step.CLOSE_EPILOG, Step.CLOSE_RECORD)),
     Row(
@@ -289,13 +288,9 @@ ANSWER_ROWS: tuple[Row, ...] = (
     Row("epilog-ko", (P.EPILOG,), P.EPILOG_FAILURE, (Step.SAY_ERROR,)),
     Row("epilog-ko", (P.EPILOG_STOP,), P.EPILOG_STOP_FAILURE, (Step.SAY_ERROR,)),
     Row("epilog-ko", (P.EPILOG_UNDEPLOY,), P.EPILOG_UNDEPLOY_FAILURE, (Step.SAY_ERROR,)),
-    Row("cleanup-ok", (P.CLEANUP_RESUBMIT,), P.PENDING, (Step.FORGET_PLACEMENT, Step.REQUIREMENTS)),
-    Row(
-        "cleanup-ko",
-        (P.CLEANUP_RESUBMIT,),
-        P.PENDING,
-        (Step.SAY_ERROR, Step.FORGET_PLACEMENT, Step.REQUIREMENTS),
-    ),
+    # Requirements are not computed anew on an answer: that can be refused, and an answer cannot.
+    Row("cleanup-ok", (P.CLEANUP_RESUBMIT,), P.PENDING, (Step.FORGET_PLACEMENT,)),
+    Row("cleanup-ko", (P.CLEANUP_RESUBMIT,), P.PENDING, (Step.SAY_ERROR, Step.FORGET_PLACEMENT)),
 )
 
 RECOVERY_ROWS: tuple[Row, ...] = (
@@ -320,12 +315,9 @@ RECOVERY_ROWS: tuple[Row, ...] = (
     ),
     Row("recover-ok", (P.UNKNOWN,), P.RUNNING),
     Row("recover-ok", (P.RUNNING, P.LCM_INIT), None),
-    Row(
-        "recover-ko", (P.PROLOG_MIGRATE_FAILURE,), P.BOOT_MIGRATE, _BACK
-    ),
-    Row(
-        "recover-ko", (P.PROLOG_MIGRATE_UNKNOWN_FAILURE,), P.BOOT, _BACK
-    ),
+    Row("recover-ko", (P.PROLOG_MIGRATE_FAILURE,), P.BOOT_MIGRATE, _BACK),
+    Row("recover-ko-off", (P.PROLOG_MIGRATE_FAILURE,), P.BOOT, _BACK),
+    Row("recover-ko", (P.PROLOG_MIGRATE_UNKNOWN_FAILURE,), P.BOOT, _BACK),
     Row("recover-ko", (P.PROLOG_MIGRATE_POWEROFF_FAILURE,), P.POWEROFF, (Step.RETURN_TO_SOURCE,)),
     Row("recover-ko", (P.PROLOG_MIGRATE_SUSPEND_FAILURE,), P.SUSPENDED, (Step.RETURN_TO_SOURCE,)),
     Row("recover-ko", (P.UNKNOWN, P.RUNNING, P.LCM_INIT), None),
@@ -336,8 +328,9 @@ RECOVERY_ROWS: tuple[Row, ...] = (
     ),
     Row("delete-recreate", (*_AWAY, P.HOLD), P.PENDING, (Step.DROP_EFFECTS, Step.FORGET_PLACEMENT)),
     Row("delete-recreate", tuple(phase for phase in _UNPLACED if phase is not P.HOLD), None),
-    Row("images-ready", (P.CLONING, P.CLONING_FAILURE), P.PENDING, (Step.REQUIREMENTS,)),
-    Row("images-ready-hold", (P.CLONING, P.CLONING_FAILURE), P.HOLD, (Step.REQUIREMENTS,)),
+    Row("images-ready", (P.CLONING, P.CLONING_FAILURE), P.PENDING),
+    Row("images-ready-hold", (P.CLONING, P.CLONING_FAILURE), P.HOLD),
+    Row("images-waiting", (P.CLONING_FAILURE,), P.CLONING),
     Row("images-failed", (P.CLONING,), P.CLONING_FAILURE, (Step.SAY_ERROR,)),
 )
 

@@ -75,7 +75,9 @@ def _system_datastore(tx: Transaction, vm: VM, host: Host, ds_id: int) -> Datast
         if found.type == DatastoreType.SYSTEM_DS and host.cluster_id in found.clusters:
             return found
     raise ApiError(
-        Code.ACTION, f"There is no system datastore in cluster [{host.cluster_id}] of host [{host.id}].", vm.id
+        Code.ACTION,
+        f"There is no system datastore in cluster [{host.cluster_id}] of host [{host.id}].",
+        vm.id,
     )
 
 

@@ -10,11 +10,12 @@ from merope.model.vm import VM
 
 _POWERED_OFF = (HistoryAction.POWEROFF_MIGRATE, HistoryAction.POWEROFF_HARD_MIGRATE)
 #: What a closed record ended with → the phase in which the VM then was, its files on the front-end.
-_PUT_AWAY = {
+PUT_AWAY = {
     HistoryAction.STOP: Phase.STOPPED,
     HistoryAction.UNDEPLOY: Phase.UNDEPLOYED,
     HistoryAction.UNDEPLOY_HARD: Phase.UNDEPLOYED,
 }
+_FOUND = "found-"
 _AS_PUT_AWAY = ("deploy", "terminate", "terminate-hard")
 
 
@@ -52,14 +53,17 @@ def go(tx: Transaction, vm: VM, row: Row, facts: Facts | None = None) -> None:
     for step in row.steps:
         vm_steps.STEPS[step](tx, vm, facts or Facts())
     if row.to is not None:
-        enter(tx, vm, row.to)
+        enter(tx, vm, row.to, asked=not row.event.startswith(_FOUND))
     effect = row.effect or (lifecycle.EFFECTS.get(row.to, "") if row.to is not None else "")
     if effect:
         ask(tx, vm, effect, source=row.source)
 
 
-def enter(tx: Transaction, vm: VM, phase: Phase) -> None:
-    """Sets the state numbers, and counts or uncounts the VM among the running ones of its owner."""
+def enter(tx: Transaction, vm: VM, phase: Phase, *, asked: bool = True) -> None:
+    """Sets the state numbers, and counts or uncounts the VM among the running ones of its owner.
+
+    Raises ApiError AUTHORIZATION when a quota forbids what was `asked`; what is merely noticed is counted.
+    """
     before, after = vm_quotas.is_running(vm.phase), vm_quotas.is_running(phase)
     vm.state, vm.lcm_state = phase.state, phase.lcm_state
     # 5.12 shows the previous state only to its hooks: stored documents have the present one twice.
@@ -67,7 +71,7 @@ def enter(tx: Transaction, vm: VM, phase: Phase) -> None:
     if before and not after and phase is not Phase.DONE:
         vm_quotas.stop_running(tx, vm)
     elif after and not before:
-        vm_quotas.start_running(tx, vm)
+        vm_quotas.start_running(tx, vm, limited=asked)
     if phase is Phase.DONE:
         vm.etime = tx.now
 
@@ -98,7 +102,7 @@ def put_away(vm: VM) -> Phase | None:
     current = vm.history
     if vm.phase not in (Phase.PENDING, Phase.HOLD) or current is None or not current.etime:
         return None
-    return _PUT_AWAY.get(HistoryAction(current.action))
+    return PUT_AWAY.get(HistoryAction(current.action))
 
 
 def powered_off(tx: Transaction, vm: VM) -> bool:

@@ -81,9 +81,10 @@ def _running(vm: VM) -> Usage:
     return Usage().vm(running_vms=1, running_cpu=cpu, running_memory=memory)
 
 
-def start_running(tx: Transaction, vm: VM) -> None:
-    """Raises ApiError AUTHORIZATION when a limit forbids it."""
-    quota.charge(tx, vm.uid, vm.gid, _running(vm))
+def start_running(tx: Transaction, vm: VM, *, limited: bool = True) -> None:
+    """Raises ApiError AUTHORIZATION when a limit forbids it; without `limited` no limit is asked."""
+    count = quota.charge if limited else quota.restore
+    count(tx, vm.uid, vm.gid, _running(vm))
 
 
 def stop_running(tx: Transaction, vm: VM) -> None:

@@ -1,9 +1,8 @@
 """Getting VMs out of where they are stuck: recover, and deleting them whatever their state."""
 
-from merope.core import lifecycle, vm_console, vm_machine, vm_release, vm_rights, vm_steps
+from merope.core import lifecycle, vm_console, vm_machine, vm_release, vm_results, vm_rights, vm_steps
 from merope.core.methods import integer, method
 from merope.core.transaction import Transaction
-from merope.core.vm_steps import Facts
 from merope.model.errors import ApiError, Code
 from merope.model.phase import Phase
 from merope.model.states import HistoryAction
@@ -19,6 +18,7 @@ _RIGHTS = {
     DELETE_DB: "delete",
 }
 _RECREATED_NOT = (Phase.POWEROFF, Phase.SUSPENDED, Phase.DONE)
+_AWAY = (Phase.STOPPED, Phase.UNDEPLOYED)
 _SHUTDOWNS = (Phase.SHUTDOWN, Phase.SHUTDOWN_POWEROFF, Phase.SHUTDOWN_UNDEPLOY)
 _FORCED = (HistoryAction.TERMINATE_HARD, HistoryAction.POWEROFF_HARD, HistoryAction.UNDEPLOY_HARD)
 
@@ -57,20 +57,25 @@ def _wrong_state(vm: VM, what: str) -> ApiError:
 def _decide(tx: Transaction, vm: VM, *, succeeded: bool) -> None:
     """Treats the operation under way, or the one that failed, as ended or as failed."""
     phase = vm.phase
-    if not phase.active and phase is not Phase.CLONING_FAILURE:
+    if phase is Phase.CLONING_FAILURE:
+        vm_results.images_changed(tx, vm.id)
+        return
+    if not phase.active:
         raise _wrong_state(vm, "recover operation")
     answer = "ok" if succeeded else "ko"
     event = f"recover-{answer}"
-    if phase is Phase.CLONING_FAILURE:
-        event = "images-ready-hold" if vm.template.get_bool("SUBMIT_ON_HOLD") else "images-ready"
-        if not succeeded:
-            return
-    elif phase in lifecycle.EFFECTS:
+    if phase in lifecycle.EFFECTS:
         event = f"{lifecycle.ANSWERS[lifecycle.EFFECTS[phase]]}-{answer}"
+    row = vm_machine.row_for(tx, vm, event)
+    if row is None:
+        raise _wrong_state(vm, "recover operation")
+    if row.to is None:
+        return
     own = tx.edit(VM, vm.id)
     tx.drop_effects("vm", vm.id)
-    vm_machine.note_action(tx, own, HistoryAction.RECOVER)
-    vm_machine.fire(tx, own, event, Facts())
+    if vm_steps.record(own).action not in vm_machine.PUT_AWAY:
+        vm_machine.note_action(tx, own, HistoryAction.RECOVER)
+    vm_machine.go(tx, own, row)
 
 
 def _retry(tx: Transaction, vm: VM) -> None:
@@ -108,10 +113,10 @@ def delete(tx: Transaction, vm_id: int, *, in_database_only: bool = False) -> No
     own = tx.edit(VM, vm_id)
     tx.drop_effects("vm", vm_id)
     current = own.history
-    placed = current is not None and phase not in (Phase.PENDING, Phase.HOLD)
-    if placed:
+    away = vm_machine.put_away(own)
+    if current is not None and (away is not None or phase not in (Phase.PENDING, Phase.HOLD)):
         if not in_database_only:
-            _clean_up(tx, own, phase, "vm.delete")
+            _clean_up(tx, own, away or phase, "vm.delete")
         _give_back(tx, own, phase)
         vm_machine.note_action(tx, own, HistoryAction.DELETE)
     vm_console.release(own)
@@ -137,7 +142,10 @@ def _recreate(tx: Transaction, vm: VM) -> None:
 
 
 def _clean_up(tx: Transaction, vm: VM, phase: Phase, op: str) -> None:
-    """Asks for domain, files and interfaces to be removed, on both hosts of a migration."""
+    """Asks for domain, files and interfaces to be removed, on both hosts of a migration.
+
+    `local`: the files are on the front-end, the host has nothing of the VM and may be gone.
+    """
     current = vm_steps.record(vm)
     source = vm_steps.source_record(tx, vm).hid if phase in lifecycle.MIGRATING else -1
     tx.effect(
@@ -145,8 +153,9 @@ def _clean_up(tx: Transaction, vm: VM, phase: Phase, op: str) -> None:
         vm.id,
         current.hid,
         deploy_id=vm.deploy_id or f"one-{vm.id}",
-        domain=int(phase not in lifecycle.WITHOUT_DOMAIN),
+        domain=int(phase not in (*lifecycle.WITHOUT_DOMAIN, *_AWAY)),
         source=source,
+        local=int(phase in _AWAY),
     )
 
 

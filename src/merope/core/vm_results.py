@@ -69,19 +69,22 @@ def host_lost(tx: Transaction, vm_id: int) -> None:
 
 
 def images_changed(tx: Transaction, vm_id: int) -> None:
-    """An image that a cloning VM waits for is ready, or has failed."""
+    """An image that a cloning VM waits for is ready, or has failed; looks at all of the VM's images anew."""
     vm = tx.find(VM, vm_id)
-    if vm is None or vm.phase is not Phase.CLONING:
+    if vm is None or vm.phase not in (Phase.CLONING, Phase.CLONING_FAILURE):
         return
     ids = [int(disk["IMAGE_ID"]) for disk in vm.template.vectors("DISK") if disk.get("IMAGE_ID")]
     states = [image.state_of(tx, oid) for oid in ids]
     if ImageState.ERROR in states:
         bad = ids[states.index(ImageState.ERROR)]
-        facts = Facts(f"Error cloning or copying image [{bad}]")
-        vm_machine.fire(tx, tx.edit(VM, vm_id), "images-failed", facts)
+        if vm.phase is Phase.CLONING:
+            facts = Facts(f"Error cloning or copying image [{bad}]")
+            vm_machine.fire(tx, tx.edit(VM, vm_id), "images-failed", facts)
         return
     waiting = (ImageState.LOCKED, ImageState.LOCKED_USED, ImageState.LOCKED_USED_PERS)
     if any(state in waiting for state in states):
+        if vm.phase is Phase.CLONING_FAILURE:
+            vm_machine.fire(tx, tx.edit(VM, vm_id), "images-waiting")
         return
     event = "images-ready-hold" if vm.template.get_bool("SUBMIT_ON_HOLD") else "images-ready"
     vm_machine.fire(tx, tx.edit(VM, vm_id), event)

@@ -146,9 +146,7 @@ def _return_to_source(tx: Transaction, vm: VM, facts: Facts) -> None:
     _end(source, tx.now)
     write_record(tx, vm, source)
     _end(target, tx.now)
-    back = copied(source)
-    open_record(tx, vm, back)
-    back.rstime = tx.now
+    open_record(tx, vm, copied(source))
 
 
 def _forget_placement(tx: Transaction, vm: VM, facts: Facts) -> None:
@@ -183,12 +181,15 @@ def say(tx: Transaction, vm: VM, message: str) -> None:
 StepFunction = Callable[[Transaction, VM, Facts], None]
 
 
-def _time(name: str) -> StepFunction:
-    """A step that puts the present time in one of the current record's fields, once."""
+def _time(name: str, begun: str = "stime") -> StepFunction:
+    """A step that puts the present time in one of the current record's fields, once.
+
+    What has not begun in this record (a VM that was moved powered off never ran there) does not end in it.
+    """
 
     def run(tx: Transaction, vm: VM, facts: Facts) -> None:
         current = vm.history
-        if current is not None and not getattr(current, name):
+        if current is not None and getattr(current, begun) and not getattr(current, name):
             setattr(current, name, tx.now)
 
     return run
@@ -211,7 +212,10 @@ def _release_console(tx: Transaction, vm: VM, facts: Facts) -> None:
 
 
 def _clear_action(tx: Transaction, vm: VM, facts: Facts) -> None:
-    record(vm).action = HistoryAction.NONE
+    current = record(vm)
+    current.action = HistoryAction.NONE
+    current.uid = current.gid = -1
+    current.request_id = "-1"
 
 
 def _clear_resched(tx: Transaction, vm: VM, facts: Facts) -> None:
@@ -236,11 +240,11 @@ STEPS: dict[Step, StepFunction] = {
     Step.RELEASE_SOURCE: _release_source,
     Step.RETURN_TO_SOURCE: _return_to_source,
     Step.OPEN_PROLOG: _time("pstime"),
-    Step.CLOSE_PROLOG: _time("petime"),
+    Step.CLOSE_PROLOG: _time("petime", "pstime"),
     Step.OPEN_RUNNING: _time("rstime"),
-    Step.CLOSE_RUNNING: _time("retime"),
+    Step.CLOSE_RUNNING: _time("retime", "rstime"),
     Step.OPEN_EPILOG: _time("estime"),
-    Step.CLOSE_EPILOG: _time("eetime"),
+    Step.CLOSE_EPILOG: _time("eetime", "estime"),
     Step.COPY_RECORD: _copy_record,
     Step.CLOSE_RECORD: _close_record,
     Step.SET_DEPLOY_ID: _set_deploy_id,

@@ -48,6 +48,7 @@ from merope.model import passwords
 from merope.model.settings import Settings
 from merope.model.state import State
 from merope.model.template import Template, TemplateError
+from merope.scheduler.snapshot import Limits
 from merope.store.errors import StoreError
 from merope.store.sqlite import SqliteStore
 
@@ -126,7 +127,12 @@ class Core:
         recorder = Recorder(store, self._threads, self._config.monitor)
         poller = Poller(cloud, executor, loop.call_later, recorder, host_seconds=self._host_period())
         scheduling = Scheduling(
-            cloud, self._config.scheduler, loop.call_later, self._threads, loop.call_soon_threadsafe
+            cloud,
+            self._config.scheduler,
+            self._limits(),
+            loop.call_later,
+            self._threads,
+            loop.call_soon_threadsafe,
         )
         registry = Registry()
         _measure(registry, cloud, engine)
@@ -157,6 +163,12 @@ class Core:
         self._threads.shutdown()
         store.close()
         return 0
+
+    def _limits(self) -> Limits:
+        """MAX_VM, MAX_DISPATCH and MAX_HOST where the administrator wrote them into sched.conf."""
+        wanted = self._config.scheduler
+        values = {"MAX_VM": wanted.max_vm, "MAX_DISPATCH": wanted.max_dispatch, "MAX_HOST": wanted.max_host}
+        return Limits(*(n if self._config.given(name, "sched.conf") else 0 for name, n in values.items()))
 
     def _logs_calls(self) -> bool:
         return self._settings.log_debug_level >= 3
@@ -268,6 +280,9 @@ class Finished:
     def vm_document(self, oid: int) -> str | None:
         found = self._store.archived_vms(oid)
         return found[0].body if found else None
+
+    def history(self, oid: int) -> list[str]:
+        return self._store.history(oid)
 
 
 def _measure(registry: Registry, cloud: Cloud, engine: Engine) -> None:

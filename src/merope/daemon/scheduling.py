@@ -23,7 +23,7 @@ from merope.model.state import Entry
 from merope.model.states import DatastoreType, VmState
 from merope.model.vm import VM
 from merope.scheduler.plan import plan
-from merope.scheduler.reasons import explain
+from merope.scheduler.reasons import Code, explain
 from merope.scheduler.snapshot import (
     Access,
     DatastoreView,
@@ -41,16 +41,19 @@ log = logging.getLogger("merope.scheduler")
 
 #: VMs times hosts that are planned at once in the loop; more goes to a thread.
 INLINE_LIMIT = 20_000
+#: Seconds after which figures in the reason why a VM waits are brought up to date.
+RETELL_SECONDS = 60
 _WATCHED = frozenset({"vm_pool", "host_pool", "datastore_pool", "cluster_pool", "acl"})
 
 
 class Scheduling:
-    """One per leader. `submit` runs a function in a thread and its callback in the loop."""
+    """One per leader. `limits` of a plan: woken by events, it needs none to be fair to others."""
 
     def __init__(
         self,
         cloud: Cloud,
         settings: SchedulerSettings,
+        limits: Limits,
         after: Timer,
         executor: Executor,
         call_soon: Callable[[Callable[[], None]], object],
@@ -60,6 +63,9 @@ class Scheduling:
         self._after = after
         self._executor = executor
         self._call_soon = call_soon
+        self._limits = limits
+        self._said: dict[int, tuple[frozenset[Code], int]] = {}
+        self._clusters: dict[int, tuple[Entry, str]] = {}
         self._hosts: dict[int, tuple[Entry, str, str, HostView | None]] = {}
         self._requests: dict[int, tuple[Entry, VmRequest | None]] = {}
         self._datastores: dict[int, tuple[Entry, DatastoreView | None, DatastoreView | None]] = {}
@@ -89,13 +95,9 @@ class Scheduling:
             self._awaited = self._after(0.0, self._run)
 
     def _waiting(self) -> list[int]:
-        pool = self._cloud.state.pools["vm_pool"]
-        found = set(pool.by_state.get(VmState.PENDING, ()))
-        for state in (VmState.ACTIVE, VmState.POWEROFF):
-            for oid in pool.by_state.get(state, ()):
-                if "<RESCHED>1<" in pool.entries[oid].short:
-                    found.add(oid)
-        return sorted(found)
+        """VMs that want a host: pending ones, and those that are to be moved."""
+        state = self._cloud.state
+        return sorted(state.pools["vm_pool"].by_state.get(VmState.PENDING, set()) | state.to_be_moved)
 
     def _run(self) -> None:
         self._awaited = None
@@ -125,7 +127,10 @@ class Scheduling:
 
     def _snapshot(self, waiting: list[int]) -> Snapshot:
         state = self._cloud.state
-        requests = [self._request(state.pools["vm_pool"].entries[oid]) for oid in waiting]
+        entries = state.pools["vm_pool"].entries
+        known = {oid: self._requests[oid] for oid in waiting if oid in self._requests}
+        self._requests = known
+        requests = [self._request(entries[oid]) for oid in waiting]
         vms = tuple(request for request in requests if request is not None)
         hosts = [self._host(entry) for entry in state.pools["host_pool"].entries.values()]
         stores = [self._datastore(entry) for entry in state.pools["datastore_pool"].entries.values()]
@@ -135,8 +140,9 @@ class Scheduling:
             datastores=tuple(system for system, _ in stores if system is not None),
             vms=vms,
             image_datastores=tuple(images for _, images in stores if images is not None),
-            access={uid: self._access(uid, gid) for uid, gid in {(vm.uid, vm.gid) for vm in vms}},
-            limits=Limits(settings.max_vm, settings.max_dispatch, settings.max_host),
+            # The planner lets VMs of oneadmin's go anywhere by themselves.
+            access={vm.uid: self._access(vm.uid, vm.gid) for vm in vms if vm.uid and vm.gid},
+            limits=self._limits,
             policies=Policies.numbered(
                 settings.host_policy, settings.host_rank, settings.datastore_policy, settings.datastore_rank
             ),
@@ -153,8 +159,7 @@ class Scheduling:
     def _host(self, entry: Entry) -> HostView | None:
         state = self._cloud.state
         measured = state.monitoring["host_pool"].get(entry.oid, "")
-        cluster = state.pools["cluster_pool"].parsed(entry.parent)
-        inherited = cluster.template.to_xml() if isinstance(cluster, Cluster) else ""
+        inherited = self._cluster(entry.parent)
         known = self._hosts.get(entry.oid)
         if known is not None and known[0] is entry and known[1:3] == (measured, inherited):
             return known[3]
@@ -162,6 +167,19 @@ class Scheduling:
         view = host_view_from_xml(body, inherited)
         self._hosts[entry.oid] = (entry, measured, inherited, view)
         return view
+
+    def _cluster(self, oid: int) -> str:
+        """The template of a cluster, which its hosts' attributes are completed with."""
+        pool = self._cloud.state.pools["cluster_pool"]
+        entry = pool.entries.get(oid)
+        if entry is None:
+            return ""
+        known = self._clusters.get(oid)
+        if known is None or known[0] is not entry:
+            cluster = pool.parsed(oid)
+            assert isinstance(cluster, Cluster)
+            known = self._clusters[oid] = (entry, cluster.template.to_xml())
+        return known[1]
 
     def _datastore(self, entry: Entry) -> tuple[DatastoreView | None, DatastoreView | None]:
         known = self._datastores.get(entry.oid)
@@ -174,8 +192,6 @@ class Scheduling:
 
     def _access(self, uid: int, gid: int) -> Access:
         """What the owner of a VM may be placed on (spec scheduler.yaml `match_host`, `match_ds`)."""
-        if uid == 0 or gid == 0:
-            return Access(None, None)
 
         def command(tx: Transaction) -> bytes:
             hosts = _granted(tx, Host, Op.MANAGE, "host_pool")
@@ -195,9 +211,19 @@ class Scheduling:
         for placement in decided.placements:
             self._place(placement)
         for vm_id, reasons in decided.reasons.items():
-            self._say(vm_id, explain(reasons))
+            if self._is_news(vm_id, frozenset(reason.code for reason in reasons)):
+                self._say(vm_id, explain(reasons))
         for vm_id, warning in decided.warnings.items():
             self._say(vm_id, warning)
+
+    def _is_news(self, vm_id: int, codes: frozenset[Code]) -> bool:
+        """Figures change with every placement: they are told again once in a while, other reasons at once."""
+        now = self._cloud.now()
+        known, told = self._said.get(vm_id, (None, 0))
+        if codes == known and now - told < RETELL_SECONDS:
+            return False
+        self._said[vm_id] = (codes, now)
+        return True
 
     def _place(self, placement: Placement) -> None:
         live = bool(self._settings.live_rescheds)

@@ -167,6 +167,8 @@ class State:
         self.effects_of: dict[tuple[str, int], set[int]] = {}
         self.vnc_ports: dict[tuple[int, int], int] = {}
         """(cluster, port) of every graphical console in use → VM; follows from the VMs' documents."""
+        self.to_be_moved: set[int] = set()
+        """VMs whose RESCHED flag is set; follows from their documents too."""
         self.monitoring: dict[str, dict[int, str]] = {"host_pool": {}, "vm_pool": {}}
         self.index = 0
         self._parsed: Parsed = {}
@@ -215,24 +217,35 @@ class State:
         done = entry is not None and pool.kind.table == "vm_pool" and entry.state == VmState.DONE
         new = None if done else entry
         old = self._replace(pool, oid, new)
-        if new is None:
-            self._drop_companions(pool.kind.table, oid)
-        return lambda: self._replace(pool, oid, old)
+        history = self._drop_companions(pool.kind.table, oid) if new is None else {}
+
+        def undo() -> None:
+            self._replace(pool, oid, old)
+            if history:
+                self.history[oid] = history
+
+        return undo
 
     def _replace(self, pool: Pool, oid: int, new: Entry | None) -> Entry | None:
         old = pool.replace(oid, new)
         if pool.kind.table == "vm_pool":
+            self.to_be_moved.discard(oid)
             if old is not None and (port := _console(old)):
                 self.vnc_ports.pop(port, None)
             if new is not None and (port := _console(new)):
                 self.vnc_ports[port] = oid
+            if new is not None and "<RESCHED>1</RESCHED>" in new.short:
+                self.to_be_moved.add(oid)
         return old
 
-    def _drop_companions(self, table: str, oid: int) -> None:
-        # Done VMs live in the database only. A change that is undone loses these figures, which the next
-        # monitoring brings again; the history is put back from the database by the caller of `undo`.
+    def _drop_companions(self, table: str, oid: int) -> dict[int, str]:
+        """Done VMs live in the database only; answers the history that a change that is undone puts back.
+
+        The figures of monitoring are lost then, which the next monitoring brings again.
+        """
         if table in self.monitoring:
             self.monitoring[table].pop(oid, None)
+        return self.history.pop(oid, {}) if table == "vm_pool" else {}
 
     def _put_rule(self, key: Key, row: Row | None, index: int) -> Callable[[], object]:
         assert isinstance(key, int)
@@ -282,6 +295,8 @@ class State:
     def _put_history(self, key: Key, row: Row | None, index: int) -> Callable[[], object]:
         assert isinstance(key, tuple)
         vm_id, seq = key
+        if vm_id not in self.pools["vm_pool"].entries:
+            return _nothing
         records = self.history.setdefault(vm_id, {})
         return _put_value(records, seq, None if row is None else _without_snapshot(str(row["body"])))
 

@@ -68,8 +68,7 @@ def up(layout: Layout, wanted: Wanted, say: Progress) -> None:
         with _offered(image) as offer:
             image_id = objects.image(offer)
         machine = objects.machine(objects.template(image_id, network_id))
-        machine = objects.wait_until_running(machine)
-        _wait_for_page(objects, machine)
+        machine = _served(objects, machine)
     say("its page is served")
     _tell(layout, machine, uri, say)
 
@@ -140,25 +139,27 @@ def _offered(image: Path) -> Iterator[Callable[[], Path]]:
             shutil.rmtree(directory)
 
 
-def _wait_for_page(objects: Objects, machine: Machine) -> None:
-    url = f"http://{machine.address}/"
+def _served(objects: Objects, machine: Machine) -> Machine:
+    """Until the page is served. A machine that was taken for running may turn out to be off: it is woken."""
     deadline = time.monotonic() + _PAGE_LIMIT
-    while True:
-        try:
-            with urllib.request.urlopen(url, timeout=1.0) as answer:
-                if answer.status == 200:
-                    return
-        except (OSError, urllib.error.URLError):
-            now = objects.look(machine.id)
-            if not now.runs:
-                raise DemoError(
-                    f"VM {now.id} went to {now.phase} before it served a page: {now.error}"
-                ) from None
-            if time.monotonic() > deadline:
-                raise DemoError(
-                    f"VM {now.id} runs, but {url} does not answer after {_PAGE_LIMIT:.0f} s"
-                ) from None
-            time.sleep(0.1)
+    while time.monotonic() < deadline:
+        machine = objects.wait_until_running(machine)
+        if _answers(f"http://{machine.address}/"):
+            return machine
+        time.sleep(0.1)
+        machine = objects.look(machine.id)
+    raise DemoError(
+        f"VM {machine.id} is in {machine.phase}, but http://{machine.address}/ does not answer "
+        f"after {_PAGE_LIMIT:.0f} s: look at its console"
+    )
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=1.0) as answer:  # noqa: S310 - an http URL of ours
+            return bool(answer.status == 200)
+    except (OSError, urllib.error.URLError):
+        return False
 
 
 def _tell(layout: Layout, machine: Machine, uri: str, say: Progress) -> None:
@@ -235,6 +236,9 @@ def main(words: Sequence[str] | None = None) -> int:
     except (DemoError, DriverError, StartError, UnsafeError, ClientError) as error:
         print(f"{arguments.what}: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print(f"{arguments.what}: interrupted; the same command again goes on from here", file=sys.stderr)
+        return 130
     return 0
 
 

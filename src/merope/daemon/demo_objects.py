@@ -68,6 +68,7 @@ class Objects:
 
     client: Client
     say: Callable[[str], None]
+    _told: str = ""
 
     def host(self) -> int:
         found = self._named("host", HOST_NAME)
@@ -171,8 +172,10 @@ class Objects:
 
     def wait_until_running(self, machine: Machine) -> Machine:
         """Follows the VM until it runs; wakes it once when it sleeps."""
+        if machine.runs and machine.phase == self._told:
+            return machine
         awakened = False
-        phase = ""
+        phase = self._told
         deadline = time.monotonic() + _LIMIT
         while not machine.runs:
             if machine.phase != phase:
@@ -186,6 +189,7 @@ class Objects:
                 raise DemoError(f"VM {machine.id} is in {phase} and does not run: {why}")
             time.sleep(_POLL)
             machine = self.look(machine.id)
+        self._told = machine.phase
         self.say(f"VM {machine.id} is in {machine.phase}")
         return machine
 

@@ -43,7 +43,7 @@ for _ in range(300):
         break
     time.sleep(0.02)
 saw["running"] = one.vm.info(vm).LCM_STATE
-saw["history_host"] = one.vm.info(vm).HISTORY_RECORDS.HISTORY[0].HID == host or "another"
+saw["history_host"] = host == one.vm.info(vm).HISTORY_RECORDS.HISTORY[0].HID or "another"
 
 pool = one.vmpool.info(-2, -1, -1, -1)
 saw["in_pool"] = vm in [each.ID for each in pool.VM]
@@ -62,7 +62,7 @@ for name, call in {
         saw[name] = type(error).__name__
 
 network = one.vn.allocate(
-    'NAME="net-%d"\nVN_MAD="dummy"\nBRIDGE="br0"\nAR=[TYPE="IP4",IP="10.9.0.10",SIZE="5"]' % time.time_ns(),
+    f'NAME="net-{time.time_ns()}"\nVN_MAD="dummy"\nBRIDGE="br0"\nAR=[TYPE="IP4",IP="10.9.0.10",SIZE="5"]',
     -1,
 )
 saw["leases"] = one.vn.info(network).USED_LEASES

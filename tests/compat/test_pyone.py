@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from tests.compat.conftest import Sandbox
 
 SESSION = Path(__file__).with_name("pyone_session.py")

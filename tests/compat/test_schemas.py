@@ -7,7 +7,6 @@ import xmlrpc.client
 from typing import Any
 
 import pytest
-
 from tests.compat.conftest import Sandbox
 from tests.core.schemas import check_schema
 
@@ -78,7 +77,8 @@ def furnished(sandbox: Sandbox) -> Caller:
     call("one.image.allocate", 'NAME="disk"\nTYPE="DATABLOCK"\nSIZE="64"', 1, False)
     call.settle("one.image.info", 0, "<STATE>1</STATE>")
     template = (
-        'NAME="web"\nDESCRIPTION="a <small> & web"\nCPU="0.5"\nMEMORY="64"\nDISK=[IMAGE_ID="0"]\nDISK=[TYPE="fs",SIZE="5"]\n'
+        'NAME="web"\nDESCRIPTION="a <small> & web"\nCPU="0.5"\nMEMORY="64"\n'
+        'DISK=[IMAGE_ID="0"]\nDISK=[TYPE="fs",SIZE="5"]\n'
         'NIC=[NETWORK_ID="0"]\nCONTEXT=[NETWORK="YES",WHO="$NAME <&>"]\nGRAPHICS=[TYPE="VNC"]\n'
         'PRICE="1 < 2"\nSCHED_RANK="FREE_MEMORY"'
     )

@@ -96,10 +96,7 @@ class CallLog:
         if not self._lines:
             asyncio.get_running_loop().call_later(FLUSH_SECONDS, self.flush)
         prefix = self._prefix()
-        if code:
-            result = f"FAILURE {message}"
-        else:
-            result = f"SUCCESS, {_shortened(value)}"
+        result = f"FAILURE {message}" if code else f"SUCCESS, {_shortened(value)}"
         self._lines.append(f"{prefix}{self._show(call)}\n")
         self._lines.append(
             f"{prefix}Req:{call.number} UID:{call.caller.uid} {call.method.name} result {result}\n"

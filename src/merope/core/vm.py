@@ -204,9 +204,7 @@ def pool_info(tx: Transaction, flag: int, start: int, end: int, state: int, quer
 )
 def pool_info_extended(tx: Transaction, flag: int, start: int, end: int, state: int, query: str) -> bytes:
     """The same with the whole documents."""
-    return pools.listing(
-        tx, VM_KIND, _selected(tx, flag, start, end, state, query), views.extended_vm
-    )
+    return pools.listing(tx, VM_KIND, _selected(tx, flag, start, end, state, query), views.extended_vm)
 
 
 _ANY, _NOT_DONE = -2, -1
@@ -247,16 +245,16 @@ def check_update(tx: Transaction, value: Document, new: Template) -> Template:
     if not tx.caller.is_admin:
         found = restricted_attribute(new, tx.settings.vm_restricted_attr, value.user_template)
         if found:
-            raise ApiError(
-                Code.AUTHORIZATION, f"Tried to change restricted attribute: {found}", value.id
-            )
+            raise ApiError(Code.AUTHORIZATION, f"Tried to change restricted attribute: {found}", value.id)
     return new
 
 
 def _move_quotas(tx: Transaction, value: Owned, uid: int, gid: int) -> None:
     assert isinstance(value, VM)
     if value.phase is Phase.DONE:
-        raise ApiError(Code.ACTION, f"Could not change the owner of VM {value.id}, wrong state DONE", value.id)
+        raise ApiError(
+            Code.ACTION, f"Could not change the owner of VM {value.id}, wrong state DONE", value.id
+        )
     quota.move(tx, (value.uid, value.gid), (uid, gid), vm_quotas.everything(value))
 
 

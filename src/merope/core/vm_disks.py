@@ -118,7 +118,8 @@ def _check_volatile(tx: Transaction, disk: Vector, number: int) -> None:
         raise ApiError(Code.ALLOCATE, f"DISK {number}: SIZE attribute must be a positive integer value.")
     if disk.get("FORMAT", "raw") not in _FORMATS:
         raise ApiError(
-            Code.ALLOCATE, f"DISK {number}: FORMAT must be one of {', '.join(_FORMATS)}, not {disk['FORMAT']}."
+            Code.ALLOCATE,
+            f"DISK {number}: FORMAT must be one of {', '.join(_FORMATS)}, not {disk['FORMAT']}.",
         )
     disk.setdefault("DEV_PREFIX", tx.settings.default_device_prefix)
 

@@ -77,7 +77,9 @@ def network_of(tx: Transaction, nic: Vector, uid: int) -> VirtualNetwork:
         try:
             return tx.get(VirtualNetwork, int(nic["NETWORK_ID"]))
         except ValueError:
-            raise ApiError(Code.ALLOCATE, f"NETWORK_ID must be a number, not {nic['NETWORK_ID']!r}.") from None
+            raise ApiError(
+                Code.ALLOCATE, f"NETWORK_ID must be a number, not {nic['NETWORK_ID']!r}."
+            ) from None
     if not nic.get("NETWORK"):
         raise ApiError(Code.ALLOCATE, "A NIC needs NETWORK_ID or NETWORK.")
     owner = _owner(tx, nic, uid)
@@ -108,9 +110,7 @@ def uses(tx: Transaction, template: Template, uid: int) -> list[authorization.Ta
     for nic in nics_of(template):
         if not is_auto(nic):
             targets.append(authorization.on(Op.USE, network_of(tx, nic, uid)))
-        targets += [
-            authorization.on(Op.USE, tx.get(SecurityGroup, group)) for group in groups_of(nic)
-        ]
+        targets += [authorization.on(Op.USE, tx.get(SecurityGroup, group)) for group in groups_of(nic)]
     return targets
 
 
@@ -134,7 +134,9 @@ def acquire(tx: Transaction, vm_id: int, uid: int, nic: Vector) -> None:
 def _lease(network: VirtualNetwork, nic: Vector, owner: int) -> tuple[AddressRange, int]:
     asked = [key for key in _REQUESTS if nic.get(key)]
     if len(asked) > 1:
-        raise ApiError(Code.ALLOCATE, f"Only one of IP, IP6 and MAC can be asked for, not {', '.join(asked)}.")
+        raise ApiError(
+            Code.ALLOCATE, f"Only one of IP, IP6 and MAC can be asked for, not {', '.join(asked)}."
+        )
     for ranged in network.ar_pool:
         wanted = _index(ranged, asked[0], nic[asked[0]]) if asked else None
         if asked and wanted is None:
@@ -148,9 +150,7 @@ def _lease(network: VirtualNetwork, nic: Vector, owner: int) -> tuple[AddressRan
             f"{asked[0]} {nic[asked[0]]} is not available in virtual network {network.id}.",
             network.id,
         )
-    raise ApiError(
-        Code.ALLOCATE, f"Cannot get IP/MAC lease from virtual network {network.id}.", network.id
-    )
+    raise ApiError(Code.ALLOCATE, f"Cannot get IP/MAC lease from virtual network {network.id}.", network.id)
 
 
 def _index(ranged: AddressRange, key: str, text: str) -> int | None:

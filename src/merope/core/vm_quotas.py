@@ -1,4 +1,7 @@
-"""What a VM counts for in the quotas of its owner (spec templates.yaml `quotas`, states.yaml `quota_by_state`)."""
+"""What a VM counts for in its owner's quotas.
+
+Source: spec templates.yaml `quotas`, states.yaml `quota_by_state`.
+"""
 
 from collections.abc import Iterable
 

@@ -46,7 +46,7 @@ class HostShare(Document):
 @document("HOST")
 @dataclass(slots=True)
 class Host(Document):
-    """`state` is a HostState. The stored document has an empty MONITORING; the last figures live beside it."""
+    """`state` is a HostState. MONITORING of the stored document is empty; the last figures live beside it."""
 
     id: Integer
     name: Text

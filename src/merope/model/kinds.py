@@ -19,7 +19,6 @@ from merope.model.vm_template import VmTemplate
 from merope.model.vnet import VirtualNetwork
 from merope.model.zone import Zone
 
-
 DocumentClass = type[Document]
 
 

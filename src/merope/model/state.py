@@ -172,7 +172,7 @@ class State:
         self.monitoring: dict[str, dict[int, str]] = {"host_pool": {}, "vm_pool": {}}
         self.index = 0
         self._parsed: Parsed = {}
-        self._tables: dict[str, Callable[[Key, Row | None, int], Callable[[], object]]] = {
+        self._tables: dict[str, Callable[[Key, Row | None], Callable[[], object]]] = {
             "acl": self._put_rule,
             "user_quotas": self._put_user_quotas,
             "group_quotas": self._put_group_quotas,
@@ -209,7 +209,7 @@ class State:
         if pool is not None and isinstance(key, int):
             return self._put_object(pool, key, row, index)
         put = self._tables.get(table)
-        return put(key, row, index) if put is not None else _nothing
+        return put(key, row) if put is not None else _nothing
 
     def _put_object(self, pool: Pool, oid: int, row: Row | None, index: int) -> Callable[[], object]:
         entry = None if row is None else Entry(oid, row, index)
@@ -247,7 +247,7 @@ class State:
             self.monitoring[table].pop(oid, None)
         return self.history.pop(oid, {}) if table == "vm_pool" else {}
 
-    def _put_rule(self, key: Key, row: Row | None, index: int) -> Callable[[], object]:
+    def _put_rule(self, key: Key, row: Row | None) -> Callable[[], object]:
         assert isinstance(key, int)
         old = self.rules.get(key)
         if old is not None:
@@ -264,10 +264,10 @@ class State:
 
         return undo
 
-    def _put_user_quotas(self, key: Key, row: Row | None, index: int) -> Callable[[], object]:
+    def _put_user_quotas(self, key: Key, row: Row | None) -> Callable[[], object]:
         return self._put_quotas(self.user_quotas, "user_pool", key, row)
 
-    def _put_group_quotas(self, key: Key, row: Row | None, index: int) -> Callable[[], object]:
+    def _put_group_quotas(self, key: Key, row: Row | None) -> Callable[[], object]:
         return self._put_quotas(self.group_quotas, "group_pool", key, row)
 
     def _put_quotas(
@@ -283,16 +283,16 @@ class State:
             table[key] = known if isinstance(known, Quotas) else Quotas.from_xml(str(row["body"]))
         return _restore(table, key, old)
 
-    def _put_attribute(self, key: Key, row: Row | None, index: int) -> Callable[[], object]:
+    def _put_attribute(self, key: Key, row: Row | None) -> Callable[[], object]:
         for pool in ("user_pool", "group_pool"):
             for oid in self.pools[pool].entries:
                 self.forget_wires(pool, oid)
         return _put_value(self.attributes, str(key), None if row is None else str(row["body"]))
 
-    def _put_last_oid(self, key: Key, row: Row | None, index: int) -> Callable[[], object]:
+    def _put_last_oid(self, key: Key, row: Row | None) -> Callable[[], object]:
         return _put_value(self.last_oids, str(key), None if row is None else _number(row, "last_oid"))
 
-    def _put_history(self, key: Key, row: Row | None, index: int) -> Callable[[], object]:
+    def _put_history(self, key: Key, row: Row | None) -> Callable[[], object]:
         assert isinstance(key, tuple)
         vm_id, seq = key
         if vm_id not in self.pools["vm_pool"].entries:
@@ -300,7 +300,7 @@ class State:
         records = self.history.setdefault(vm_id, {})
         return _put_value(records, seq, None if row is None else _without_snapshot(str(row["body"])))
 
-    def _put_effect(self, key: Key, row: Row | None, index: int) -> Callable[[], object]:
+    def _put_effect(self, key: Key, row: Row | None) -> Callable[[], object]:
         assert isinstance(key, int)
         old = self.effects.get(key)
         new = None if row is None else Effect.from_json(key, str(row["body"]))

@@ -62,7 +62,7 @@ HistoryRecords = Annotated[list[History], _HistoryRecords()]
 @document("VM")
 @dataclass(slots=True)
 class VM(Owned):
-    """A virtual machine. `history_records` holds the last record only; the closed ones are rows of their own."""
+    """A virtual machine. `history_records` holds the last record; the closed ones are rows of their own."""
 
     permissions: PermissionBits = new_permissions()
     last_poll: Integer = 0

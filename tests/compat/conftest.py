@@ -40,13 +40,14 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
 @pytest.fixture(scope="session", params=sorted(CLIENTS))
 def pyone_python(request: pytest.FixtureRequest) -> Path:
     """The interpreter of an environment with that pyone; made once, skipped where the index is not there."""
-    place = ENVIRONMENTS / request.param
+    name: str = request.param
+    place = ENVIRONMENTS / name
     python = place / "bin" / "python"
     if not (place / "ready").exists():
         subprocess.run([sys.executable, "-m", "venv", "--clear", str(place)], check=True)
-        install = [str(python), "-m", "pip", "install", "-q", *CLIENTS[request.param]]
+        install = [str(python), "-m", "pip", "install", "-q", *CLIENTS[name]]
         done = subprocess.run(install, capture_output=True, text=True, check=False)
         if done.returncode:
-            pytest.skip(f"{request.param} could not be installed: {done.stderr.strip().splitlines()[-1]}")
+            pytest.skip(f"{name} could not be installed: {done.stderr.strip().splitlines()[-1]}")
         (place / "ready").touch()
     return python

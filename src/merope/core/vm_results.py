@@ -5,6 +5,7 @@ from merope.core.results import on_result
 from merope.core.transaction import Transaction
 from merope.core.vm_steps import Facts
 from merope.model.effect import Effect
+from merope.model.image import Image
 from merope.model.phase import Phase
 from merope.model.states import ImageState
 from merope.model.vm import VM
@@ -87,7 +88,17 @@ def images_changed(tx: Transaction, vm_id: int) -> None:
             vm_machine.fire(tx, tx.edit(VM, vm_id), "images-waiting")
         return
     event = "images-ready-hold" if vm.template.get_bool("SUBMIT_ON_HOLD") else "images-ready"
-    vm_machine.fire(tx, tx.edit(VM, vm_id), event)
+    own = tx.edit(VM, vm_id)
+    _note_sources(tx, own)
+    vm_machine.fire(tx, own, event)
+
+
+def _note_sources(tx: Transaction, vm: VM) -> None:
+    """When the VM took its images, some of them had no content yet, and nobody knew where it would be."""
+    for disk in vm.template.vectors("DISK"):
+        if disk.get("IMAGE_ID"):
+            known = image.disk_attributes(tx, tx.get(Image, int(disk["IMAGE_ID"])), disk)
+            disk.update({name: known[name] for name in ("SOURCE", "DRIVER") if name in known})
 
 
 image.on_ready(images_changed)

@@ -164,4 +164,4 @@ def _give_back(tx: Transaction, vm: VM, phase: Phase) -> None:
     if phase not in lifecycle.WITHOUT_CAPACITY:
         vm_steps.release_capacity(tx, vm, vm_steps.record(vm).hid)
     if phase in lifecycle.MIGRATING and phase not in lifecycle.LEFT_SOURCE:
-        vm_steps.release_capacity(tx, vm, vm_steps.source_record(tx, vm).hid)
+        vm_steps.STEPS[lifecycle.Step.RELEASE_SOURCE](tx, vm, vm_steps.Facts())

@@ -86,7 +86,12 @@ class _On:
 
     @property
     def deploy_id(self) -> str:
-        return self.vm.deploy_id or f"one-{self.vm.id}"
+        """What the hypervisor calls the VM. Nobody knows when its answer to the deployment was lost."""
+        if self.vm.deploy_id:
+            return self.vm.deploy_id
+        domains = self.hypervisor.domains()
+        found = (domain.deploy_id for domain in domains if domain.vm_id == self.vm.id)
+        return next(found, f"one-{self.vm.id}")
 
 
 def run(drivers: Drivers, job: Job) -> Answer:
@@ -290,7 +295,7 @@ def _remove(drivers: Drivers, job: Job) -> dict[str, str]:
     for record in records:
         on = _here(drivers, job, record)
         if job.effect.arguments.get("domain"):
-            on.hypervisor.cancel(str(job.effect.arguments.get("deploy_id") or on.deploy_id))
+            on.hypervisor.cancel(on.deploy_id)
             _clean(on)
         on.system.delete(on.place)
     return {}

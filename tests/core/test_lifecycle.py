@@ -149,7 +149,7 @@ def _timed(field: str) -> StepCheck:
 
 
 def _ended(cloud: Cloud, record: History) -> str:
-    stored = cloud.state.history[record.oid].get(record.seq)
+    stored = cloud.stored.get((record.oid, record.seq))
     if stored is None or History.from_xml(stored) != record:
         return f"record {record.seq} is not stored as it ended"
     return "" if record.etime == cloud.now else f"record {record.seq} ended at {record.etime}"

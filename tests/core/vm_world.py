@@ -45,6 +45,8 @@ class Cloud(Core):
 
     def __init__(self, **settings: Any) -> None:
         self.finished: dict[int, Entry] = {}
+        self.stored: dict[tuple[int, int], str] = {}
+        """The closed records as the database has them, also those of finished VMs."""
         super().__init__(**settings)
         assert self.user("ann") == ANN
         for name in ("node0", "node1"):
@@ -69,6 +71,9 @@ class Cloud(Core):
         self.index += 1
         change, parsed = tx.commit(self.index)
         for operation in change.operations:
+            if isinstance(operation, Put) and operation.table == "history":
+                assert isinstance(operation.key, tuple)
+                self.stored[operation.key[0], operation.key[1]] = str(operation.row["body"])
             if isinstance(operation, Put) and operation.table == "vm_pool":
                 assert isinstance(operation.key, int)
                 entry = Entry(operation.key, operation.row, self.index)
@@ -129,9 +134,9 @@ class Cloud(Core):
     def records(self, oid: int) -> list[History]:
         """All records of a VM, the current one last."""
         current = self.document(oid).history_records
-        closed = self.state.history.get(oid, {})
         last = current[-1].seq if current else -1
-        return [History.from_xml(closed[seq]) for seq in sorted(closed) if seq < last] + current
+        closed = [key for key in sorted(self.stored) if key[0] == oid and key[1] < last]
+        return [History.from_xml(self.stored[key]) for key in closed] + current
 
     def used(self, scope: str = "user", oid: int = ANN) -> Usage:
         table = self.state.user_quotas if scope == "user" else self.state.group_quotas

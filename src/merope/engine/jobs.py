@@ -20,9 +20,11 @@ class MissingObject(Exception):  # noqa: N818 - becomes the answer of the job
 
 
 class Finished(Protocol):
-    """Where the documents of finished VMs are."""
+    """Where the documents of finished VMs are, and their history records, oldest first."""
 
     def vm_document(self, oid: int) -> str | None: ...
+
+    def history(self, oid: int) -> list[str]: ...
 
 
 def build(state: State, effect: Effect, finished: Finished | None) -> Job:
@@ -40,18 +42,21 @@ def build(state: State, effect: Effect, finished: Finished | None) -> Job:
         effect,
         vm=vm,
         host=host if isinstance(host, Host) else None,
-        source=_source(state, effect, vm),
+        source=_source(state, effect, vm, finished),
         token=_token_secret(state, vm),
     )
 
 
-def _source(state: State, effect: Effect, vm: VM) -> History | None:
+def _source(state: State, effect: Effect, vm: VM, finished: Finished | None) -> History | None:
     """The record that a migration leaves, where the effect has to do with it."""
     stated = effect.arguments.get("source")
     if (stated is None and vm.phase in _MIGRATING) or (isinstance(stated, int) and stated >= 0):
         assert vm.history is not None
-        stored = state.history.get(vm.id, {}).get(vm.history.seq - 1)
-        return None if stored is None else History.from_xml(stored)
+        records = list(state.history.get(vm.id, {}).values())
+        if vm.phase is Phase.DONE and finished is not None:
+            records = finished.history(vm.id)
+        closed = (History.from_xml(record) for record in records)
+        return next((record for record in closed if record.seq == vm.history.seq - 1), None)
     return None
 
 

@@ -107,5 +107,9 @@ class Disk:
         found = self.archived_vms(oid)
         return found[0].body if found else None
 
+    def history(self, oid: int) -> list[str]:
+        rows = sorted((key, row) for key, row in self.rows["history"].items() if row["vid"] == oid)
+        return [str(row["body"]) for _, row in rows]
+
     def copy(self) -> "Disk":
         return Disk(self.rows, self.index)

@@ -17,6 +17,7 @@ from merope.engine.engine import Engine
 from merope.engine.polling import Poller
 from merope.model.errors import ApiError
 from merope.model.settings import SchedulerSettings, Settings
+from merope.scheduler.snapshot import Limits
 from merope.simulation.disk import Disk
 from merope.simulation.hands import SimulatedHands
 from merope.simulation.loop import SimulatedLoop
@@ -69,7 +70,7 @@ class Process:
         self.engine = Engine(self.cloud, hands, loop.call_later, limit=4, finished=disk)
         self.poller = Poller(self.cloud, hands, loop.call_later, host_seconds=120.0, datastore_seconds=9000.0)
         self.scheduling = Scheduling(
-            self.cloud, SchedulerSettings(), loop.call_later, threads, loop.call_soon_threadsafe
+            self.cloud, SchedulerSettings(), Limits(), loop.call_later, threads, loop.call_soon_threadsafe
         )
 
     def start(self) -> None:

@@ -1,7 +1,7 @@
 """The devices of a domain: disks, network interfaces, graphics, inputs, PCI."""
 
 import pytest
-from tests.drivers.hypervisor.hypervisor_vms import SYSTEM_DIR, make_domain
+from hypervisor_vms import SYSTEM_DIR, make_domain
 
 from merope.drivers.errors import DriverError
 from merope.drivers.hypervisor.domain_xml import HostTraits

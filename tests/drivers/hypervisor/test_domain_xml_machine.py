@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
+from hypervisor_vms import SYSTEM_DIR, make_domain, make_vm
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.drivers.hypervisor.hypervisor_vms import SYSTEM_DIR, make_domain, make_vm
 
 from merope.drivers.errors import DriverError
 from merope.drivers.hypervisor.domain_xml import (

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
+from hypervisor_vms import SYSTEM_DIR, make_vm
 from lxml import etree
-from tests.drivers.hypervisor.hypervisor_vms import SYSTEM_DIR, make_vm
 
 from merope.drivers.hypervisor.domain_xml import HostTraits, domain_text
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypervisor_vms import make_vm
 from tests.drivers.contract_hypervisor import HypervisorContract, find
-from tests.drivers.hypervisor.hypervisor_vms import make_vm
 
 from merope.drivers.errors import DriverError
 from merope.drivers.hypervisor.base import DomainState, Hypervisor

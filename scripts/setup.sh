@@ -35,10 +35,13 @@ kvm     libvirt-clients      virsh, to look at them
 kvm     libvirt-dev          the Python binding of libvirt is compiled
 kvm     gcc                  the same
 kvm     pkg-config           the same
-kvm     xorriso              writes the CONTEXT disk
+kvm     genisoimage          writes the CONTEXT disk
+kvm     e2fsprogs            makes file systems on volatile disks
 kvm     busybox-static       the user space of the guest image
-kvm     cpio                 packs the guest image
-kvm     kmod                 picks the kernel modules of the guest image
+kvm     syslinux             the boot loader of the guest image
+kvm     syslinux-common      the same
+kvm     mtools               puts it on the image
+kvm     xz-utils             unpacks the modules of the guest's kernel
 kvm     iproute2             bridges and addresses
 kvm     curl                 looks at the page that the guest serves
 '
@@ -146,7 +149,7 @@ setup_packages() {
         # shellcheck disable=SC2086  # a list of words
         [ -z "$missing" ] || install_packages $missing
     elif [ "$what" != test ]; then
-        for program in qemu-system-x86_64 qemu-img virsh xorriso busybox cpio modprobe ip curl cc pkg-config; do
+        for program in qemu-system-x86_64 qemu-img virsh genisoimage busybox syslinux mcopy ip curl cc pkg-config; do
             command -v "$program" >/dev/null ||
                 fail "$program is missing and this is not Debian: install it with the system's package manager"
         done

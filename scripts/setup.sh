@@ -41,7 +41,6 @@ kvm     busybox-static       the user space of the guest image
 kvm     syslinux             the boot loader of the guest image
 kvm     syslinux-common      the same
 kvm     mtools               puts it on the image
-kvm     xz-utils             unpacks the modules of the guest's kernel
 kvm     iproute2             bridges and addresses
 kvm     curl                 looks at the page that the guest serves
 '

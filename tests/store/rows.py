@@ -86,6 +86,7 @@ def portrait(state: State) -> dict[str, Any]:
         "effects": dict(state.effects),
         "effects_of": {of: set(ids) for of, ids in state.effects_of.items()},
         "consoles": dict(state.vnc_ports),
+        "to_be_moved": set(state.to_be_moved),
     }
 
 

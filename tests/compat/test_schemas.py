@@ -4,6 +4,7 @@ The schemas are read from ../shared/xsd beside the repository and are never part
 """
 
 import xmlrpc.client
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -57,6 +58,9 @@ class Caller:
         assert answer[0], answer[1]
         return answer[1]
 
+    def close(self) -> None:
+        self._proxy("close")()
+
     def settle(self, method: str, oid: int, wanted: str) -> None:
         for _ in range(500):
             if wanted in self(method, oid, False):
@@ -65,9 +69,15 @@ class Caller:
 
 
 @pytest.fixture(scope="module")
-def furnished(sandbox: Sandbox) -> Caller:
+def furnished(sandbox: Sandbox) -> Iterator[Caller]:
     """A cloud with one of each: a running VM that was powered off and on, and one that is done."""
     call = Caller(sandbox)
+    furnish(call)
+    yield call
+    call.close()
+
+
+def furnish(call: Caller) -> None:
     call("one.user.allocate", "ann", "secret", "core", [1, 0])
     call("one.user.quota", 2, "VM=[VMS=4,CPU=-2] DATASTORE=[ID=1,SIZE=2048] NETWORK=[ID=0,LEASES=4]")
     call("one.user.login", "oneadmin", "", 3600, -1)
@@ -93,8 +103,6 @@ def furnished(sandbox: Sandbox) -> Caller:
     call("one.vm.action", "resume", vm)
     call.settle("one.vm.info", vm, running)
     call("one.vm.action", "terminate", gone)
-    call("one.zone.raftstatus")
-    return call
 
 
 @pytest.mark.parametrize(("method", "arguments", "schema"), DOCUMENTS)

@@ -91,7 +91,7 @@ def test_missing_packages_are_named_with_their_reason_and_installed(machine: Mac
     machine.environment()
     done = machine.run("cloud")
     assert done.returncode == 0, done.stderr
-    assert "  xorriso                writes the CONTEXT disk\n" in done.stdout
+    assert "  genisoimage            writes the CONTEXT disk\n" in done.stdout
     (install,) = [line for line in machine.told() if line.startswith("apt-get") and "print-uris" not in line]
     assert "-y --no-install-recommends -o DPkg::Lock::Timeout=900 install qemu-system-x86" in install
     assert "python3-dev" not in install
@@ -139,7 +139,7 @@ def test_nothing_is_done_where_nothing_is_missing(machine: Machine) -> None:
     machine.installed = (
         "qemu-system-x86 seabios ipxe-qemu qemu-utils libvirt-daemon-system libvirt-clients".split()
     )
-    machine.installed += "libvirt-dev gcc pkg-config xorriso busybox-static cpio kmod iproute2 curl".split()
+    machine.installed += "libvirt-dev gcc pkg-config genisoimage e2fsprogs busybox-static syslinux syslinux-common mtools iproute2 curl".split()
     machine.notes.unlink()
     done = machine.run("cloud")
     assert (done.returncode, done.stdout, machine.told()) == (0, "", [])

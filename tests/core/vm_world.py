@@ -58,7 +58,6 @@ class Cloud(Core):
             "NETWORK_ADDRESS=10.1.0.0\nNETWORK_MASK=255.255.255.0\nAR=[TYPE=IP4,IP=10.1.0.10,SIZE=20]",
             -1,
         )
-        self.call(0, "one.vn.chmod", NETWORK, -1, -1, -1, -1, -1, -1, 1, -1, -1)
         self.image("disk")
         self.image("kept", "PERSISTENT=YES")
 

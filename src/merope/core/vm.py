@@ -10,6 +10,7 @@ from merope.core import (
     vm_machine,
     vm_quotas,
     vm_recover,
+    vm_requests,
     vm_requirements,
     vm_rights,
     vm_steps,
@@ -25,7 +26,7 @@ from merope.model.permissions import Op
 from merope.model.phase import Phase
 from merope.model.state import Entry
 from merope.model.states import VmState
-from merope.model.template import Template, restricted_attribute
+from merope.model.template import Template
 from merope.model.vm import VM
 
 _ALIASES = {"shutdown": "terminate", "shutdown-hard": "terminate-hard", "delete": "terminate-hard"}
@@ -77,7 +78,7 @@ def action(tx: Transaction, name: str, vm_id: int) -> int:
     wanted = _ALIASES.get(name, name)
     vm = tx.get(VM, vm_id)
     if wanted not in ACTIONS:
-        raise ApiError(Code.ACTION, f'Action "{name}" is not supported', vm_id)
+        raise ApiError(Code.ACTION, f'Action "{name[:64]}" is not supported', vm_id)
     vm_rights.require(tx, vm, wanted.replace("unresched", "resched"))
     perform(tx, vm, wanted, name)
     return vm_id
@@ -148,13 +149,11 @@ def _capacity(template: Template, vm_id: int) -> dict[str, str]:
         stated = template.get(name)
         if not stated:
             continue
-        try:
-            number = int(stated) if whole else float(stated)
-        except ValueError:
-            number = -1
-        if number < 0 or number >= 2**31:
+        number = vm_requests.whole(stated) if whole else vm_requests.decimal(stated)
+        if number is None:
             what = "integer" if whole else "float or integer"
-            raise ApiError(Code.INTERNAL, f"{name} must be a positive {what} value, not {stated!r}.", vm_id)
+            detail = f"{name} must be a positive {what} value, not {vm_requests.shown(stated)}."
+            raise ApiError(Code.INTERNAL, detail, vm_id)
         if number:
             found[name] = stated
     return found
@@ -242,11 +241,7 @@ def monitoring(tx: Transaction, vm_id: int) -> str:
 def check_update(tx: Transaction, value: Document, new: Template) -> Template:
     """Users may not change restricted attributes of the user template."""
     assert isinstance(value, VM)
-    if not tx.caller.is_admin:
-        found = restricted_attribute(new, tx.settings.vm_restricted_attr, value.user_template)
-        if found:
-            raise ApiError(Code.AUTHORIZATION, f"Tried to change restricted attribute: {found}", value.id)
-    return new
+    return generic.check_restricted(tx, tx.settings.vm_restricted_attr, new, value.user_template, value.id)
 
 
 def _move_quotas(tx: Transaction, value: Owned, uid: int, gid: int) -> None:

@@ -12,6 +12,7 @@ from merope.core import (
     vm_files,
     vm_nics,
     vm_quotas,
+    vm_requests,
     vm_requirements,
 )
 from merope.core.transaction import Transaction
@@ -45,11 +46,21 @@ def check_restricted(tx: Transaction, template: Template, base: Template | None 
         return
     found = restricted_attribute(template, tx.settings.vm_restricted_attr, base)
     if found:
-        raise ApiError(Code.AUTHORIZATION, f"VM Template includes a restricted attribute {found}.")
+        raise authorization.denied(tx.caller, f"VM Template includes a restricted attribute {found}")
 
 
 def allocate(tx: Transaction, source: Template, *, on_hold: bool) -> VM:
-    """A new VM of the caller's; raises ApiError ALLOCATE, AUTHORIZATION (rights, quotas)."""
+    """A new VM of the caller's; raises ApiError ALLOCATE, NO_EXISTS, AUTHORIZATION (rights, quotas)."""
+    try:
+        return _allocate(tx, source, on_hold=on_hold)
+    except ApiError as error:
+        # What cannot be is told in one form, whichever part of the VM it is about.
+        if error.code not in (Code.ALLOCATE, Code.ACTION):
+            raise
+        raise generic.allocate_error(VM, error.message) from error
+
+
+def _allocate(tx: Transaction, source: Template, *, on_hold: bool) -> VM:
     caller = tx.caller
     template, user_template = split(source)
     _check_numbers(template)
@@ -96,7 +107,7 @@ def _name(source: Template, vm_id: int) -> str:
     name = source.get("NAME") or f"{source.get('TEMPLATE_NAME') or 'one'}-{vm_id}"
     fault = names.name_fault(name)
     if fault:
-        raise generic.allocate_error(VM, fault)
+        raise _bad(fault)
     return name
 
 
@@ -108,28 +119,20 @@ def _check_numbers(template: Template) -> None:
     if "VCPU" in template and _positive(template.get("VCPU"), whole=True) is None:
         raise _bad("VCPU attribute must be a positive integer value.")
     for name, _ in _COSTS:
-        if name in template and not _is_cost(template.get(name)):
+        if name in template and vm_requests.decimal(template.get(name)) is None:
             raise _bad(f"{name} attribute must be a positive float or integer value.")
     if len(template.values("OS")) > 1:
         raise _bad("Only one OS attribute can be defined.")
     for vector in template.vectors("RAW"):
         if not vector.get("TYPE"):
             raise _bad("RAW needs a TYPE (kvm, lxd …).")
+    for vector in template.vectors("GRAPHICS"):
+        if vector.get("PORT") and not vm_requests.whole(vector["PORT"], 65535):
+            raise _bad(f"GRAPHICS: PORT must be from 1 to 65535, not {vm_requests.shown(vector['PORT'])}.")
 
 
 def _positive(text: str, *, whole: bool) -> float | None:
-    try:
-        number = int(text) if whole else float(text)
-    except ValueError:
-        return None
-    return number if 0 < number < 2**31 else None
-
-
-def _is_cost(text: str) -> bool:
-    try:
-        return 0 <= float(text) < 2**31
-    except ValueError:
-        return False
+    return (vm_requests.whole(text) if whole else vm_requests.decimal(text)) or None
 
 
 def _bad(sentence: str) -> ApiError:
@@ -158,10 +161,11 @@ def _take_resources(tx: Transaction, vm: VM) -> bool:
 
 
 def _substitute(tx: Transaction, vm: VM) -> None:
-    user = vm.user_template
+    user, room = vm.user_template, vm_context.Room()
     for name in _SUBSTITUTED:
         if name in user:
-            user.set(name, vm_context.substitute(tx, vm, user.get(name)))
+            user.set(name, vm_context.substitute(tx, vm, user.get(name), room))
     for name in _PUBLIC:
         for vector in user.vectors(name):
-            vector.update({key: vm_context.substitute(tx, vm, value) for key, value in vector.items()})
+            filled = {key: vm_context.substitute(tx, vm, value, room) for key, value in vector.items()}
+            vector.update(filled)

@@ -40,6 +40,7 @@ _NIC_VARIABLES: tuple[tuple[str, tuple[str, ...], str | None], ...] = (
     ("VROUTER_IP6", ("VROUTER_IP6_GLOBAL",), None),
 )
 
+_MOST = 1 << 20
 _VARIABLE = re.compile(
     r"""\\\$                                        # \$ stands for itself
     | \$(?P<name>[A-Za-z0-9_]+)
@@ -50,6 +51,20 @@ _VARIABLE = re.compile(
 )
 
 
+class Room:
+    """How many characters variables may still bring in: a short text can ask for a long one many times."""
+
+    def __init__(self) -> None:
+        self.left = _MOST
+
+    def take(self, text: str) -> str:
+        """Raises ApiError ALLOCATE when there is no room for the text."""
+        self.left -= len(text)
+        if self.left < 0:
+            raise ApiError(Code.ALLOCATE, f"Variables bring in more than {_MOST} characters.")
+        return text
+
+
 def build(tx: Transaction, vm: VM) -> None:
     """Makes CONTEXT what the guest will read; raises ApiError ALLOCATE.
 
@@ -58,7 +73,8 @@ def build(tx: Transaction, vm: VM) -> None:
     given = vm.template.vectors("CONTEXT")
     if not given:
         return
-    context = Vector({key: substitute(tx, vm, value) for key, value in given[0].items()})
+    room = Room()
+    context = Vector({key: substitute(tx, vm, value, room) for key, value in given[0].items()})
     generate(tx, vm, context)
     vm.template.set("CONTEXT", context)
 
@@ -101,8 +117,8 @@ def _network_attribute(network: VirtualNetwork, nic: Vector, attribute: str) -> 
     return own or network.template.get(attribute)
 
 
-def substitute(tx: Transaction, vm: VM, text: str) -> str:
-    """Fills in the variables of a value."""
+def substitute(tx: Transaction, vm: VM, text: str, room: Room) -> str:
+    """Fills in the variables of a value; raises ApiError ALLOCATE when they need more than the room left."""
     if "$" not in text:
         return text
 
@@ -113,11 +129,12 @@ def substitute(tx: Transaction, vm: VM, text: str) -> str:
         attribute = match["attribute"]
         wanted = match["quoted"] if match["quoted"] is not None else match["plain"]
         if attribute is None:
-            return _single(tx, vm, name.upper())
+            return room.take(_single(tx, vm, name.upper()))
         key = match["key"]
-        return _of_vector(
+        found = _of_vector(
             tx, vm, name.upper(), attribute.upper(), key.upper() if key else None, wanted or ""
-        ) + (match["end"] or "")
+        )
+        return room.take(found) + (match["end"] or "")
 
     return _VARIABLE.sub(value, text)
 

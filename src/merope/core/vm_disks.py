@@ -6,7 +6,7 @@ Source: spec templates.yaml `DISK_image`, `DISK_volatile`, `disk_derivation`; ex
 import re
 from string import ascii_lowercase
 
-from merope.core import authorization, image
+from merope.core import authorization, image, vm_requests
 from merope.core.transaction import Transaction
 from merope.model.datastore import Datastore
 from merope.model.errors import ApiError, Code
@@ -25,9 +25,7 @@ _ORDERED = re.compile(r"(disk|nic)(\d+)")
 def image_of(tx: Transaction, disk: Vector, uid: int) -> Image | None:
     """The image that a DISK names by id, or by name and owner; None for a volatile disk."""
     if disk.get("IMAGE_ID"):
-        if not disk["IMAGE_ID"].isdecimal():
-            raise ApiError(Code.ALLOCATE, f"IMAGE_ID must be a number, not {disk['IMAGE_ID']!r}.")
-        return tx.get(Image, int(disk["IMAGE_ID"]))
+        return tx.get(Image, image_id(disk, "IMAGE_ID"))
     if not disk.get("IMAGE"):
         return None
     owner = image_owner(tx, disk, uid)
@@ -35,21 +33,30 @@ def image_of(tx: Transaction, disk: Vector, uid: int) -> Image | None:
     if oid is None:
         raise ApiError(
             Code.ALLOCATE,
-            f"User {owner} does not own an image with name: {disk['IMAGE']} . "
+            f"User {owner} does not own an image with name: {disk['IMAGE'][:128]} . "
             "Set IMAGE_UNAME or IMAGE_UID of owner in DISK.",
         )
     return tx.get(Image, oid)
 
 
 def image_owner(tx: Transaction, vector: Vector, uid: int) -> int:
-    if vector.get("IMAGE_UID", "").isdecimal():
-        return int(vector["IMAGE_UID"])
+    if vector.get("IMAGE_UID"):
+        return image_id(vector, "IMAGE_UID")
     if vector.get("IMAGE_UNAME"):
         found = tx.named(User, vector["IMAGE_UNAME"])
         if found is None:
-            raise ApiError(Code.ALLOCATE, f"There is no user named {vector['IMAGE_UNAME']} (IMAGE_UNAME).")
+            name = vm_requests.shown(vector["IMAGE_UNAME"])
+            raise ApiError(Code.ALLOCATE, f"There is no user named {name} (IMAGE_UNAME).")
         return found
     return uid
+
+
+def image_id(vector: Vector, name: str) -> int:
+    """The id in a vector that names an image or its owner; raises ApiError ALLOCATE."""
+    found = vm_requests.whole(vector[name])
+    if found is None:
+        raise ApiError(Code.ALLOCATE, f"{name} must be a number, not {vm_requests.shown(vector[name])}.")
+    return found
 
 
 def uses(tx: Transaction, template: Template, uid: int) -> list[authorization.Target]:
@@ -77,10 +84,12 @@ def acquire(tx: Transaction, vm_id: int, uid: int, template: Template) -> bool:
 
 
 def _fill(tx: Transaction, disk: Vector, used: Image, asked: str, number: int) -> None:
-    kept = {key: value for key, value in disk.items() if key not in _FROM_IMAGE}
+    disk.pop("TM_MAD_SYSTEM", None)
     filled = image.disk_attributes(tx, used, disk)
+    kept = {key: value for key, value in disk.items() if key not in _ours(tx)}
+    _check_format(tx, used, filled.get("DRIVER", ""), number)
     disk.clear()
-    disk.update({**filled, **kept})
+    disk.update({**kept, **filled})
     if asked:
         disk["SIZE"] = _grown(asked, used, number)
 
@@ -88,15 +97,31 @@ def _fill(tx: Transaction, disk: Vector, used: Image, asked: str, number: int) -
 _FROM_IMAGE = frozenset(
     "SOURCE TYPE DISK_TYPE CLONE SAVE PERSISTENT IMAGE_STATE ORIGINAL_SIZE DATASTORE DATASTORE_ID TM_MAD "
     "CLUSTER_ID CLONE_TARGET LN_TARGET TM_MAD_SYSTEM ALLOW_ORPHANS DISK_SNAPSHOT_TOTAL_SIZE SIZE "
-    "IMAGE_UID IMAGE_UNAME IMAGE_ID IMAGE".split()
+    "IMAGE_UID IMAGE_UNAME IMAGE_ID IMAGE ORDER".split()
 )
+_OF_VOLATILE = frozenset({"TYPE", "SIZE"})
+
+
+def _check_format(tx: Transaction, used: Image, driver: str, number: int) -> None:
+    """A disk is read as what its image is: a guest can write anything at the beginning of a raw disk, and
+    what reads that as qcow2 would follow it to files of the host."""
+    made = tx.get(Datastore, used.datastore_id).template.get("DRIVER")
+    if driver in _FORMATS and used.fstype in _FORMATS and driver not in (used.fstype, made):
+        raise ApiError(
+            Code.ALLOCATE, f"DISK {number}: DRIVER is {driver}, but image {used.id} is {used.fstype}."
+        )
+
+
+def _ours(tx: Transaction) -> frozenset[str]:
+    """What a disk has from its image and datastore; what a template says of it is left out."""
+    return _FROM_IMAGE.union(tx.settings.inherit_datastore_attr, tx.settings.inherit_image_attr)
 
 
 def _grown(asked: str, used: Image, number: int) -> str:
     """The size of a disk that is to be larger than its image, in MB."""
-    if not asked.isdecimal() or int(asked) <= 0:
+    size = vm_requests.whole(asked, vm_requests.LARGEST_SIZE)
+    if not size:
         raise ApiError(Code.ALLOCATE, f"DISK {number}: SIZE attribute must be a positive integer value.")
-    size = int(asked)
     if size == used.size:
         return asked
     if size < used.size:
@@ -112,14 +137,15 @@ def _grown(asked: str, used: Image, number: int) -> str:
 def _check_volatile(tx: Transaction, disk: Vector, number: int) -> None:
     kind = disk.get("TYPE", "")
     if kind.lower() not in _VOLATILE:
-        raise ApiError(Code.ALLOCATE, f"DISK {number}: Unknown disk type {kind}")
-    size = disk.get("SIZE", "")
-    if not size.isdecimal() or int(size) <= 0:
+        raise ApiError(Code.ALLOCATE, f"DISK {number}: Unknown disk type {kind[:32]}")
+    if not vm_requests.whole(disk.get("SIZE", ""), vm_requests.LARGEST_SIZE):
         raise ApiError(Code.ALLOCATE, f"DISK {number}: SIZE attribute must be a positive integer value.")
+    for key in _ours(tx) - _OF_VOLATILE:
+        disk.pop(key, None)
     if disk.get("FORMAT", "raw") not in _FORMATS:
         raise ApiError(
             Code.ALLOCATE,
-            f"DISK {number}: FORMAT must be one of {', '.join(_FORMATS)}, not {disk['FORMAT']}.",
+            f"DISK {number}: FORMAT must be one of {', '.join(_FORMATS)}, not {disk['FORMAT'][:32]}.",
         )
     disk.setdefault("DEV_PREFIX", tx.settings.default_device_prefix)
 
@@ -148,10 +174,11 @@ def assign_targets(template: Template, cdrom_prefix: str) -> None:
         target = disk.get("TARGET")
         if target:
             if target in used:
-                raise ApiError(Code.ALLOCATE, f"DISK {disk['DISK_ID']}: TARGET {target} is used twice.")
+                detail = f"DISK {disk['DISK_ID']}: TARGET {target[:32]} is used twice."
+                raise ApiError(Code.ALLOCATE, detail)
             used.add(target)
     cdroms = [disk for disk in disks if "CDROM" in disk.get("TYPE", "")]
-    plain = [disk for disk in disks if disk not in cdroms]
+    plain = [disk for disk in disks if "CDROM" not in disk.get("TYPE", "")]
     context = template.vector("CONTEXT")
     if context is not None:
         context["DISK_ID"] = str(len(disks))
@@ -170,7 +197,7 @@ def _free_target(prefix: str, used: set[str]) -> str:
     for letter in ascii_lowercase:
         if prefix + letter not in used:
             return prefix + letter
-    raise ApiError(Code.ALLOCATE, f"There is no free device name with the prefix {prefix}.")
+    raise ApiError(Code.ALLOCATE, f"There is no free device name with the prefix {prefix[:32]}.")
 
 
 def assign_boot_order(template: Template) -> None:
@@ -180,9 +207,10 @@ def assign_boot_order(template: Template) -> None:
     for position, word in enumerate([part.strip() for part in boot.split(",") if part.strip()], start=1):
         found = _ORDERED.fullmatch(word)
         if found is None:
-            raise ApiError(Code.ALLOCATE, f"OS: BOOT lists disk<N> and nic<N>, not {word!r}.")
+            detail = f"OS: BOOT lists disk<N> and nic<N>, not {vm_requests.shown(word)}."
+            raise ApiError(Code.ALLOCATE, detail)
         name, key = ("DISK", "DISK_ID") if found[1] == "disk" else ("NIC", "NIC_ID")
         device = next((item for item in template.vectors(name) if item.get(key) == found[2]), None)
         if device is None:
-            raise ApiError(Code.ALLOCATE, f"OS: BOOT names {word}, which the VM does not have.")
+            raise ApiError(Code.ALLOCATE, f"OS: BOOT names {word[:32]}, which the VM does not have.")
         device["ORDER"] = str(position)

@@ -7,7 +7,8 @@ import re
 
 from merope.core import authorization
 from merope.core.transaction import Transaction
-from merope.core.vm_disks import image_owner
+from merope.core.vm_disks import image_id, image_owner
+from merope.core.vm_requests import shown
 from merope.model.datastore import Datastore
 from merope.model.errors import ApiError, Code
 from merope.model.image import Image
@@ -19,6 +20,7 @@ _FILE = re.compile(r"\$FILE\[([^\]]*)\]")
 _PAIR = re.compile(r'([A-Za-z_]+)\s*=\s*(?:"([^"]*)"|([A-Za-z0-9_]+))')
 _USABLE = (ImageState.READY, ImageState.USED, ImageState.USED_PERS)
 _KERNELS = (("KERNEL", ImageType.KERNEL), ("INITRD", ImageType.RAMDISK))
+_OF_KERNEL = ("ID", "SOURCE", "DSID", "TM", "CLUSTER_ID")
 
 
 def resolve(tx: Transaction, template: Template, uid: int) -> list[authorization.Target]:
@@ -26,9 +28,15 @@ def resolve(tx: Transaction, template: Template, uid: int) -> list[authorization
     targets = []
     for system in template.vectors("OS"):
         for name, kind in _KERNELS:
-            found = _files(tx, system.get(f"{name}_DS", ""), uid, kind)
-            if len(found) > 1:
-                raise ApiError(Code.ALLOCATE, f"OS: {name}_DS names more than one file.")
+            # Only what is named here may say which file is taken.
+            for key in _OF_KERNEL:
+                system.pop(f"{name}_DS_{key}", None)
+            stated = system.get(f"{name}_DS", "")
+            found = _files(tx, stated, uid, kind)
+            if stated and len(found) != 1:
+                raise ApiError(
+                    Code.ALLOCATE, f"OS: {name}_DS must be one $FILE[IMAGE=…], not {shown(stated)}."
+                )
             for used in found:
                 _fill_kernel(tx, system, name, used)
                 targets.append(authorization.on(Op.USE, used))
@@ -69,12 +77,12 @@ def _files(tx: Transaction, text: str, uid: int, kind: ImageType) -> list[Image]
 
 
 def _image(tx: Transaction, named: Vector, uid: int) -> Image:
-    if named.get("IMAGE_ID", "").isdecimal():
-        return tx.get(Image, int(named["IMAGE_ID"]))
+    if named.get("IMAGE_ID"):
+        return tx.get(Image, image_id(named, "IMAGE_ID"))
     owner = image_owner(tx, named, uid)
     oid = tx.named(Image, named.get("IMAGE", ""), owner)
     if oid is None:
         raise ApiError(
-            Code.ALLOCATE, f"User {owner} does not own an image with name: {named.get('IMAGE', '')} ."
+            Code.ALLOCATE, f"User {owner} does not own an image with name: {named.get('IMAGE', '')[:128]} ."
         )
     return tx.get(Image, oid)

@@ -5,7 +5,7 @@ Source: spec templates.yaml `NIC`, `NIC_ALIAS`, `NIC_DEFAULT`; examples/vm-runni
 
 from collections.abc import Iterable
 
-from merope.core import authorization
+from merope.core import authorization, vm_requests
 from merope.core.transaction import Transaction
 from merope.model.address_range import AddressRange
 from merope.model.errors import ApiError, Code
@@ -19,6 +19,12 @@ from merope.model.vnet import VirtualNetwork
 
 _NOT_IN_DEFAULT = ("NETWORK_ID", "NETWORK", "NETWORK_UID", "NETWORK_UNAME")
 _REQUESTS = ("IP", "IP6", "MAC")
+#: What a NIC has from its network, its lease and its place; what a template says of them is left out.
+_OURS = tuple(
+    "AR_ID VN_MAD PHYDEV OUTER_VLAN_ID BRIDGE_TYPE CLUSTER_ID PARENT_NETWORK_ID IP6_LINK IP6_ULA IP6_GLOBAL "
+    "VROUTER_IP VROUTER_IP6_GLOBAL ORDER NIC_ID ALIAS_ID ALIAS_IDS PARENT_ID "
+    "CONF BRIDGE_CONF OVS_BRIDGE_CONF IP_LINK_CONF".split()
+)
 
 
 def nics_of(template: Template) -> list[Vector]:
@@ -53,6 +59,8 @@ def prepare(template: Template) -> None:
 
 
 def _number(nic: Vector, number: int) -> int:
+    for key in (*_OURS, *(_NOT_IN_DEFAULT if is_auto(nic) else ())):
+        nic.pop(key, None)
     nic["NIC_ID"] = str(number)
     return number + 1
 
@@ -63,7 +71,8 @@ def _join_parent(template: Template, alias: Vector) -> None:
     wanted = alias.get("PARENT", "")
     parent = next((nic for nic in template.vectors("NIC") if nic["NAME"] == wanted), None)
     if parent is None:
-        raise ApiError(Code.ALLOCATE, f"NIC_ALIAS: there is no NIC with the NAME {wanted!r} given as PARENT.")
+        name = vm_requests.shown(wanted)
+        raise ApiError(Code.ALLOCATE, f"NIC_ALIAS: there is no NIC with the NAME {name} given as PARENT.")
     held = [word for word in parent.get("ALIAS_IDS", "").split(",") if word]
     alias["PARENT_ID"] = parent["NIC_ID"]
     alias["ALIAS_ID"] = str(len(held))
@@ -74,12 +83,7 @@ def _join_parent(template: Template, alias: Vector) -> None:
 def network_of(tx: Transaction, nic: Vector, uid: int) -> VirtualNetwork:
     """The network that a NIC names by id, or by name and owner (the VM's owner where it names none)."""
     if nic.get("NETWORK_ID"):
-        try:
-            return tx.get(VirtualNetwork, int(nic["NETWORK_ID"]))
-        except ValueError:
-            raise ApiError(
-                Code.ALLOCATE, f"NETWORK_ID must be a number, not {nic['NETWORK_ID']!r}."
-            ) from None
+        return tx.get(VirtualNetwork, _id(nic, "NETWORK_ID"))
     if not nic.get("NETWORK"):
         raise ApiError(Code.ALLOCATE, "A NIC needs NETWORK_ID or NETWORK.")
     owner = _owner(tx, nic, uid)
@@ -87,27 +91,35 @@ def network_of(tx: Transaction, nic: Vector, uid: int) -> VirtualNetwork:
     if oid is None:
         raise ApiError(
             Code.ALLOCATE,
-            f"User {owner} does not own a network with name: {nic['NETWORK']} . "
+            f"User {owner} does not own a network with name: {nic['NETWORK'][:128]} . "
             "Set NETWORK_UNAME or NETWORK_UID of owner in NIC.",
         )
     return tx.get(VirtualNetwork, oid)
 
 
 def _owner(tx: Transaction, nic: Vector, uid: int) -> int:
-    if nic.get("NETWORK_UID", "").isdecimal():
-        return int(nic["NETWORK_UID"])
+    if nic.get("NETWORK_UID"):
+        return _id(nic, "NETWORK_UID")
     if nic.get("NETWORK_UNAME"):
         found = tx.named(User, nic["NETWORK_UNAME"])
         if found is None:
-            raise ApiError(Code.ALLOCATE, f"There is no user named {nic['NETWORK_UNAME']} (NETWORK_UNAME).")
+            name = vm_requests.shown(nic["NETWORK_UNAME"])
+            raise ApiError(Code.ALLOCATE, f"There is no user named {name} (NETWORK_UNAME).")
         return found
     return uid
+
+
+def _id(nic: Vector, name: str) -> int:
+    found = vm_requests.whole(nic[name])
+    if found is None:
+        raise ApiError(Code.ALLOCATE, f"{name} must be a number, not {vm_requests.shown(nic[name])}.")
+    return found
 
 
 def uses(tx: Transaction, template: Template, uid: int) -> list[authorization.Target]:
     """The rights that the NICs of a new VM ask for."""
     targets = []
-    for nic in nics_of(template):
+    for nic in template.vectors("NIC") + template.vectors("NIC_ALIAS"):
         if not is_auto(nic):
             targets.append(authorization.on(Op.USE, network_of(tx, nic, uid)))
         targets += [authorization.on(Op.USE, tx.get(SecurityGroup, group)) for group in groups_of(nic)]
@@ -147,7 +159,7 @@ def _lease(network: VirtualNetwork, nic: Vector, owner: int) -> tuple[AddressRan
     if asked:
         raise ApiError(
             Code.ALLOCATE,
-            f"{asked[0]} {nic[asked[0]]} is not available in virtual network {network.id}.",
+            f"{asked[0]} {nic[asked[0]][:64]} is not available in virtual network {network.id}.",
             network.id,
         )
     raise ApiError(Code.ALLOCATE, f"Cannot get IP/MAC lease from virtual network {network.id}.", network.id)
@@ -201,7 +213,7 @@ def groups_of(nic: Vector) -> list[int]:
 
 
 def _words(text: str) -> list[int]:
-    return [int(word) for word in text.split(",") if word.strip().isdecimal()]
+    return [number for word in text.split(",") if (number := vm_requests.whole(word.strip())) is not None]
 
 
 def security_groups(template: Template) -> list[int]:
@@ -214,7 +226,8 @@ def join_security_groups(tx: Transaction, vm: VM) -> None:
     vm.template.remove("SECURITY_GROUP_RULE")
     for group_id in security_groups(vm.template):
         if tx.find(SecurityGroup, group_id) is None:
-            raise ApiError(Code.ALLOCATE, f"Error getting security group [{group_id}].", group_id)
+            # A network may name one that was deleted since; what it let in is not let in any more.
+            continue
         group = tx.edit(SecurityGroup, group_id)
         group.updated_vms.add(vm.id)
         for rule in group.template.vectors("RULE"):

@@ -44,7 +44,7 @@ def system_disk_size(disks: Iterable[Vector]) -> int:
 
 def _system_size(disk: Vector) -> int:
     amount = int(disk.get("SIZE") or 0) + int(disk.get("DISK_SNAPSHOT_TOTAL_SIZE") or 0)
-    if "IMAGE_ID" not in disk:
+    if not disk.get("IMAGE_ID"):
         return amount
     target = disk.get("CLONE_TARGET") if disk.get("CLONE") == "YES" else disk.get("LN_TARGET")
     return amount if target == "SYSTEM" else 0

@@ -185,9 +185,23 @@ def migrate(
     check_host(host)
     check_datastore(system, host)
     _check_move(tx, vm, host, system)
+    if live and vm.phase is Phase.RUNNING and system.id != current.ds_id:
+        _check_live_move(tx, vm, host)
     if enforce and host_id != current.hid:
         check_fit(vm, host)
     return start_migration(tx, vm_id, host, system, live=live, cold_type=cold_type)
+
+
+def _check_live_move(tx: Transaction, vm: VM, host: Host) -> None:
+    """Few hypervisors take the disks of a running VM along (spec xmlrpc.yaml `one.vm.migrate` notes)."""
+    driver = tx.settings.vm_mad.get(host.vm_mad, {})
+    if driver.get("DS_LIVE_MIGRATION", "NO").upper() != "YES":
+        raise ApiError(
+            Code.ACTION,
+            f"A running VM cannot be moved to another datastore by driver {host.vm_mad}: "
+            "migrate it with type 0, 1 or 2, not live",
+            vm.id,
+        )
 
 
 def start_migration(

@@ -24,6 +24,15 @@ log = logging.getLogger("merope.engine")
 #: Seconds after which an answer that could not be stored, or an attempt that may be repeated, comes again.
 RETRY_SECONDS = (1.0, 5.0, 15.0)
 
+#: What takes away the rest of something that is gone: nobody else will, so it is tried until it succeeds,
+#: later and later, as long as its host is there. Doing it twice is doing it once.
+CLEANING = frozenset({"vm.delete"})
+CLEANING_SECONDS = (*RETRY_SECONDS, 60.0, 300.0, 900.0)
+
+#: What may have been done although it failed, and says so when it is asked again: where the domain is after
+#: a migration that was cut off decides which host the VM is on.
+ASKED_AGAIN = frozenset({"vm.migrate"})
+
 #: Seconds that an operation may take; then it has failed. Those not named have DEFAULT_TIMEOUT.
 TIMEOUTS: dict[str, float] = {
     "vm.shutdown": 900.0,
@@ -65,6 +74,8 @@ class _Running:
     effect: Effect
     handle: Handle | None = None
     attempts: int = 0
+    paused: bool = False
+    """Waits for its next attempt, and takes no place of its lane meanwhile."""
 
 
 @dataclass(slots=True)
@@ -175,11 +186,34 @@ class Engine:
             return
         if not answer.ok:
             log.warning("%s of %d failed: %s", effect.op, effect.oid, answer.message)
-            if answer.retry_safe and running.attempts <= len(RETRY_SECONDS):
-                delay = RETRY_SECONDS[running.attempts - 1]
-                running.handle = self._after(delay, lambda: self._attempt(running))
+            delay = self._pause(running, answer)
+            if delay is not None:
+                self._rest(running, delay)
                 return
         self._deliver(running, answer)
+
+    def _rest(self, running: _Running, seconds: float) -> None:
+        running.paused = True
+        running.handle = self._after(seconds, lambda: self._again(running))
+        self._leave(self._lanes[running.effect.host])
+
+    def _again(self, running: _Running) -> None:
+        lane = self._lanes[running.effect.host]
+        if lane.running >= self._limit:
+            running.handle = self._after(RETRY_SECONDS[0], lambda: self._again(running))
+            return
+        running.paused = False
+        lane.running += 1
+        self._attempt(running)
+
+    def _pause(self, running: _Running, answer: Answer) -> float | None:
+        """Seconds until the next attempt after one that failed; None when there is none."""
+        effect, failed = running.effect, running.attempts
+        if effect.op in CLEANING and effect.host in self._cloud.state.pools["host_pool"].entries:
+            return CLEANING_SECONDS[min(failed, len(CLEANING_SECONDS)) - 1]
+        if effect.op in ASKED_AGAIN and failed == 1:
+            return RETRY_SECONDS[0]
+        return RETRY_SECONDS[failed - 1] if answer.retry_safe and failed <= len(RETRY_SECONDS) else None
 
     def _deliver(self, running: _Running, answer: Answer) -> None:
         effect = running.effect
@@ -212,7 +246,11 @@ class Engine:
     def _finished(self, running: _Running) -> None:
         if self._running.pop(running.effect.id, None) is None:
             return
-        lane = self._lanes[running.effect.host]
+        if not running.paused:
+            self._leave(self._lanes[running.effect.host])
+
+    def _leave(self, lane: _Lane) -> None:
+        """A place of the lane is free: whoever waits for it starts."""
         lane.running -= 1
         while lane.waiting and lane.running < self._limit:
             following = lane.waiting.popleft()

@@ -19,6 +19,7 @@ from merope.drivers.transfer.base import Place, Transfer
 from merope.engine.job import Answer, Job
 from merope.engine.places import Layout
 from merope.engine.token import onegate_token
+from merope.model.phase import Phase
 from merope.model.template import Vector
 from merope.model.vm import VM, History
 
@@ -249,6 +250,8 @@ def _reset(drivers: Drivers, job: Job) -> dict[str, str]:
 
 def _epilog(drivers: Drivers, job: Job) -> dict[str, str]:
     on = _here(drivers, job)
+    # A guest that powered itself off left its interfaces to whoever comes next.
+    _clean(on)
     _finish(on, on.host)
     return {}
 
@@ -271,6 +274,7 @@ def _finish(on: _On, host: str) -> None:
 
 def _epilog_stop(drivers: Drivers, job: Job) -> dict[str, str]:
     on = _here(drivers, job)
+    _clean(on)
     on.system.move(on.place, Place("", on.directory))
     return {}
 
@@ -284,20 +288,42 @@ def _prolog_resume(drivers: Drivers, job: Job) -> dict[str, str]:
 def _prolog_migrate(drivers: Drivers, job: Job) -> dict[str, str]:
     assert job.source is not None
     target, source = _here(drivers, job), _here(drivers, job, job.source)
+    _leave(source)
     if source.place != target.place:
         target.system.move(source.place, target.place)
     return {}
 
 
+def _leave(source: _On) -> None:
+    """What a VM still has on the host that it leaves: one that is UNKNOWN may run there, or lie there failed.
+
+    A host that cannot be reached is why such a VM is moved, and does not stop it.
+    """
+    try:
+        if source.vm.phase is Phase.PROLOG_MIGRATE_UNKNOWN:
+            source.hypervisor.cancel(source.deploy_id)
+        _clean(source)
+    except DriverError as error:
+        if not error.retry_safe:
+            raise
+
+
 def _remove(drivers: Drivers, job: Job) -> dict[str, str]:
-    """Takes everything of a VM off the host, and off the other host of a migration."""
+    """Takes everything of a VM off the host, off the other host of a migration, and off the front-end.
+
+    `local`: the host has nothing of the VM any more, and may be gone.
+    """
     records = [None] if job.source is None else [None, job.source]
-    for record in records:
-        on = _here(drivers, job, record)
+    places = [] if job.effect.arguments.get("local") else [_here(drivers, job, each) for each in records]
+    for on in places:
         if job.effect.arguments.get("domain"):
             on.hypervisor.cancel(on.deploy_id)
-            _clean(on)
+        _clean(on)
+    # Hosts may share the directory: nothing is deleted before the VM is off all of them.
+    for on in places:
         on.system.delete(on.place)
+    front_end = _here(drivers, job)
+    front_end.system.delete(Place("", front_end.directory))
     return {}
 
 

@@ -107,6 +107,7 @@ def _edit(draw: Draw) -> Call:
         text = draw.one(('NOTE="n"', 'RULE=[PROTOCOL="ICMP",RULE_TYPE="OUTBOUND"]', 'RESERVED_CPU="100"', 'X="<"'))
         return f"one.{api}.update", [draw.oid(api), text, draw.one((0, 1))], draw.user()
     if what == "rename":
+        api = api if api != "host" else "vm"
         return f"one.{api}.rename", [draw.oid(api), draw.one(("web", "db", "third", ""))], draw.user()
     lockable = api if api in ("vm", "image", "vn", "template") else "vm"
     level = [draw.one((0, 1, 2, 3, 4)), draw.likely(0.3)] if what == "lock" else []
@@ -296,6 +297,11 @@ def _crash(simulation: Simulation, draw: Draw) -> str:  # noqa: ARG001 - a deed 
     return ""
 
 
+def _monitoring(simulation: Simulation, draw: Draw) -> str:  # noqa: ARG001 - as above
+    simulation.process.poller.start()
+    return "every host and datastore is looked at"
+
+
 def _clock_jumps(simulation: Simulation, draw: Draw) -> str:
     seconds = draw.one((10.0, 600.0, 4000.0))
     simulation.loop.jump(seconds)
@@ -310,5 +316,6 @@ HAPPENINGS: tuple[tuple[Callable[[Simulation, Draw], str], int], ...] = (
     (_write_fails, 4),
     (_slow_disk, 2),
     (_crash, 6),
+    (_monitoring, 4),
     (_clock_jumps, 2),
 )

@@ -1,6 +1,7 @@
 """The cloud that every schedule begins with: a few of everything, small enough to run out of."""
 
 import asyncio
+import pickle
 from typing import Any
 
 from merope.core.bootstrap import bootstrap
@@ -61,14 +62,14 @@ _CALLS: tuple[tuple[str, list[Any], int], ...] = (
 
 def make(*, shared_storage: bool) -> Base:
     """Runs until everything is ready; without faults."""
-    nothing = Base(Disk(), World(shared_storage=shared_storage), START)
+    nothing = Base(Disk(), pickle.dumps(World(shared_storage=shared_storage)), START)
     simulation = Simulation(0, nothing)
     asyncio._set_running_loop(simulation.loop)
     try:
         _furnish(simulation)
     finally:
         asyncio._set_running_loop(None)
-    return Base(simulation.disk, simulation.world, simulation.loop.clock)
+    return Base(simulation.disk, pickle.dumps(simulation.world), simulation.loop.clock)
 
 
 def _furnish(simulation: Simulation) -> None:

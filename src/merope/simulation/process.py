@@ -15,7 +15,7 @@ from merope.daemon.scheduling import Scheduling
 from merope.engine.cloud import Cloud, Inputs
 from merope.engine.engine import Engine
 from merope.engine.polling import Poller
-from merope.model.errors import ApiError
+from merope.model.errors import ApiError, Code
 from merope.model.settings import SchedulerSettings, Settings
 from merope.scheduler.snapshot import Limits
 from merope.simulation.disk import Disk
@@ -68,7 +68,7 @@ class Process:
             executor=threads,
         )
         self.engine = Engine(self.cloud, hands, loop.call_later, limit=4, finished=disk)
-        self.poller = Poller(self.cloud, hands, loop.call_later, host_seconds=120.0, datastore_seconds=9000.0)
+        self.poller = Poller(self.cloud, hands, loop.call_later, host_seconds=1500.0, datastore_seconds=90_000.0)
         self.scheduling = Scheduling(
             self.cloud, SchedulerSettings(), Limits(), loop.call_later, threads, loop.call_soon_threadsafe
         )
@@ -87,7 +87,7 @@ class Process:
         """What the door does with a call: the answer, and the change that it waits for."""
         who = caller(self.state, SETTINGS, uid)
         if who is None:
-            return ApiError(256, "not authenticated"), self.state.index
+            return ApiError(Code.AUTHENTICATION, "not authenticated"), self.state.index
         inputs: dict[str, Any] = {"archive": {}, "archived_vms": None}
 
         def command(tx: Transaction) -> Result:
@@ -103,7 +103,7 @@ class Process:
             except Archived as missing:
                 if not self.idle:
                     # The door waits until what it looks for is stored, and runs the command again then.
-                    return ApiError(8192, "later"), self.state.index
+                    return ApiError(Code.INTERNAL, "later"), self.state.index
                 if missing.oid == ALL_ARCHIVED:
                     inputs["archived_vms"] = self.disk.archived_vms()
                 else:

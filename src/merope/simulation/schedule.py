@@ -16,7 +16,7 @@ from merope.simulation.deeds import HAPPENINGS, REQUESTS
 from merope.simulation.draws import Draw
 from merope.simulation.simulation import Base, Simulation, Violation, Weather
 
-STEPS = 40
+STEPS = 32
 #: How much of a schedule's steps are the world's.
 _WORLDLY = 0.2
 

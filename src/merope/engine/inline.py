@@ -16,13 +16,13 @@ class InlineExecutor:
     def __init__(self, drivers: Drivers) -> None:
         self._drivers = drivers
 
-    def submit(self, job: Job, timeout: float, done: Callable[[Answer], None]) -> asyncio.Handle:  # noqa: ARG002 - it takes no time
+    def submit(self, job: Job, seconds: float, done: Callable[[Answer], None]) -> asyncio.Handle:  # noqa: ARG002 - it takes no time
         return asyncio.get_running_loop().call_soon(lambda: done(plans.run(self._drivers, job)))
 
     def probe(
         self,
         request: dict[str, Any],
-        timeout: float,  # noqa: ARG002 - it takes no time
+        seconds: float,  # noqa: ARG002 - it takes no time
         done: Callable[[Answer], None],
     ) -> asyncio.Handle:
         return asyncio.get_running_loop().call_soon(lambda: done(answer(self._drivers, request)))

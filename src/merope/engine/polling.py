@@ -25,7 +25,7 @@ PATIENCE = 3
 class Prober(Protocol):
     """Asks drivers what is true; `request` names the probe and what it is about."""
 
-    def probe(self, request: dict[str, Any], timeout: float, done: Callable[[Answer], None]) -> Handle: ...
+    def probe(self, request: dict[str, Any], seconds: float, done: Callable[[Answer], None], /) -> Handle: ...
 
 
 class MonitoringLog(Protocol):

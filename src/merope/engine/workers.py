@@ -1,7 +1,8 @@
 """Carrying jobs out in worker processes: a driver that hangs or crashes takes nothing with it.
 
 A worker does one job at a time, asked on its standard input and answering on its standard output, one
-line of JSON each. One that does not answer in time is killed; one that dies or babbles has failed its job.
+line of JSON each. One that does not answer in time is killed with all that it started; one that dies or
+babbles has failed its job.
 """
 
 import asyncio
@@ -9,87 +10,114 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from merope.engine.job import Answer, Job
+from merope.engine.processes import kill_session
 
 log = logging.getLogger("merope.engine")
 
 #: Seconds that an idle worker is kept, and bytes that an answer may have.
 IDLE_SECONDS = 60.0
 LINE_LIMIT = 16 * 1024 * 1024
+_FAREWELL_SECONDS = 5.0
 
 
 class _Task:
     """What `submit` gives back: cancelling it kills the worker that has the job."""
 
     def __init__(self, task: "asyncio.Task[None]") -> None:
-        self._task = task
+        self.task = task
 
     def cancel(self) -> None:
-        self._task.cancel()
+        self.task.cancel()
+
+
+class _Silence(Exception):  # noqa: N818 - it is caught here, and may be no error
+    """The worker ended, or what it wrote is no answer to what it was asked."""
 
 
 @dataclass(slots=True)
 class _Worker:
     process: asyncio.subprocess.Process
+    asked: int = 0
     retirement: asyncio.TimerHandle | None = None
+
+    async def ask(self, request: dict[str, Any]) -> Answer:
+        """Raises _Silence."""
+        process = self.process
+        assert process.stdin is not None
+        assert process.stdout is not None
+        self.asked += 1
+        try:
+            process.stdin.write(json.dumps({"n": self.asked, **request}).encode() + b"\n")
+            await process.stdin.drain()
+            number, answer = json.loads(await process.stdout.readline())
+            if number != self.asked:
+                raise _Silence
+            return Answer.from_json(answer)
+        except (ConnectionError, ValueError, TypeError) as error:
+            raise _Silence from error
 
 
 @dataclass(slots=True)
 class WorkerPool:
-    """Workers for the cloud under `home`. Every process it starts ends with `close`."""
+    """Workers for the cloud under `home`. Every process it starts ends with `close`, or with this one."""
 
     home: Path
     location: Path
+    idle_seconds: float = IDLE_SECONDS
     _idle: list[_Worker] = field(default_factory=list)
     _busy: set[_Task] = field(default_factory=set)
     _live: dict[int, asyncio.subprocess.Process] = field(default_factory=dict)
+    _closed: bool = False
 
-    def submit(self, job: Job, timeout: float, done: Callable[[Answer], None]) -> _Task:
-        return self._spawn(self._job(job, timeout, done))
+    @property
+    def pids(self) -> list[int]:
+        """The processes that there are now."""
+        return sorted(self._live)
 
-    def probe(self, request: dict[str, Any], timeout: float, done: Callable[[Answer], None]) -> _Task:
+    def submit(self, job: Job, seconds: float, done: Callable[[Answer], None]) -> _Task:
+        return self._spawn(self._ask_and_tell({"job": job.to_json()}, seconds, done))
+
+    def probe(self, request: dict[str, Any], seconds: float, done: Callable[[Answer], None]) -> _Task:
         """A question that changes nothing: "report" of a host, "stat" of a path, "monitor" of a datastore."""
-        return self._spawn(self._ask_and_tell(json.dumps(request), timeout, done))
+        return self._spawn(self._ask_and_tell(request, seconds, done))
 
-    def _spawn(self, work: Any) -> _Task:
-        task = asyncio.get_running_loop().create_task(work)
-        handle = _Task(task)
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> _Task:
+        handle = _Task(asyncio.get_running_loop().create_task(work))
         self._busy.add(handle)
-        task.add_done_callback(lambda _: self._busy.discard(handle))
+        handle.task.add_done_callback(lambda _: self._busy.discard(handle))
         return handle
 
-    async def _job(self, job: Job, timeout: float, done: Callable[[Answer], None]) -> None:
-        await self._ask_and_tell(json.dumps({"job": job.to_json()}), timeout, done)
-
-    async def _ask_and_tell(self, line: str, timeout: float, done: Callable[[Answer], None]) -> None:
-        done(await self._ask(line, timeout))
-
-    async def _ask(self, line: str, timeout: float) -> Answer:
+    async def _ask_and_tell(
+        self, request: dict[str, Any], seconds: float, done: Callable[[Answer], None]
+    ) -> None:
         try:
-            worker = await self._take()
+            answer = await self._ask(request, seconds)
         except OSError as error:
-            return Answer(False, f"a worker process could not be started: {error}", retry_safe=True)
-        process = worker.process
-        assert process.stdin is not None
-        assert process.stdout is not None
+            answer = Answer(False, f"a worker process could not be started: {error}", retry_safe=True)
+        done(answer)
+
+    async def _ask(self, request: dict[str, Any], seconds: float) -> Answer:
+        worker = await self._take()
+        used = worker.asked > 0
         try:
-            process.stdin.write(line.encode() + b"\n")
-            await process.stdin.drain()
-            reply = await asyncio.wait_for(process.stdout.readline(), timeout)
-            answer = Answer.from_json(reply.decode())
+            answer = await asyncio.wait_for(worker.ask(request), seconds)
         except TimeoutError:
-            await self._kill(process)
-            return Answer(False, f"the operation did not end within {timeout:.0f} seconds and was stopped")
-        except (ConnectionError, ValueError, TypeError):
-            code = await self._kill(process)
+            await self._kill(worker.process)
+            return Answer(False, f"the operation did not end within {seconds:.0f} seconds and was stopped")
+        except _Silence:
+            code = await self._kill(worker.process)
+            if used:
+                # It may have ended while it was idle; operations may be done twice.
+                return await self._ask(request, seconds)
             return Answer(False, f"the driver's process ended or answered nonsense (exit status {code})")
         except asyncio.CancelledError:
-            await self._kill(process)
+            await self._kill(worker.process)
             raise
         self._give_back(worker)
         return answer
@@ -101,12 +129,14 @@ class WorkerPool:
                 worker.retirement.cancel()
             if worker.process.returncode is None:
                 return worker
+            self._live.pop(worker.process.pid, None)
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
             "merope.engine.worker",
             str(self.home),
             str(self.location),
+            str(os.getpid()),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             limit=LINE_LIMIT,
@@ -116,8 +146,10 @@ class WorkerPool:
         return _Worker(process)
 
     def _give_back(self, worker: _Worker) -> None:
+        if self._closed:
+            return
         loop = asyncio.get_running_loop()
-        worker.retirement = loop.call_later(IDLE_SECONDS, self._retire, worker)
+        worker.retirement = loop.call_later(self.idle_seconds, self._retire, worker)
         self._idle.append(worker)
 
     def _retire(self, worker: _Worker) -> None:
@@ -130,26 +162,28 @@ class WorkerPool:
         assert process.stdin is not None
         process.stdin.close()
         try:
-            await asyncio.wait_for(process.wait(), 5)
+            await asyncio.wait_for(process.wait(), _FAREWELL_SECONDS)
         except TimeoutError:
-            await self._kill(process)
-        self._live.pop(process.pid, None)
+            log.debug("worker %d did not end by itself", process.pid)
+        await self._kill(process)
 
     async def _kill(self, process: asyncio.subprocess.Process) -> int:
-        """Kills a worker and what it has started, which is in its session."""
-        if process.returncode is None:
-            try:
-                os.killpg(process.pid, 9)
-            except ProcessLookupError:
-                log.debug("worker %d was gone", process.pid)
+        """Ends a worker and what it has started, which is in its session."""
+        kill_session(process.pid)
         code = await process.wait()
         self._live.pop(process.pid, None)
         return code
 
     async def close(self) -> None:
         """Ends every worker. What they were doing is in the outbox still."""
-        for handle in list(self._busy):
+        self._closed = True
+        busy = list(self._busy)
+        for handle in busy:
             handle.cancel()
+        await asyncio.gather(*(handle.task for handle in busy), return_exceptions=True)
+        for worker in self._idle:
+            if worker.retirement is not None:
+                worker.retirement.cancel()
         for process in list(self._live.values()):
             await self._kill(process)
         self._idle.clear()

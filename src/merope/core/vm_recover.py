@@ -128,11 +128,12 @@ def delete(tx: Transaction, vm_id: int, *, in_database_only: bool = False) -> No
 
 def _recreate(tx: Transaction, vm: VM) -> None:
     phase = vm.phase
-    if phase in _RECREATED_NOT:
+    row = vm_machine.row_for(tx, vm, "delete-recreate")
+    if phase in _RECREATED_NOT or not (phase.active or row):
         raise _wrong_state(vm, "recover operation")
     own = tx.edit(VM, vm.id)
-    if not phase.active:
-        vm_machine.fire(tx, own, "delete-recreate")
+    if row is not None:
+        vm_machine.go(tx, own, row)
         return
     tx.drop_effects("vm", vm.id)
     _give_back(tx, own, phase)

@@ -45,8 +45,8 @@ _VARIABLE = re.compile(
     r"""\\\$                                        # \$ stands for itself
     | \$(?P<name>[A-Za-z0-9_]+)
       (?:\[\s*(?P<attribute>[A-Za-z0-9_]+)\s*
-         (?:,\s*(?P<key>[A-Za-z0-9_]+)\s*=\s*(?:"(?P<quoted>[^"]*)"|(?P<plain>[A-Za-z0-9_]+))\s*)?\])?
-      (?P<end>\$)?""",
+         (?:,\s*(?P<key>[A-Za-z0-9_]+)\s*=\s*(?:"(?P<quoted>[^"]*)"|(?P<plain>[A-Za-z0-9_]+))\s*)?\]
+      | \$(?![A-Za-z0-9_]))?                          # a $ ends a name, unless another begins with it""",
     re.VERBOSE,
 )
 
@@ -134,7 +134,7 @@ def substitute(tx: Transaction, vm: VM, text: str, room: Room) -> str:
         found = _of_vector(
             tx, vm, name.upper(), attribute.upper(), key.upper() if key else None, wanted or ""
         )
-        return room.take(found) + (match["end"] or "")
+        return room.take(found)
 
     return _VARIABLE.sub(value, text)
 

@@ -13,6 +13,8 @@ from merope.model.template import Template
 
 DEFAULT_CLUSTER = 0
 
+_MOST_RESERVED = 1 << 53
+
 #: STATUS argument of one.host.status → the state it sets.
 STATUS = {0: HostState.INIT, 1: HostState.DISABLED, 2: HostState.OFFLINE}
 
@@ -96,8 +98,8 @@ def reserved(host: Host, cluster: Cluster, name: str, total: int) -> int:
     """An amount, or N% of the total; negative ones add capacity. What is no number reserves nothing."""
     stated = host.template.get(name) or cluster.template.get(name)
     try:
-        if stated.endswith("%"):
-            return int(total * float(stated[:-1]) / 100)
-        return int(float(stated)) if stated else 0
+        amount = total * float(stated[:-1]) / 100 if stated.endswith("%") else float(stated or 0)
     except ValueError:
         return 0
+    # Python takes "inf", "nan" and 1e999 for numbers too; what no host has is none here.
+    return int(amount) if abs(amount) < _MOST_RESERVED else 0

@@ -5,7 +5,7 @@ Source: spec templates.yaml `image`, xmlrpc.yaml `one.image.allocate` and `one.i
 
 from dataclasses import dataclass
 
-from merope.core import authorization, generic, image_use, quota
+from merope.core import authorization, generic, image_use, quota, vm_requests
 from merope.core.methods import Need, boolean, integer, method, text
 from merope.core.preferences import preference
 from merope.core.transaction import Transaction
@@ -26,7 +26,6 @@ _CDROM_DISKS = {
     DiskType.SHEEPDOG: DiskType.SHEEPDOG_CDROM,
 }
 _CD_PARTS = {cdrom: plain for plain, cdrom in _CDROM_DISKS.items()}
-_MANY_MB = 1 << 53
 
 
 def disk_type(plain: int, kind: ImageType) -> DiskType:
@@ -181,9 +180,10 @@ def _take_origin(tx: Transaction, template: Template, kind: ImageType) -> _Origi
 def _stated_size(stated: str) -> int:
     if not stated:
         raise _no_size("Wrong number or missing SIZE attribute.")
-    if not (stated.isascii() and stated.isdecimal()) or not 0 < int(stated[:20]) < _MANY_MB:
+    size = vm_requests.whole(stated, vm_requests.LARGEST_SIZE)
+    if not size:
         raise ApiError(Code.INTERNAL, f"Cannot parse image SIZE: {stated[:32]}")
-    return int(stated)
+    return size
 
 
 def _no_size(detail: str) -> ApiError:
@@ -268,9 +268,9 @@ def check_space(tx: Transaction, datastore: Datastore, size: int) -> None:
     if not template.get_bool("DATASTORE_CAPACITY_CHECK", tx.settings.datastore_capacity_check):
         return
     available = datastore.free_mb if datastore.total_mb else size
-    limit = template.get("LIMIT_MB")
-    if limit.isdecimal():
-        available = min(available, int(limit) - datastore.used_mb)
+    limit = vm_requests.whole(template.get("LIMIT_MB"), vm_requests.LARGEST_SIZE)
+    if limit is not None:
+        available = min(available, limit - datastore.used_mb)
     if size > available:
         raise ApiError(Code.ACTION, "Not enough space in datastore", datastore.id)
 

@@ -3,6 +3,7 @@
 Source: spec scheduler.yaml `automatic_requirements`.
 """
 
+from merope.core import vm_requests
 from merope.core.transaction import Transaction
 from merope.model.datastore import Datastore
 from merope.model.errors import ApiError, Code
@@ -63,7 +64,9 @@ def _elements(tx: Transaction, vm: VM) -> list[tuple[str, str, set[int]]]:
 
 
 def _ids(text: str) -> set[int]:
-    return {int(word) for word in text.split(",") if word.strip()}
+    """The ids of a list; COMPATIBLE_SYS_DS is whatever an administrator wrote, and what is no id names none."""
+    words = (vm_requests.whole(word.strip()) for word in text.split(","))
+    return {oid for oid in words if oid is not None}
 
 
 def _host_requirements(vm: VM, clusters: list[int]) -> str:

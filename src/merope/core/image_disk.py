@@ -42,7 +42,10 @@ def disk_attributes(tx: Transaction, image: Image, disk: Vector) -> Vector:
     if target:
         filled["TARGET"] = target
     driver = disk.get("DRIVER") or image.template.get("DRIVER") or datastore.template.get("DRIVER")
-    if not driver and image.fstype == "qcow2":
+    if image.type == ImageType.CDROM:
+        # Whatever its datastore makes of disks.
+        driver = "raw"
+    elif not driver and image.fstype == "qcow2":
         driver = "qcow2"
     if driver:
         filled["DRIVER"] = driver

@@ -94,7 +94,7 @@ def test_it_joins_the_default_cluster_or_the_one_that_is_named(core: Core) -> No
 )
 def test_bad_datastores_are_refused(core: Core, text: str, detail: str) -> None:
     error = core.fails(0, "one.datastore.allocate", text.replace(" ", "\n"), -1)
-    assert sentence(error) == (Code.ALLOCATE, f"Error allocating a new datastore. {detail}")
+    assert sentence(error) == (Code.INTERNAL, detail)
 
 
 def test_a_template_that_does_not_parse_names_line_and_column(core: Core) -> None:

@@ -101,8 +101,8 @@ def test_the_clouds_own_groups_stay(core: Core) -> None:
 def test_group_names_are_unique(core: Core) -> None:
     error = core.fails(0, "one.group.allocate", "users")
     assert sentence(error) == (
-        Code.ALLOCATE,
-        "Error allocating a new group. NAME is already taken by GROUP 1.",
+        Code.INTERNAL,
+        "NAME is already taken by GROUP 1.",
     )
 
 

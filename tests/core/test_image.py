@@ -134,26 +134,26 @@ def test_an_empty_image_of_a_qcow2_datastore_is_qcow2(core: Core) -> None:
         (
             "TYPE=DATABLOCK\nSIZE=1",
             1,
-            Code.ALLOCATE,
-            "Error allocating a new image. Invalid NAME, it cannot be empty",
+            Code.INTERNAL,
+            "Invalid NAME, it cannot be empty",
         ),
         (
             "NAME=i\nSIZE=1",
             0,
-            Code.ALLOCATE,
-            "Error allocating a new image. New images cannot be allocated in a system datastore.",
+            Code.INTERNAL,
+            "New images cannot be allocated in a system datastore.",
         ),
         (
             "NAME=i\nTYPE=CDROM\nSIZE=1",
             1,
-            Code.ALLOCATE,
-            "Error allocating a new image. No PATH in template.",
+            Code.INTERNAL,
+            "No PATH in template.",
         ),
         (
             "NAME=i\nPATH=/a\nSOURCE=b",
             1,
-            Code.ALLOCATE,
-            "Error allocating a new image. PATH and SOURCE cannot be both set.",
+            Code.INTERNAL,
+            "PATH and SOURCE cannot be both set.",
         ),
         ("NAME=i\nTYPE=OS\nSIZE=big", 1, Code.INTERNAL, "Cannot parse image SIZE: big"),
         ("NAME=i\nTYPE=OS\nSIZE=-1", 1, Code.INTERNAL, "Cannot parse image SIZE: -1"),
@@ -164,18 +164,18 @@ def test_an_empty_image_of_a_qcow2_datastore_is_qcow2(core: Core) -> None:
             Code.INTERNAL,
             "Cannot determine Image SIZE. Wrong number or missing SIZE attribute.",
         ),
-        ("NAME=i\nTYPE=TAPE\nSIZE=1", 1, Code.ALLOCATE, "Error allocating a new image. Unknown type TAPE"),
+        ("NAME=i\nTYPE=TAPE\nSIZE=1", 1, Code.INTERNAL, "Unknown type TAPE"),
         (
             "NAME=i\nTYPE=KERNEL\nPATH=/a",
             1,
-            Code.ALLOCATE,
-            "Error allocating a new image. KERNEL images can only be registered in a FILE_DS datastore.",
+            Code.INTERNAL,
+            "KERNEL images can only be registered in a FILE_DS datastore.",
         ),
         (
             "NAME=i\nTYPE=OS\nPATH=/a",
             2,
-            Code.ALLOCATE,
-            "Error allocating a new image. OS images can only be registered in an IMAGE_DS datastore.",
+            Code.INTERNAL,
+            "OS images can only be registered in an IMAGE_DS datastore.",
         ),
         ("NAME=i\nSIZE=1", 4711, Code.NO_EXISTS, "Error getting datastore [4711]."),
     ],
@@ -194,7 +194,7 @@ def test_names_are_unique_for_each_owner(core: Core) -> None:
     allocate(core)
     allocate(core, who=ann)
     error = core.fails(ann, "one.image.allocate", DISK, 1)
-    assert error.message == "Error allocating a new image. NAME is already taken by IMAGE 1."
+    assert error.message == "NAME is already taken by IMAGE 1."
 
 
 def test_users_set_no_source(core: Core) -> None:
@@ -239,7 +239,7 @@ def test_a_datastore_for_persistent_images_takes_no_others(core: Core) -> None:
     oid = allocate(core, ds=ds)
     assert core.get(Image, oid).persistent == 1
     error = core.fails(0, "one.image.allocate", "NAME=n\nSIZE=1\nPERSISTENT=NO", ds)
-    assert error.message == "Error allocating a new image. This Datastore only accepts persistent images."
+    assert error.message == "This Datastore only accepts persistent images."
     assert core.fails(0, "one.image.persistent", oid, False).code is Code.INTERNAL
 
 

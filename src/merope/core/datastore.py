@@ -60,7 +60,7 @@ def allocate(tx: Transaction, source: str, cluster_id: int) -> int:
     try:
         datastore = add_datastore(tx, tx.new_id(Datastore), name, owner, permissions, template)
     except _DatastoreError as fault:
-        raise generic.allocate_error(Datastore, str(fault)) from fault
+        raise generic.allocate_error(str(fault)) from fault
     join(tx, datastore, cluster_id if cluster_id >= 0 else DEFAULT_CLUSTER)
     return datastore.id
 

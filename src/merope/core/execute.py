@@ -6,6 +6,14 @@ from typing import Any
 from merope.core import authorization
 from merope.core.methods import Access, Method, Need, Result
 from merope.core.transaction import Transaction
+from merope.model.errors import ApiError, Code
+from merope.model.kinds import BY_API
+
+#: Last words of the methods that make an object of another one, and refuse with code ALLOCATE and the kind
+#: of that one in front ("Error allocating a new virtual machine template. …" for instantiate). All the
+#: others refuse with the reason alone, code INTERNAL: 5.12 says "[one.user.allocate] NAME is already …"
+#: (recorded cli.txt).
+_FROM_ANOTHER = frozenset({"clone", "instantiate", "reserve"})
 
 
 def execute(tx: Transaction, method: Method, arguments: Sequence[Any]) -> Result:
@@ -13,7 +21,20 @@ def execute(tx: Transaction, method: Method, arguments: Sequence[Any]) -> Result
     _check_access(tx, method)
     if method.needs:
         _check_needs(tx, method, arguments)
-    return method.run(tx, *arguments)
+    try:
+        return method.run(tx, *arguments)
+    except ApiError as error:
+        if error.code is not Code.ALLOCATE:
+            raise
+        raise _not_allocated(method, error) from error
+
+
+def _not_allocated(method: Method, error: ApiError) -> ApiError:
+    _, api, action = method.name.split(".")
+    if action not in _FROM_ANOTHER:
+        return ApiError(Code.INTERNAL, error.message, error.oid)
+    label = BY_API[api].label
+    return ApiError(Code.ALLOCATE, f"Error allocating a new {label}. {error.message}", error.oid)
 
 
 def _check_access(tx: Transaction, method: Method) -> None:

@@ -113,7 +113,7 @@ def check_new_name(tx: Transaction, kind: type[Document], name: str, uid: int = 
     """Raises ApiError ALLOCATE when a new object of the kind, owned by `uid`, cannot have the name."""
     problem = names.name_fault(name)
     if problem:
-        raise allocate_error(kind, problem)
+        raise allocate_error(problem)
     check_free(tx, kind, name, uid)
 
 
@@ -142,11 +142,12 @@ def check_free(tx: Transaction, kind: type[Document], name: str, uid: int = 0) -
     known = BY_DOCUMENT[kind]
     taken = tx.named(kind, name, uid) if known.unique != "none" else None
     if taken is not None:
-        raise allocate_error(kind, f"NAME is already taken by {known.word} {taken}.")
+        raise allocate_error(f"NAME is already taken by {known.word} {taken}.")
 
 
-def allocate_error(kind: type[Document], detail: str) -> ApiError:
-    return ApiError(Code.ALLOCATE, f"Error allocating a new {BY_DOCUMENT[kind].label}. {detail}")
+def allocate_error(detail: str) -> ApiError:
+    """Why there is no new object; how it is told depends on the method (`core.execute`)."""
+    return ApiError(Code.ALLOCATE, detail)
 
 
 def delete_error(value: Document, detail: str) -> ApiError:

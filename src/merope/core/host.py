@@ -32,7 +32,7 @@ def allocate(tx: Transaction, name: str, im_mad: str, vm_mad: str, cluster_id: i
     generic.check_new_name(tx, Host, name)
     for value, what in ((im_mad, "IM_MAD"), (vm_mad, "VM_MAD")):
         if not value:
-            raise generic.allocate_error(Host, f"{what} cannot be empty.")
+            raise generic.allocate_error(f"{what} cannot be empty.")
     cluster = tx.edit(Cluster, cluster_id if cluster_id >= 0 else DEFAULT_CLUSTER)
     template = Template([(key, "") for key in ("RESERVED_CPU", "RESERVED_MEM")])
     host = Host(

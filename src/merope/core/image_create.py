@@ -64,7 +64,7 @@ def allocate(tx: Transaction, source: str, ds_id: int, check_capacity: bool) -> 
             raise authorization.denied(tx.caller, f"Template includes a restricted attribute {restricted}")
     datastore = tx.get(Datastore, ds_id)
     if datastore.type == DatastoreType.SYSTEM_DS:
-        raise generic.allocate_error(Image, "New images cannot be allocated in a system datastore.")
+        raise generic.allocate_error("New images cannot be allocated in a system datastore.")
     name = generic.take_name(tx, Image, template, tx.caller.uid)
     kind = _take_type(tx, template)
     _check_store(datastore, kind)
@@ -165,9 +165,9 @@ def _take_origin(tx: Transaction, template: Template, kind: ImageType) -> _Origi
     for name in ("PATH", "SOURCE", "SIZE"):
         template.remove(name)
     if path and source:
-        raise generic.allocate_error(Image, "PATH and SOURCE cannot be both set.")
+        raise generic.allocate_error("PATH and SOURCE cannot be both set.")
     if not path and not source and kind not in _EMPTY_TYPES:
-        raise generic.allocate_error(Image, "No PATH in template.")
+        raise generic.allocate_error("No PATH in template.")
     if not path:
         return _Origin("", source, _stated_size(stated))
     error = tx.context.prepared.get("error")
@@ -195,7 +195,7 @@ def _take_type(tx: Transaction, template: Template) -> ImageType:
     template.remove("TYPE")
     kind = image_type(stated)
     if kind is None:
-        raise generic.allocate_error(Image, f"Unknown type {stated[:32]}")
+        raise generic.allocate_error(f"Unknown type {stated[:32]}")
     if "DEV_PREFIX" not in template:
         settings = tx.settings
         cdrom = kind is ImageType.CDROM
@@ -212,13 +212,9 @@ def image_type(word: str) -> ImageType | None:
 def _check_store(datastore: Datastore, kind: ImageType) -> None:
     files = datastore.type == DatastoreType.FILE_DS
     if files and kind in image_use.DISK_TYPES:
-        raise generic.allocate_error(
-            Image, f"{kind.name} images can only be registered in an IMAGE_DS datastore."
-        )
+        raise generic.allocate_error(f"{kind.name} images can only be registered in an IMAGE_DS datastore.")
     if not files and kind not in image_use.DISK_TYPES:
-        raise generic.allocate_error(
-            Image, f"{kind.name} images can only be registered in a FILE_DS datastore."
-        )
+        raise generic.allocate_error(f"{kind.name} images can only be registered in a FILE_DS datastore.")
 
 
 def _take_persistent(tx: Transaction, template: Template, datastore: Datastore, kind: ImageType) -> bool:
@@ -233,7 +229,7 @@ def _take_persistent(tx: Transaction, template: Template, datastore: Datastore, 
         configured = _preference(tx, "DEFAULT_IMAGE_PERSISTENT_NEW", tx.settings.default_image_persistent_new)
         persistent = only if configured is None else configured
     if only and not persistent:
-        raise generic.allocate_error(Image, "This Datastore only accepts persistent images.")
+        raise generic.allocate_error("This Datastore only accepts persistent images.")
     return persistent
 
 

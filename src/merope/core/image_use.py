@@ -119,9 +119,7 @@ def start_clone(tx: Transaction, image_id: int, clone_id: int) -> None:
         set_state(tx, own, ImageState.CLONE if own.persistent else ImageState.USED)
     elif own.state not in (ImageState.USED, ImageState.CLONE):
         state = ImageState(own.state).name
-        raise _refused(
-            f"Error allocating a new image. Cannot clone image {image_id}, it is in state: {state}"
-        )
+        raise _refused(f"Cannot clone image {image_id}, it is in state: {state}")
     own.cloning_ops += 1
     own.clones.add(clone_id)
 

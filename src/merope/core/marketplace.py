@@ -17,7 +17,7 @@ def allocate(tx: Transaction, source: str) -> int:
     name = generic.take_name(tx, Marketplace, template)
     fault = _fault(tx, template)
     if fault:
-        raise generic.allocate_error(Marketplace, fault)
+        raise generic.allocate_error(fault)
     market = Marketplace(
         id=tx.new_id(Marketplace),
         uid=tx.caller.uid,

@@ -62,12 +62,12 @@ def allocate(tx: Transaction, source: str) -> int:
     """Makes a group of the rules of its template."""
     template = generic.parse_template(source)
     if not template.get("NAME"):
-        raise generic.allocate_error(SecurityGroup, "No NAME in template for Security Group.")
+        raise generic.allocate_error("No NAME in template for Security Group.")
     name = generic.take_name(tx, SecurityGroup, template, tx.caller.uid)
     try:
         check_rules(template)
     except _RuleError as fault:
-        raise generic.allocate_error(SecurityGroup, str(fault)) from fault
+        raise generic.allocate_error(str(fault)) from fault
     return _add(tx, name, template)
 
 

@@ -44,13 +44,13 @@ def allocate(tx: Transaction, name: str, password: str, auth: str, groups: Seque
     primary one, an administrator's new user is in `users` and anybody else's in the caller's group."""
     problem = names.user_name_fault(name)
     if problem:
-        raise generic.allocate_error(User, problem)
+        raise generic.allocate_error(problem)
     gids = _group_ids(tx, groups)
     generic.check_free(tx, User, name)
     driver = auth or CORE
     problem = names.password_fault(password) or _driver_fault(driver)
     if problem:
-        raise generic.allocate_error(User, problem)
+        raise generic.allocate_error(problem)
     user = add_user(tx, name, gids, driver, _stored(tx, driver, password))
     return user.id
 

@@ -55,9 +55,9 @@ def allocate(tx: Transaction, source: Template, *, on_hold: bool) -> VM:
         return _allocate(tx, source, on_hold=on_hold)
     except ApiError as error:
         # What cannot be is told in one form, whichever part of the VM it is about.
-        if error.code not in (Code.ALLOCATE, Code.ACTION):
+        if error.code is not Code.ACTION:
             raise
-        raise generic.allocate_error(VM, error.message) from error
+        raise generic.allocate_error(error.message) from error
 
 
 def _allocate(tx: Transaction, source: Template, *, on_hold: bool) -> VM:

@@ -35,7 +35,7 @@ def allocate(tx: Transaction, source: str, cluster_id: int) -> int:
     """Makes a network with the address ranges of its template, in a cluster."""
     template = generic.parse_template(source)
     if not template.get("NAME"):
-        raise generic.allocate_error(VirtualNetwork, "No NAME in template for Virtual Network.")
+        raise generic.allocate_error("No NAME in template for Virtual Network.")
     name = generic.take_name(tx, VirtualNetwork, template, tx.caller.uid)
     network = VirtualNetwork(
         id=tx.new_id(VirtualNetwork),
@@ -52,7 +52,7 @@ def allocate(tx: Transaction, source: str, cluster_id: int) -> int:
         vnet_ranges.take_ranges(tx, network, template)
         groups = vnet_ranges.groups(template.get("SECURITY_GROUPS")) | {DEFAULT_SECURITY_GROUP}
     except (NetworkError, AddressRangeError) as fault:
-        raise generic.allocate_error(VirtualNetwork, str(fault)) from fault
+        raise generic.allocate_error(str(fault)) from fault
     template.set("SECURITY_GROUPS", ",".join(map(str, sorted(groups))))
     tx.add(network)
     cluster.join(tx, network, cluster_id if cluster_id >= 0 else DEFAULT_CLUSTER)

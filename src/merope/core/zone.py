@@ -18,11 +18,11 @@ _MASTER = "MASTER"
 def allocate(tx: Transaction, source: str) -> int:
     """Registers another zone of the federation that this one leads."""
     if tx.settings.federation_mode != _MASTER:
-        raise generic.allocate_error(Zone, "New zones can only be registered at the master of a federation.")
+        raise generic.allocate_error("New zones can only be registered at the master of a federation.")
     template = generic.parse_template(source)
     name = generic.take_name(tx, Zone, template)
     if not template.get("ENDPOINT"):
-        raise generic.allocate_error(Zone, "No ENDPOINT in template.")
+        raise generic.allocate_error("No ENDPOINT in template.")
     zone = Zone(id=tx.new_id(Zone), name=name, template=template)
     tx.add(zone)
     return zone.id

@@ -103,4 +103,5 @@ KINDS: tuple[Kind, ...] = (
     MARKETPLACE,
 )
 BY_TABLE: dict[str, Kind] = {kind.table: kind for kind in KINDS}
+BY_API: dict[str, Kind] = {kind.api: kind for kind in KINDS}
 BY_DOCUMENT: dict[type[Document], Kind] = {kind.document: kind for kind in KINDS}

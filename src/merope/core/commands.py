@@ -1,6 +1,7 @@
 """Every module that declares methods or takes results: importing this one fills the tables."""
 
 from merope.core import (
+    accounting,
     acl,
     cluster,
     datastore,
@@ -25,6 +26,7 @@ from merope.core import (
 )
 
 MODULES = (
+    accounting,
     acl,
     cluster,
     datastore,

@@ -224,19 +224,6 @@ def _selected(tx: Transaction, flag: int, start: int, end: int, state: int, quer
     return list(pools.select(tx, VM_KIND, flag, start, end, keep, finished))
 
 
-@method(
-    "one.vm.monitoring",
-    integer("id"),
-    returns=Type.STRING,
-    needs=(Need(Op.USE, VM, "id", lock=False),),
-    read_only=True,
-    prepare="vm.monitoring",
-)
-def monitoring(tx: Transaction, vm_id: int) -> str:
-    """What was measured of a VM, oldest first."""
-    return f"<MONITORING_DATA>{tx.context.prepared.get('monitoring', '')}</MONITORING_DATA>"
-
-
 @generic.checks_updates(VM)
 def check_update(tx: Transaction, value: Document, new: Template) -> Template:
     """Users may not change restricted attributes of the user template."""

@@ -12,7 +12,7 @@ import secrets
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -20,25 +20,25 @@ from typing import Any
 import uvloop
 
 from merope.api.call_log import CallLog
-from merope.api.dispatch import Dispatcher, Prepare, hash_password
+from merope.api.dispatch import Dispatcher, hash_password
 from merope.api.metrics import Registry
 from merope.api.server import Door, DoorError
 from merope.api.settings import DoorSettings
 from merope.core import commands
 from merope.core.bootstrap import bootstrap
 from merope.core.results import handled
-from merope.core.transaction import Caller, Transaction
+from merope.core.transaction import Transaction
 from merope.daemon.arguments import Started, read
 from merope.daemon.config import ConfigError
 from merope.daemon.layout import UnsafeError, write_private
+from merope.daemon.preparations import Preparations
 from merope.daemon.scheduling import Scheduling
 from merope.daemon.service import BAD_CONFIGURATION
 from merope.drivers.simulated.world import World
 from merope.engine import plans
 from merope.engine.cloud import Cloud, Inputs
-from merope.engine.engine import Engine, Handle
+from merope.engine.engine import Engine
 from merope.engine.inline import InlineExecutor
-from merope.engine.job import Answer
 from merope.engine.places import Layout as Places
 from merope.engine.polling import Poller
 from merope.engine.recorder import Recorder
@@ -47,7 +47,6 @@ from merope.engine.workers import WorkerPool
 from merope.model import passwords
 from merope.model.settings import Settings
 from merope.model.state import State
-from merope.model.template import Template, TemplateError
 from merope.scheduler.snapshot import Limits
 from merope.store.errors import StoreError
 from merope.store.sqlite import SqliteStore
@@ -140,7 +139,7 @@ class Core:
             cloud,
             store,
             executor=self._threads,
-            prepare=self._preparations(cloud, executor, store),
+            prepare=Preparations(cloud, executor, store, self._threads, recorder).table,
             call_log=CallLog(sys.stderr, self._settings.log_call_format) if self._logs_calls() else None,
         )
         door = Door(registry, lambda: cloud.trouble or None)
@@ -222,54 +221,6 @@ class Core:
         }
         return DoorSettings(host=self._settings.listen_address, port=self._settings.port, **given)
 
-    def _preparations(
-        self, cloud: Cloud, executor: "InlineExecutor | WorkerPool", store: SqliteStore
-    ) -> Mapping[str, Prepare]:
-        loop = asyncio.get_running_loop()
-
-        async def password(arguments: Mapping[str, Any], caller: Caller) -> dict[str, str | int]:  # noqa: ARG001
-            if not arguments["password"]:
-                return {}
-            cost = self._settings.password_kdf_cost
-            hashed = await loop.run_in_executor(self._threads, hash_password, arguments["password"], cost)
-            return {"password": hashed}
-
-        async def image_size(arguments: Mapping[str, Any], caller: Caller) -> dict[str, str | int]:  # noqa: ARG001
-            return await _image_size(cloud, executor, arguments)
-
-        async def vm_monitoring(arguments: Mapping[str, Any], caller: Caller) -> dict[str, str | int]:  # noqa: ARG001
-            query = "SELECT body FROM vm_monitoring WHERE vmid=? ORDER BY last_poll"
-            rows = await loop.run_in_executor(self._threads, store.query, query, (arguments["id"],))
-            return {"monitoring": "".join(row[0] for row in rows)}
-
-        return {"password": password, "image.stat": image_size, "vm.monitoring": vm_monitoring}
-
-
-async def _image_size(
-    cloud: Cloud, executor: "InlineExecutor | WorkerPool", arguments: Mapping[str, Any]
-) -> dict[str, str | int]:
-    """Asks the datastore's driver how large what PATH names will be."""
-    try:
-        path = Template.parse(arguments["template"]).get("PATH")
-    except TemplateError:
-        return {}
-    entry = cloud.state.pools["datastore_pool"].entries.get(arguments["ds"])
-    if not path or entry is None:
-        return {}
-    future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-
-    def done(answer: Answer) -> None:
-        if not future.done():
-            future.set_result(answer)
-
-    handle: Handle = executor.probe({"probe": "stat", "datastore": entry.body, "path": path}, 120.0, done)
-    try:
-        answer = await future
-    except asyncio.CancelledError:
-        handle.cancel()
-        raise
-    return {"size": int(answer.data["size"])} if answer.ok else {"error": answer.message}
-
 
 class Finished:
     """Documents of finished VMs, for cleaning up after them."""
@@ -292,6 +243,7 @@ def _measure(registry: Registry, cloud: Cloud, engine: Engine) -> None:
     flights = registry.gauge("merope_effects", "Operations on hosts.", ("state",))
     flights.labels("running").follow(lambda: engine.in_flight)
     flights.labels("waiting").follow(lambda: engine.waiting)
+    flights.labels("retrying").follow(lambda: engine.retrying)
     changes = registry.gauge("merope_change_index", "Number of the last change.")
     changes.labels().follow(lambda: cloud.state.index)
 

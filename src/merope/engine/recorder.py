@@ -1,5 +1,6 @@
 """Keeps what was measured: in batches, off the loop, and for as long as the configuration says."""
 
+import asyncio
 import logging
 import time
 from collections.abc import Iterable, Sequence
@@ -46,6 +47,12 @@ class Recorder:
             self._written = time.monotonic()
             for name, rows in self._take():
                 self._executor.submit(self._write, name, rows)
+
+    async def written(self) -> None:
+        """Returns when what was recorded until now is written."""
+        loop = asyncio.get_running_loop()
+        for name, rows in self._take():
+            await loop.run_in_executor(self._executor, self._write, name, rows)
 
     def flush(self) -> None:
         """Writes what has been collected, now."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from merope.model.change import Cell, Change, Delete, Key, Operation, Put
+from merope.model.document import escape
 from merope.model.effect import TABLE as EFFECT_TABLE
 from merope.model.kinds import KINDS
 from merope.model.state import Entry, State
@@ -186,18 +187,28 @@ class SqliteStore:
             return self._reader.execute(statement, parameters).fetchall()
 
     def archived_vms(self, oid: int | None = None) -> list[Entry]:
-        """Finished VMs, or the one of that id, by ascending id."""
+        """Finished VMs, or the one of that id with its whole history, by ascending id."""
         names = TABLES["vm_pool"].names
         condition = "" if oid is None else " AND oid=?"
         rows = self.query(
             f"SELECT {', '.join(names)} FROM vm_pool WHERE state={VmState.DONE:d}{condition} ORDER BY oid",  # noqa: S608
             () if oid is None else (oid,),
         )
-        return [Entry(row[0], dict(zip(names, row, strict=True)), 0) for row in rows]
+        entries = [Entry(row[0], dict(zip(names, row, strict=True)), 0) for row in rows]
+        if oid is not None:
+            for entry in entries:
+                entry.info_wire = escape(_with_records(entry.body, self.history(oid))).encode()
+        return entries
 
     def history(self, oid: int) -> list[str]:
         """The closed history records of a VM with their VM documents, oldest first."""
         return [row[0] for row in self.query("SELECT body FROM history WHERE vid=? ORDER BY seq", (oid,))]
+
+
+def _with_records(body: str, records: Sequence[str]) -> str:
+    """The document of a VM with its closed records, each without the VM of then, before the last one."""
+    bare = [f"{record.partition('<VM>')[0].removesuffix('</HISTORY>')}</HISTORY>" for record in records[:-1]]
+    return body.replace("<HISTORY_RECORDS>", f"<HISTORY_RECORDS>{''.join(bare)}", 1)
 
 
 def _last_of_each_row(changes: Sequence[Change]) -> list[Operation]:

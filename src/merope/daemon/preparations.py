@@ -1,0 +1,174 @@
+"""What some methods need to have found out before their command runs: in threads, from drivers, in tables."""
+
+import asyncio
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Executor
+from contextlib import suppress
+from typing import Any
+
+from merope.api.dispatch import Prepare, hash_password
+from merope.core import accounting
+from merope.core.transaction import Caller, Transaction
+from merope.engine.cloud import Cloud, Inputs, NotDurable
+from merope.engine.job import Answer
+from merope.engine.polling import Prober
+from merope.engine.recorder import Recorder
+from merope.model.errors import ApiError
+from merope.model.state import Entry
+from merope.model.states import VmState
+from merope.model.template import Template, TemplateError
+from merope.store.sqlite import SqliteStore
+
+_STAT_SECONDS = 120.0
+Prepared = dict[str, str | int]
+Arguments = Mapping[str, Any]
+
+#: Columns that say who may see a VM.
+_VISIBILITY = ("oid", "name", "uid", "gid", "owner_u", "group_u", "other_u", "state", "lcm_state")
+_FIGURES = {"vm_monitoring": ("vmid", "last_poll"), "host_monitoring": ("hid", "last_mon_time")}
+
+
+class Preparations:
+    """One per process. Each answers with what its method's command finds in `context.prepared`."""
+
+    def __init__(
+        self, cloud: Cloud, prober: Prober, store: SqliteStore, threads: Executor, recorder: Recorder
+    ) -> None:
+        self._cloud = cloud
+        self._prober = prober
+        self._store = store
+        self._threads = threads
+        self._recorder = recorder
+
+    @property
+    def table(self) -> dict[str, Prepare]:
+        """By the name that methods give (`Method.prepare`)."""
+        return {
+            "password": self.password,
+            "image.stat": self.image_size,
+            "vm.monitoring": self.vm_monitoring,
+            "vmpool.monitoring": self.vm_pool_monitoring,
+            "host.monitoring": self.host_monitoring,
+            "hostpool.monitoring": self.host_pool_monitoring,
+            "vmpool.accounting": self.accounting,
+        }
+
+    async def password(self, arguments: Arguments, caller: Caller) -> Prepared:  # noqa: ARG002 - a Prepare
+        if not arguments["password"]:
+            return {}
+        cost = self._cloud.settings.password_kdf_cost
+        loop = asyncio.get_running_loop()
+        return {
+            "password": await loop.run_in_executor(self._threads, hash_password, arguments["password"], cost)
+        }
+
+    async def image_size(self, arguments: Arguments, caller: Caller) -> Prepared:  # noqa: ARG002 - a Prepare
+        """Asks the datastore's driver how large what PATH names will be."""
+        try:
+            path = Template.parse(arguments["template"]).get("PATH")
+        except TemplateError:
+            return {}
+        entry = self._cloud.state.pools["datastore_pool"].entries.get(arguments["ds"])
+        if not path or entry is None:
+            return {}
+        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+
+        def done(answer: Answer) -> None:
+            if not future.done():
+                future.set_result(answer)
+
+        request = {"probe": "stat", "datastore": entry.body, "path": path}
+        handle = self._prober.probe(request, _STAT_SECONDS, done)
+        try:
+            answer = await future
+        except asyncio.CancelledError:
+            handle.cancel()
+            raise
+        return {"size": int(answer.data["size"])} if answer.ok else {"error": answer.message}
+
+    # Figures
+
+    async def vm_monitoring(self, arguments: Arguments, caller: Caller) -> Prepared:  # noqa: ARG002 - a Prepare
+        return _as_prepared(await self._figures("vm_monitoring", -1, arguments["id"]))
+
+    async def host_monitoring(self, arguments: Arguments, caller: Caller) -> Prepared:  # noqa: ARG002 - a Prepare
+        return _as_prepared(await self._figures("host_monitoring", -1, arguments["id"]))
+
+    async def vm_pool_monitoring(self, arguments: Arguments, caller: Caller) -> Prepared:
+        visible = self._visible(caller, lambda tx: accounting.visible_vms(tx, arguments["filter"]))
+        rows = await self._figures("vm_monitoring", arguments["seconds"])
+        return _as_prepared(row for row in rows if row[0] in visible)
+
+    async def host_pool_monitoring(self, arguments: Arguments, caller: Caller) -> Prepared:
+        visible = self._visible(caller, accounting.visible_hosts)
+        rows = await self._figures("host_monitoring", arguments["seconds"])
+        return _as_prepared(row for row in rows if row[0] in visible)
+
+    async def _figures(self, table: str, seconds: int, oid: int | None = None) -> list[tuple[Any, ...]]:
+        """(id, text) by id and time: of the last `seconds`, all (-1), or only the last of each (0)."""
+        await self._recorder.written()
+        key, time = _FIGURES[table]
+        # The last of a group is that whose time is the highest: SQLite's rule for bare columns with MAX.
+        columns, end = (f"{key}, body", f"ORDER BY {key}, {time}")
+        conditions, values = ["1=1"], list[int]()
+        if seconds == 0:
+            columns, end = f"{key}, body, MAX({time})", f"GROUP BY {key} ORDER BY {key}"
+        elif seconds > 0:
+            conditions.append(f"{time} > ?")
+            values.append(self._cloud.now() - seconds)
+        if oid is not None:
+            conditions.append(f"{key}=?")
+            values.append(oid)
+        statement = f"SELECT {columns} FROM {table} WHERE {' AND '.join(conditions)} {end}"  # noqa: S608 - names of ours
+        return [row[:2] for row in await self._query(statement, values)]
+
+    # Accounting
+
+    async def accounting(self, arguments: Arguments, caller: Caller) -> Prepared:
+        """Closed records of the VMs that the caller may see, live and finished."""
+        conditions, values = ["1=1"], list[int]()
+        if arguments["start"] >= 0:
+            conditions.append("(history.etime > ? OR history.etime = 0)")
+            values.append(arguments["start"])
+        if arguments["end"] >= 0:
+            conditions.append("history.stime < ?")
+            values.append(arguments["end"])
+        within = " AND ".join(conditions)
+        # Of a change that is lost nothing is read.
+        with suppress(NotDurable):
+            await self._cloud.durable(self._cloud.state.index)
+        finished = await self._query(
+            f"SELECT {', '.join(_VISIBILITY)} FROM vm_pool WHERE state={VmState.DONE:d} AND oid IN "  # noqa: S608 - names of ours
+            f"(SELECT vid FROM history WHERE {within})",
+            values,
+        )
+        entries = [
+            Entry(row[0], {**dict(zip(_VISIBILITY, row, strict=True)), "body": ""}, 0) for row in finished
+        ]
+        visible = self._visible(caller, lambda tx: accounting.visible_vms(tx, arguments["filter"], entries))
+        statement = f"SELECT vid, seq, body FROM history WHERE {within} ORDER BY vid, seq"  # noqa: S608 - names of ours
+        rows = await self._query(statement, values)
+        return _as_prepared(row for row in rows if row[0] in visible)
+
+    async def _query(self, statement: str, values: Sequence[int]) -> list[tuple[Any, ...]]:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, self._store.query, statement, values)
+
+    def _visible(self, caller: Caller, find: Any) -> set[int]:
+        """Nothing where the filter is one that the command will refuse."""
+        found: set[int] = set()
+
+        def command(tx: Transaction) -> bytes:
+            found.update(find(tx))
+            return b""
+
+        try:
+            self._cloud.look(command, Inputs(caller=caller))
+        except ApiError:
+            return set()
+        return found
+
+
+def _as_prepared(rows: Iterable[Sequence[Any]]) -> Prepared:
+    return {"rows": json.dumps([list(row) for row in rows])}

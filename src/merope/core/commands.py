@@ -21,6 +21,7 @@ from merope.core import (
     vm_deploy,
     vm_recover,
     vm_results,
+    vm_updateconf,
     vnet,
     zone,
 )
@@ -46,6 +47,7 @@ MODULES = (
     vm_deploy,
     vm_recover,
     vm_results,
+    vm_updateconf,
     vnet,
     zone,
 )

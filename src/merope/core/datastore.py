@@ -48,7 +48,7 @@ class _DatastoreError(Exception):
 @method(
     "one.datastore.allocate",
     text("template"),
-    integer("cluster", -1),
+    integer("cluster"),
     needs=(Need(Op.CREATE, Datastore), Need(Op.ADMIN, Cluster, "cluster", default=DEFAULT_CLUSTER)),
 )
 def allocate(tx: Transaction, source: str, cluster_id: int) -> int:

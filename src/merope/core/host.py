@@ -24,7 +24,7 @@ STATUS = {0: HostState.INIT, 1: HostState.DISABLED, 2: HostState.OFFLINE}
     text("name"),
     text("im_mad"),
     text("vmm_mad"),
-    integer("cluster", -1),
+    integer("cluster"),
     needs=(Need(Op.CREATE, Host), Need(Op.ADMIN, Cluster, "cluster", default=DEFAULT_CLUSTER)),
 )
 def allocate(tx: Transaction, name: str, im_mad: str, vm_mad: str, cluster_id: int) -> int:

@@ -121,6 +121,11 @@ def _check_numbers(template: Template) -> None:
     for name, _ in _COSTS:
         if name in template and vm_requests.decimal(template.get(name)) is None:
             raise _bad(f"{name} attribute must be a positive float or integer value.")
+    check_sections(template)
+
+
+def check_sections(template: Template) -> None:
+    """Raises ApiError ALLOCATE for an OS, RAW or GRAPHICS that cannot be."""
     if len(template.values("OS")) > 1:
         raise _bad("Only one OS attribute can be defined.")
     for vector in template.vectors("RAW"):

@@ -204,13 +204,14 @@ def assign_boot_order(template: Template) -> None:
     """ORDER of each device that OS/BOOT lists ("disk0,nic1"), from 1."""
     systems = template.vectors("OS")
     boot = systems[0].get("BOOT", "") if systems else ""
+    devices = {("disk", disk["DISK_ID"]): disk for disk in template.vectors("DISK")} if boot else {}
+    devices |= {("nic", nic["NIC_ID"]): nic for nic in template.vectors("NIC")} if boot else {}
     for position, word in enumerate([part.strip() for part in boot.split(",") if part.strip()], start=1):
         found = _ORDERED.fullmatch(word)
         if found is None:
             detail = f"OS: BOOT lists disk<N> and nic<N>, not {vm_requests.shown(word)}."
             raise ApiError(Code.ALLOCATE, detail)
-        name, key = ("DISK", "DISK_ID") if found[1] == "disk" else ("NIC", "NIC_ID")
-        device = next((item for item in template.vectors(name) if item.get(key) == found[2]), None)
+        device = devices.get((found[1], found[2]))
         if device is None:
             raise ApiError(Code.ALLOCATE, f"OS: BOOT names {word[:32]}, which the VM does not have.")
         device["ORDER"] = str(position)

@@ -16,8 +16,10 @@ from merope.model.permissions import Op
 from merope.model.states import ImageState, ImageType
 from merope.model.template import Template, Vector
 
-_FILE = re.compile(r"\$FILE\[([^\]]*)\]")
-_PAIR = re.compile(r'([A-Za-z_]+)\s*=\s*(?:"([^"]*)"|([A-Za-z0-9_]+))')
+# Neither looks at a character twice: a megabyte of "$FILE[" or of letters must not hold up the cloud. No name
+# has a "$" or a bracket.
+_FILE = re.compile(r"\$FILE\[([^\]\[$]*+)\]")
+_PAIR = re.compile(r'(?<![A-Za-z_])([A-Za-z_]++)\s*+=\s*+(?:"([^"]*+)"|([A-Za-z0-9_]++))')
 _USABLE = (ImageState.READY, ImageState.USED, ImageState.USED_PERS)
 _KERNELS = (("KERNEL", ImageType.KERNEL), ("INITRD", ImageType.RAMDISK))
 _OF_KERNEL = ("ID", "SOURCE", "DSID", "TM", "CLUSTER_ID")

@@ -5,9 +5,9 @@ from merope.model.effect import Effect
 #: Seconds after which an answer that could not be stored, or an attempt that may be repeated, comes again.
 RETRY_SECONDS = (1.0, 5.0, 15.0)
 
-#: What takes away the rest of something that is gone: nobody else will, so it is tried until it succeeds,
-#: later and later, as long as its host is there. Doing it twice is doing it once.
-CLEANING = frozenset({"vm.delete"})
+#: What takes away the rest of something that is gone, or begins anew: nobody else will, so it is tried until
+#: it succeeds, later and later, as long as its host is there. Doing it twice is doing it once.
+CLEANING = frozenset({"vm.delete", "vm.cleanup"})
 CLEANING_SECONDS = (*RETRY_SECONDS, 60.0, 300.0, 900.0)
 
 #: What may have been done although it failed, and says so when it is asked again: where the domain is after

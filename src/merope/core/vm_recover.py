@@ -87,7 +87,13 @@ def _retry(tx: Transaction, vm: VM) -> None:
     if again not in lifecycle.EFFECTS:
         return
     own = tx.edit(VM, vm.id)
+    asked = [tx.state.effects[number] for number in tx.state.effects_of.get(("vm", vm.id), ())]
     tx.drop_effects("vm", vm.id)
+    for same in asked:
+        # What is under way knows best what it is about: which hosts, and what is there.
+        if lifecycle.ANSWERS.get(same.op) == lifecycle.ANSWERS[lifecycle.EFFECTS[again]]:
+            tx.effect(same.op, vm.id, same.host, **same.arguments)
+            return
     if again is not phase:
         vm_machine.enter(tx, own, again)
     vm_machine.ask(tx, own, _effect(tx, own, again), source=again in (Phase.MIGRATE, Phase.SAVE_MIGRATE))

@@ -87,12 +87,16 @@ class _On:
 
     @property
     def deploy_id(self) -> str:
-        """What the hypervisor calls the VM. Nobody knows when its answer to the deployment was lost."""
-        if self.vm.deploy_id:
-            return self.vm.deploy_id
+        """What the hypervisor calls the VM: what is known may be old when the answer to a deployment was lost.
+
+        A name that follows from the VM's id is always right and needs no looking up.
+        """
+        usual = f"one-{self.vm.id}"
+        if self.vm.deploy_id == usual:
+            return usual
         domains = self.hypervisor.domains()
         found = (domain.deploy_id for domain in domains if domain.vm_id == self.vm.id)
-        return next(found, f"one-{self.vm.id}")
+        return next(found, self.vm.deploy_id or usual)
 
 
 def run(drivers: Drivers, job: Job) -> Answer:

@@ -4,7 +4,6 @@ An operation that has begun goes on whatever becomes of the process that asked f
 are like. What protects them from orders that come too late is the epoch that each order carries.
 """
 
-from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -13,9 +12,6 @@ from merope.engine import plans, probes
 from merope.engine.job import Answer, Job
 from merope.engine.plans import Drivers
 from merope.simulation.loop import Event, SimulatedLoop
-
-
-_UNCERTAIN = frozenset({Fault.FAILED_AFTER, Fault.LOST, Fault.LATE_ANSWER, Fault.STALLED})
 
 
 class _Call:
@@ -43,19 +39,20 @@ class SimulatedHands:
         self.faults = faults
         self.typical = typical
         """`faults.timeout` in seconds: later than that is after the caller has given up."""
-        self.cut_off: Counter[int] = Counter()
+        self._migrations: set[int] = set()
         self.lost: set[int] = set()
-        """VMs that may be on either of two hosts, because a migration was cut off twice."""
+        """VMs that may be on either of two hosts, because a live migration was cut off: when it fails at the
+        second attempt too, the core takes the VM to be where it was, and nobody looks for it elsewhere."""
 
     def submit(self, job: Job, timeout: float, done: Callable[[Answer], None]) -> _Call:
         # A worker gets a copy: what becomes of the objects in the meantime is not its business.
         order = job.to_json()
         effect = job.effect
         plan = self.faults.next(effect.op, f"{effect.oid}")
-        if effect.op == "vm.migrate" and plan.fault in _UNCERTAIN:
-            self.cut_off[effect.id] += 1
-            if self.cut_off[effect.id] > 1:
-                self.lost.add(effect.oid)
+        if effect.op == "vm.migrate" and (plan.fault is not Fault.NONE or effect.id in self._migrations):
+            self.lost.add(effect.oid)
+        if effect.op == "vm.migrate":
+            self._migrations.add(effect.id)
 
         def act() -> Answer:
             return plans.run(self.drivers, Job.from_json(order))

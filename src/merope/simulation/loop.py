@@ -121,12 +121,10 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         event.callback(*event.parameters)
         return True
 
-    def next_time(self) -> float:
-        """When the next event is due; infinite when there is none."""
-        events = self._events
-        while events and events[0][2].dead:
-            heapq.heappop(events)
-        return events[0][0] if events else float("inf")
+    @property
+    def world_is_busy(self) -> bool:
+        """Whether anything is still to happen that nobody waits for any more."""
+        return any(event.world for _, _, event in self._events)
 
     def jump(self, seconds: float) -> None:
         """The clock is put forward: whatever was due comes at once, in order."""

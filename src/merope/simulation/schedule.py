@@ -5,13 +5,15 @@ So a step that is left out leaves the chances of all others as they are, and a f
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import cache
 from random import Random
 
 from merope.drivers.simulated.faults import NO_FAULTS, Fault, FaultRates
 from merope.simulation import genesis
+from merope.simulation.database import real_database
 from merope.simulation.deeds import HAPPENINGS, REQUESTS
 from merope.simulation.draws import Draw
 from merope.simulation.simulation import Base, Simulation, Violation, Weather
@@ -54,27 +56,28 @@ def _base(shared_storage: bool) -> Base:
     return genesis.make(shared_storage=shared_storage)
 
 
+def warm_up() -> None:
+    """Makes the clouds that schedules begin with."""
+    for shared_storage in (True, False):
+        _base(shared_storage)
+
+
 def run(
-    seed: int,
-    steps: Sequence[int] | None = None,
-    *,
-    traced: bool = False,
-    prepare: Callable[[Simulation], None] | None = None,
+    seed: int, steps: Sequence[int] | None = None, *, traced: bool = False, sqlite: bool = False
 ) -> Outcome:
-    """Runs the schedule of a seed, or those of its steps that are named."""
+    """Runs the schedule of a seed, or those of its steps that are named; `sqlite`: with a real database."""
     started = time.perf_counter()
     chance = Random(f"{seed}")  # noqa: S311 - reproducible is what it is to be
     base = _base(chance.random() < 0.6)
     simulation = Simulation(seed, base, Weather(chance.choice(_CLIMATES)), [] if traced else None)
-    if prepare is not None:
-        prepare(simulation)
-    asyncio._set_running_loop(simulation.loop)
     at, failure = -1, ""
+    asyncio._set_running_loop(simulation.loop)
     try:
-        for at in range(STEPS) if steps is None else steps:
-            _step(simulation, seed, at)
-        at = -1
-        simulation.settle()
+        with real_database(simulation.disk) if sqlite else nullcontext():
+            for at in range(STEPS) if steps is None else steps:
+                _step(simulation, seed, at)
+            at = -1
+            simulation.settle()
     except Violation as found:
         failure = str(found)
     except Exception as error:

@@ -143,6 +143,10 @@ class Simulation:
             if self.process.state.index != before:
                 raise Violation(f"{name}{tuple(arguments)!r} was refused and yet changed something")
             return result
+        if name == "one.host.delete":
+            # What is left on a host that nobody knows any more is for whoever took it away.
+            effects = self.process.state.effects.values()
+            self.forgiven.update(effect.oid for effect in effects if effect.host == arguments[0])
         if name == "one.vm.recover" and arguments[1] in (0, 1, 5):
             self.forgiven.add(int(arguments[0]))
         process = self.process
@@ -240,7 +244,7 @@ class Simulation:
                 self.request("one.host.status", [host.id, 0])
         end = self.loop.clock + SETTLING
         for _ in range(PATIENCE):
-            if not self.process.state.effects and self.process.idle:
+            if not self.process.state.effects and self.process.idle and not self.loop.world_is_busy:
                 break
             if not self.step(end):
                 break

@@ -1,0 +1,189 @@
+"""Known bugs that can be switched on, to show that the simulation would find them.
+
+Each takes the place of something in the running code for as long as a schedule runs.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+from unittest.mock import patch
+
+from merope.core import quota, results, vm_nics, vm_steps
+from merope.core.transaction import Transaction
+from merope.drivers.simulated.world import World
+from merope.engine import cloud as cloud_module
+from merope.engine import engine as engine_module
+from merope.engine.cloud import Cloud
+from merope.engine.engine import Engine
+from merope.model.address_range import AddressRange
+from merope.model.host import Host
+from merope.model.leases import Leases
+from merope.model.quota import Quotas, Usage
+from merope.model.state import State
+from merope.model.vm import VM
+from merope.simulation.disk import Disk
+
+Patch = tuple[object, str, object]
+Mutation = Callable[[], list[Patch]]
+
+
+def capacity_released_twice() -> list[Patch]:
+    """a host's capacity is given back once more than it was taken"""
+    original = vm_steps.release_capacity
+
+    def release(tx: Transaction, vm: VM, host_id: int) -> None:
+        original(tx, vm, host_id)
+        if tx.find(Host, host_id) is not None:
+            tx.edit(Host, host_id).host_share.cpu_usage -= vm_steps.capacity(vm)[0]
+
+    return [(vm_steps, "release_capacity", release)]
+
+
+def lease_kept() -> list[Patch]:
+    """a finished VM keeps its addresses"""
+    return [(vm_nics, "release", lambda tx, vm_id, nic: None)]
+
+
+def lease_given_twice() -> list[Patch]:
+    """an address that is in use is given again"""
+
+    def give(self: Leases, index: int, owner: int) -> None:
+        self._owners[index] = owner
+        self._dirty.add(index >> 8)
+
+    def allocate(self: AddressRange, owner: int, index: int | None = None) -> int | None:
+        self.leases.give(index or 0, owner)
+        return index or 0
+
+    return [(Leases, "give", give), (AddressRange, "allocate", allocate)]
+
+
+def effect_kept() -> list[Patch]:
+    """an effect stays in the outbox after its answer was taken"""
+    return [(Transaction, "complete_effect", lambda self, effect_id: None)]
+
+
+def quota_not_refunded() -> list[Patch]:
+    """what a VM took of its owner's quotas is not given back"""
+    return [(quota, "refund", lambda tx, uid, gid, usage: None)]
+
+
+def quota_forgets_cents() -> list[Patch]:
+    """quotas lose what is less than a whole CPU when they give back"""
+    original = Quotas.subtract
+
+    def subtract(self: Quotas, delta: Usage) -> None:
+        whole = Usage()
+        whole.amounts = {key: [part // 100 * 100 for part in parts] for key, parts in delta.amounts.items()}
+        original(self, whole)
+
+    return [(Quotas, "subtract", subtract)]
+
+
+def late_answer_accepted() -> list[Patch]:
+    """an answer is taken whoever waits for it, and for what"""
+
+    seen: dict[int, Any] = {}
+
+    def take(tx: Transaction, effect_id: int, ok: bool, message: str = "", data: Any = None) -> bool:
+        effect = tx.state.effects.get(effect_id) or seen.get(effect_id)
+        if effect is None:
+            return False
+        seen[effect_id] = effect
+        tx.complete_effect(effect_id)
+        results._HANDLERS[effect.op](tx, effect, ok, message, data or {})
+        return True
+
+    def answered(self: Engine, running: Any, answer: Any) -> None:
+        self._deliver(running, answer)
+
+        return [(engine_module, "take_result", take), (Engine, "_answered", answered)]
+
+
+def undo_skipped() -> list[Patch]:
+    """what could not be stored stays in memory"""
+    return [(cloud_module, "undo", lambda steps: None)]
+
+
+def undo_in_the_wrong_order() -> list[Patch]:
+    """what could not be stored is taken back from its beginning instead of its end"""
+
+    def forward(steps: list[Callable[[], object]]) -> None:
+        for step in steps:
+            step()
+
+    return [(cloud_module, "undo", forward)]
+
+
+def fence_off() -> list[Patch]:
+    """hosts take orders that are older than what they have seen"""
+    return [(World, "fence", lambda self, vm_id, epoch: None)]
+
+
+def told_before_durable() -> list[Patch]:
+    """an answer goes out before what it says is stored"""
+    return [(Cloud, "is_durable", lambda self, index: True)]
+
+
+def effects_not_resumed() -> list[Patch]:
+    """after a start nobody looks at what was under way"""
+    return [(Engine, "resume", lambda self: None)]
+
+
+def write_half_done() -> list[Patch]:
+    """a group of changes that fails has stored its first one"""
+    original = Disk.commit
+
+    def commit(self: Disk, changes: Any) -> None:
+        before = self.fails
+        if len(changes) > 0 and before():
+            self.fails = lambda: False
+            original(self, changes[:1])
+            self.fails = lambda: True
+        else:
+            self.fails = lambda: False
+        try:
+            original(self, changes)
+        finally:
+            self.fails = before
+
+    return [(Disk, "commit", commit)]
+
+
+def ids_forgotten() -> list[Patch]:
+    """nobody remembers which ids have been given"""
+
+    def put(self: State, key: Any, row: Any, index: int) -> Callable[[], object]:
+        return lambda: None
+
+    return [(State, "_put_last_oid", put)]
+
+
+TABLE: dict[str, Mutation] = {
+    mutation.__name__.replace("_", "-"): mutation
+    for mutation in (
+        capacity_released_twice,
+        lease_kept,
+        lease_given_twice,
+        effect_kept,
+        quota_not_refunded,
+        quota_forgets_cents,
+        late_answer_accepted,
+        undo_skipped,
+        undo_in_the_wrong_order,
+        fence_off,
+        told_before_durable,
+        effects_not_resumed,
+        write_half_done,
+        ids_forgotten,
+    )
+}
+
+
+@contextmanager
+def switched_on(name: str | None) -> Iterator[None]:
+    """The bug of that name is there while the block runs; None for none."""
+    with ExitStack() as stack:
+        for target, attribute, replacement in TABLE[name]() if name else ():
+            stack.enter_context(patch.object(target, attribute, replacement))
+        yield

@@ -1,8 +1,12 @@
 """Virtual machines from their creation to their end, through the API and the drivers' answers."""
 
+import contextlib
 from xml.etree import ElementTree
 
 import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from tests.core.conftest import sentence
 from tests.core.schemas import check_schema
 from tests.core.vm_world import (
@@ -17,10 +21,10 @@ from tests.core.vm_world import (
     stand,
 )
 
-from merope.core import vm_results
+from merope.core import results, vm, vm_results
 from merope.core.methods import METHODS
 from merope.core.transaction import SYSTEM
-from merope.model.errors import Code
+from merope.model.errors import ApiError, Code
 from merope.model.host import Host
 from merope.model.image import Image
 from merope.model.phase import Phase
@@ -504,3 +508,88 @@ def test_vms_are_listed_by_state_owner_and_page() -> None:
     assert listed(0, -2, 1, -2) == [second, first]
     cloud.call(ANN, "one.vm.action", "terminate", first)
     assert listed(ANN, -2) == [second]
+
+
+# Many lives at once
+
+
+class Lives(RuleBasedStateMachine):
+    """VMs through any order of requests, answers, reports and recoveries: everything is accounted for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cloud = Cloud()
+        self.vms: list[int] = []
+
+    def attempt(self, who: int, name: str, *arguments: object) -> None:
+        """Refusals are fine; anything else that goes wrong is not."""
+        self.cloud.now += 1
+        with contextlib.suppress(ApiError):
+            self.cloud.call(who, name, *arguments)
+        self.vms = [oid for oid in self.vms if self.cloud.exists(VM, oid)]
+
+    @precondition(lambda self: len(self.vms) < 4)
+    @rule(persistent=st.booleans(), hold=st.booleans())
+    def create(self, persistent: bool, hold: bool) -> None:
+        text = TEMPLATE.replace("IMAGE_ID = 0", f"IMAGE_ID = {PERSISTENT}") if persistent else TEMPLATE
+        with contextlib.suppress(ApiError):
+            self.vms.append(self.cloud.vm(text, hold=hold))
+
+    @precondition(lambda self: self.vms)
+    @rule(data=st.data(), name=st.sampled_from(vm.ACTIONS))
+    def act(self, data: st.DataObject, name: str) -> None:
+        self.attempt(0, "one.vm.action", name, data.draw(st.sampled_from(self.vms)))
+
+    @precondition(lambda self: self.vms)
+    @rule(data=st.data(), host=st.sampled_from([NODE0, NODE1]))
+    def deploy(self, data: st.DataObject, host: int) -> None:
+        self.attempt(0, "one.vm.deploy", data.draw(st.sampled_from(self.vms)), host)
+
+    @precondition(lambda self: self.vms)
+    @rule(data=st.data(), host=st.sampled_from([NODE0, NODE1]), live=st.booleans(), kind=st.integers(0, 2))
+    def migrate(self, data: st.DataObject, host: int, live: bool, kind: int) -> None:
+        self.attempt(0, "one.vm.migrate", data.draw(st.sampled_from(self.vms)), host, live, False, -1, kind)
+
+    @precondition(lambda self: self.vms)
+    @rule(data=st.data(), op=st.integers(0, 5))
+    def recover(self, data: st.DataObject, op: int) -> None:
+        self.attempt(0, "one.vm.recover", data.draw(st.sampled_from(self.vms)), op)
+
+    @precondition(lambda self: self.vms)
+    @rule(data=st.data(), cpu=st.sampled_from(["0.25", "1", "2"]))
+    def resize(self, data: st.DataObject, cpu: str) -> None:
+        self.attempt(ANN, "one.vm.resize", data.draw(st.sampled_from(self.vms)), f"CPU={cpu}\nMEMORY=64")
+
+    @precondition(lambda self: self.cloud.effects("vm"))
+    @rule(data=st.data(), ok=st.booleans())
+    def answer(self, data: st.DataObject, ok: bool) -> None:
+        self.cloud.now += 1
+        effect = data.draw(st.sampled_from(self.cloud.effects("vm")))
+        tx = self.cloud.transaction(SYSTEM)
+        results.take_result(tx, effect.id, ok, "" if ok else "no")
+        self.cloud.commit(tx)
+        self.vms = [oid for oid in self.vms if self.cloud.exists(VM, oid)]
+
+    @precondition(lambda self: self.vms)
+    @rule(data=st.data(), report=st.sampled_from(sorted(vm_results.REPORTS)))
+    def report(self, data: st.DataObject, report: str) -> None:
+        tx = self.cloud.transaction(SYSTEM)
+        vm_results.found(tx, data.draw(st.sampled_from(self.vms)), report)
+        self.cloud.commit(tx)
+
+    @invariant()
+    def everything_is_accounted_for(self) -> None:
+        check(self.cloud)
+
+    def teardown(self) -> None:
+        for oid in self.vms:
+            self.cloud.call(0, "one.vm.recover", oid, 3)
+        self.cloud.answer(op="vm")
+        check(self.cloud)
+        assert not self.cloud.state.effects
+        assert self.cloud.get(VirtualNetwork, 0).used_leases == 0
+        assert self.cloud.used() == IMAGES
+
+
+TestLives = Lives.TestCase
+TestLives.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)

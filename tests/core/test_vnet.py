@@ -495,7 +495,7 @@ def test_a_reservation_grows_and_shrinks_by_ranges() -> None:
         ("NAME=r\nSIZE=0", "SIZE of a reservation must be greater than 0."),
         ("NAME=r\nSIZE=-1", "SIZE must be a whole number"),
         (f"NAME=r\nSIZE={'9' * 5000}", "SIZE must be a whole number"),
-        ("NAME=r\nSIZE=2147483647", "SIZE of a reservation must be from 1 to 1048576, not 2147483647"),
+        ("NAME=r\nSIZE=2147483647", "SIZE of a reservation must be from 1 to 65536, not 2147483647"),
         ("NAME=r\nSIZE=21", "Not enough free addresses in an address range of virtual network 0."),
         ("SIZE=1", "A reservation needs NAME, or the NETWORK_ID of one that exists."),
         ("NAME=r\nSIZE=1\nIP=10.1.0.10", "IP of a reservation needs the AR_ID that it is taken from."),

@@ -469,7 +469,7 @@ def test_a_reservation_that_does_not_fit_takes_nothing() -> None:
 
 @pytest.mark.parametrize("size", [0, -1, MAX_RESERVATION + 1])
 def test_a_reservation_has_a_reasonable_size(size: int) -> None:
-    with pytest.raises(AddressRangeError, match="SIZE of a reservation must be from 1 to 1048576"):
+    with pytest.raises(AddressRangeError, match="SIZE of a reservation must be from 1 to 65536"):
         make(TYPE="ETHER", SIZE=MAX_SIZE, MAC="02:00:00:00:00:00").reserve(owner_of(ObjectType.NET, 5), size)
 
 

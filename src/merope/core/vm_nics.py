@@ -17,6 +17,9 @@ from merope.model.user import User
 from merope.model.vm import VM
 from merope.model.vnet import VirtualNetwork
 
+MAX_RULES = 20_000
+"""Security group rules that one VM carries: a rule about a network is one for each of its ranges."""
+
 _NOT_IN_DEFAULT = ("NETWORK_ID", "NETWORK", "NETWORK_UID", "NETWORK_UNAME")
 _REQUESTS = ("IP", "IP6", "MAC")
 #: What a NIC has from its network, its lease and its place; what a template says of them is left out.
@@ -213,7 +216,9 @@ def groups_of(nic: Vector) -> list[int]:
 
 
 def _words(text: str) -> list[int]:
-    return [number for word in text.split(",") if (number := vm_requests.whole(word.strip())) is not None]
+    """The ids of a list, each once."""
+    words = dict.fromkeys(word.strip() for word in text.split(","))
+    return [number for word in words if (number := vm_requests.whole(word)) is not None]
 
 
 def security_groups(template: Template) -> list[int]:
@@ -224,6 +229,7 @@ def security_groups(template: Template) -> list[int]:
 def join_security_groups(tx: Transaction, vm: VM) -> None:
     """Copies the rules of the NICs' groups into the VM and counts it among those that have them."""
     vm.template.remove("SECURITY_GROUP_RULE")
+    room = MAX_RULES
     for group_id in security_groups(vm.template):
         if tx.find(SecurityGroup, group_id) is None:
             # A network may name one that was deleted since; what it let in is not let in any more.
@@ -234,6 +240,10 @@ def join_security_groups(tx: Transaction, vm: VM) -> None:
             known = {"SECURITY_GROUP_ID": str(group_id), "SECURITY_GROUP_NAME": group.name}
             for expanded in _expanded(tx, rule):
                 vm.template.add("SECURITY_GROUP_RULE", Vector(expanded | known))
+                room -= 1
+                if room < 0:
+                    detail = f"The security groups of VM {vm.id} have more than {MAX_RULES} rules together."
+                    raise ApiError(Code.ALLOCATE, detail, group_id)
 
 
 def _expanded(tx: Transaction, rule: Vector) -> list[dict[str, str]]:

@@ -18,6 +18,9 @@ _ADDRESSES = ("IP", "IP6", "MAC")
 _AUTOMATIC = ("AUTOMATIC_VLAN_ID", "AUTOMATIC_OUTER_VLAN_ID")
 _LARGEST_ID = (1 << 31) - 1
 
+MAX_RANGES = 1024
+"""Address ranges of one network: each lease is looked for in all of them."""
+
 
 @method(
     "one.vn.reserve",
@@ -38,7 +41,11 @@ def reserve(tx: Transaction, oid: int, source: str) -> int:
     reservation = _existing(tx, parent, template) if "NETWORK_ID" in template else _new(tx, parent, template)
     reserved = _take(parent, reservation.id, template, size)
     quota.charge(tx, reservation.uid, reservation.gid, Usage().network(oid, size))
-    reservation.ar_pool.append(AddressRange.reservation(next_ar_id(reservation), reserved))
+    try:
+        ar_id = next_ar_id(reservation)
+    except AddressRangeError as fault:
+        raise _refused(str(fault), reservation.id) from fault
+    reservation.ar_pool.append(AddressRange.reservation(ar_id, reserved))
     parent.recount()
     return reservation.id
 
@@ -52,6 +59,9 @@ def number_of(template: Template | Vector, name: str, oid: int) -> int:
 
 
 def next_ar_id(network: VirtualNetwork) -> int:
+    """The id of one more range; raises AddressRangeError when there are as many as a network has."""
+    if len(network.ar_pool) >= MAX_RANGES:
+        raise AddressRangeError(f"A virtual network has at most {MAX_RANGES} address ranges.")
     return 1 + max((ranged.ar_id for ranged in network.ar_pool), default=-1)
 
 

@@ -44,8 +44,8 @@ __all__ = [
     "Viewer",
 ]
 
-MAX_RESERVATION: Final = 1 << 20
-"""Addresses of the largest reservation; each one is a lease of the parent."""
+MAX_RESERVATION: Final = 1 << 16
+"""Addresses of the largest reservation; each one is a lease of the parent, which is stored and shown."""
 
 _LOW_32: Final = 0xFFFF_FFFF
 _DERIVED: Final = (

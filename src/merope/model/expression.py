@@ -44,6 +44,9 @@ __all__ = [
 CURRENT_VMS = "CURRENT_VMS"
 """In requirements: the ids of the VMs on the host, as a set (`=` is "one of them", `!=` "none of them")."""
 
+MAX_PATTERN = 512
+"""Characters of the longest shell pattern: what reads one takes time by the square of its length."""
+
 
 class View(Protocol):
     """An object as expressions see it.  Names are attributes or XPath suffixes such as CLUSTERS/ID."""
@@ -190,6 +193,10 @@ def _glob(pattern: str) -> Callable[[str], bool]:
     """fnmatch(3) without flags: `*`, `?`, `[…]`, `[!…]`, `[^…]`; a backslash quotes one character."""
     if not re.search(r"[*?\[\\]", pattern):
         return pattern.__eq__
+    if len(pattern) > MAX_PATTERN:
+        raise ExpressionError(
+            f"a pattern of {len(pattern)} characters is too long: it has at most {MAX_PATTERN}"
+        )
     escaped = re.sub(r"\\(.)", lambda m: f"[{m[1]}]" if m[1] in "*?[" else m[1], pattern, flags=re.DOTALL)
     return _matcher(re.compile(fnmatch.translate(escaped.replace("[^", "[!"))))
 

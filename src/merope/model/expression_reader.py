@@ -7,6 +7,10 @@ from typing import NoReturn
 
 MAX_DEPTH = 100
 """How deep parentheses, negations and signs may be nested."""
+MAX_TEXT = 128 * 1024
+"""Characters of the longest expression."""
+MAX_NAMES = 4096
+"""How often attributes may be named: each costs a look at each host, at every placement."""
 
 
 class ExpressionError(ValueError):
@@ -28,8 +32,13 @@ class Reader:
     def __init__(self, text: str) -> None:
         self.text = text
         self.names: set[str] = set()
+        self.named = 0
         self.depth = 0
         self.end = 0
+        if len(text) > MAX_TEXT:
+            raise ExpressionError(
+                f"an expression of {len(text)} characters is too long: it has at most {MAX_TEXT}"
+            )
         self.advance()
 
     def advance(self) -> None:
@@ -55,6 +64,9 @@ class Reader:
     def name(self) -> str:
         name = self.lexeme
         self.names.add(name)
+        self.named += 1
+        if self.named > MAX_NAMES:
+            self.error(f"more than {MAX_NAMES} attributes")
         self.advance()
         return name
 

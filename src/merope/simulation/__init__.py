@@ -5,6 +5,6 @@ from collections.abc import Sequence
 
 def main(argv: Sequence[str] | None = None) -> int:
     """`one simulate`: see docs/simulation.md."""
-    from merope.simulation import command
+    from merope.simulation.command import main as run
 
-    return command.main(argv)
+    return run(argv)

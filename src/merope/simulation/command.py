@@ -46,7 +46,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--steps", type=_numbers, metavar="N,N,…", help="only these steps of the schedule")
     parser.add_argument("--mutation", choices=sorted(mutations.TABLE), help="with a known bug switched on")
     parser.add_argument("--list-mutations", action="store_true", help="the known bugs")
-    parser.add_argument("--sqlite", action="store_true", help="with a real database beside, compared at the end")
+    parser.add_argument(
+        "--sqlite", action="store_true", help="with a real database beside, compared at the end"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object instead of text")
     return parser
 
@@ -62,7 +64,9 @@ def _numbers(text: str) -> list[int]:
     return [int(word) for word in text.split(",") if word]
 
 
-def _run(seed: int, steps: Sequence[int] | None, args: argparse.Namespace, *, traced: bool = False) -> Outcome:
+def _run(
+    seed: int, steps: Sequence[int] | None, args: argparse.Namespace, *, traced: bool = False
+) -> Outcome:
     """One schedule; a mutation is switched on for as long as it runs."""
     schedule.warm_up()
     with mutations.switched_on(args.mutation):

@@ -44,6 +44,10 @@ _SENSIBLE: tuple[tuple[tuple[Phase, ...], tuple[str, ...]], ...] = (
 )
 
 
+def _any_of(draw: Draw, calls: tuple[Call, ...]) -> Call:
+    return draw.one(calls)
+
+
 def _allocate(draw: Draw) -> Call:
     return "one.vm.allocate", [draw.vm_template(), draw.likely(0.15)], draw.user()
 
@@ -104,7 +108,9 @@ def _edit(draw: Draw) -> Call:
     api = draw.one(("vm", "vm", "host", "image", "vn", "datastore", "template", "cluster", "secgroup"))
     what = draw.one(("update", "update", "rename", "lock", "unlock"))
     if what == "update":
-        text = draw.one(('NOTE="n"', 'RULE=[PROTOCOL="ICMP",RULE_TYPE="OUTBOUND"]', 'RESERVED_CPU="100"', 'X="<"'))
+        text = draw.one(
+            ('NOTE="n"', 'RULE=[PROTOCOL="ICMP",RULE_TYPE="OUTBOUND"]', 'RESERVED_CPU="100"', 'X="<"')
+        )
         return f"one.{api}.update", [draw.oid(api), text, draw.one((0, 1))], draw.user()
     if what == "rename":
         api = api if api != "host" else "vm"
@@ -116,7 +122,8 @@ def _edit(draw: Draw) -> Call:
 
 def _image(draw: Draw) -> Call:
     oid, user = draw.oid("image"), draw.user()
-    return draw.one(
+    return _any_of(
+        draw,
         (
             ("one.image.allocate", [draw.image_template(), draw.one((1, 1, 101, 0)), True], user),
             ("one.image.allocate", [draw.image_template(), draw.one((1, 101)), True], user),
@@ -124,14 +131,15 @@ def _image(draw: Draw) -> Call:
             ("one.image.delete", [oid], user),
             ("one.image.enable", [oid, draw.likely(0.6)], user),
             ("one.image.persistent", [oid, draw.likely(0.5)], user),
-        )
+        ),
     )
 
 
 def _network(draw: Draw) -> Call:
     oid, user = draw.oid("vn"), draw.user()
     lease = f'LEASES=[IP="10.0.0.{draw.chance.randrange(1, 8)}"]'
-    return draw.one(
+    return _any_of(
+        draw,
         (
             ("one.vn.hold", [oid, lease], user),
             ("one.vn.release", [oid, lease], user),
@@ -141,8 +149,12 @@ def _network(draw: Draw) -> Call:
             ("one.vn.rm_ar", [oid, draw.one((0, 1)), False], 0),
             ("one.vn.update_ar", [oid, f"AR=[AR_ID=0,SIZE={draw.one((2, 4, 8))}]"], 0),
             ("one.vn.delete", [oid], user),
-            ("one.vn.allocate", ['NAME="late"\nVN_MAD="dummy"\nBRIDGE="b"\nAR=[TYPE="IP4",IP="10.2.0.1",SIZE=2]', -1], user),
-        )
+            (
+                "one.vn.allocate",
+                ['NAME="late"\nVN_MAD="dummy"\nBRIDGE="b"\nAR=[TYPE="IP4",IP="10.2.0.1",SIZE=2]', -1],
+                user,
+            ),
+        ),
     )
 
 
@@ -151,38 +163,59 @@ def _host(draw: Draw) -> Call:
     state = draw.state.pools["host_pool"].entries.get(oid)
     if state is not None and state.state in (HostState.OFFLINE, HostState.DISABLED):
         return "one.host.status", [oid, 0], 0
-    return draw.one(
+    return _any_of(
+        draw,
         (
             ("one.host.status", [oid, draw.one((0, 1, 2))], 0),
             ("one.host.status", [oid, draw.one((0, 1, 2))], 0),
             ("one.host.delete", [oid], 0),
-            ("one.host.allocate", [f"spare{draw.chance.randrange(3)}", "dummy", "dummy", draw.one((-1, 100))], 0),
+            (
+                "one.host.allocate",
+                [f"spare{draw.chance.randrange(3)}", "dummy", "dummy", draw.one((-1, 100))],
+                0,
+            ),
             ("one.cluster.addhost", [draw.one((0, 100)), oid], 0),
-        )
+        ),
     )
 
 
 def _store(draw: Draw) -> Call:
     oid = draw.oid("datastore")
-    return draw.one(
+    return _any_of(
+        draw,
         (
             ("one.datastore.enable", [oid, draw.likely(0.7)], 0),
             ("one.datastore.delete", [draw.one((oid, 102, 103))], 0),
-            ("one.datastore.allocate", [f'NAME="ds{draw.chance.randrange(2)}"\nTYPE="SYSTEM_DS"\nTM_MAD="dummy"', -1], 0),
+            (
+                "one.datastore.allocate",
+                [f'NAME="ds{draw.chance.randrange(2)}"\nTYPE="SYSTEM_DS"\nTM_MAD="dummy"', -1],
+                0,
+            ),
             ("one.cluster.adddatastore", [100, oid], 0),
-        )
+        ),
     )
 
 
 def _people(draw: Draw) -> Call:
     user, group = draw.oid("user"), draw.oid("group")
-    limits = ("VM=[VMS=3]", "VM=[RUNNING_VMS=1,CPU=4]", "NETWORK=[ID=0,LEASES=1]", "IMAGE=[ID=1,RVMS=1]", "VM=[VMS=-1]")
-    return draw.one(
+    limits = (
+        "VM=[VMS=3]",
+        "VM=[RUNNING_VMS=1,CPU=4]",
+        "NETWORK=[ID=0,LEASES=1]",
+        "IMAGE=[ID=1,RVMS=1]",
+        "VM=[VMS=-1]",
+    )
+    return _any_of(
+        draw,
         (
             ("one.user.quota", [user, draw.one(limits)], 0),
             ("one.group.quota", [group, draw.one(limits)], 0),
             ("one.userquota.update", [draw.one(limits[:4])], 0),
-            ("one.user.allocate", [f"user{draw.chance.randrange(4)}", "secret", "core", [group]], draw.user()),
+            (
+                "one.user.allocate",
+                [f"user{draw.chance.randrange(4)}", "secret", "core", [group]],
+                draw.user(),
+            ),
             ("one.user.delete", [draw.one((5, 6, 7, user if user > 4 else 9))], 0),
             ("one.user.chgrp", [user if user else 2, group], 0),
             ("one.user.addgroup", [user, group], 0),
@@ -191,19 +224,20 @@ def _people(draw: Draw) -> Call:
             ("one.group.delete", [draw.one((group, 102, 103))], 0),
             ("one.acl.delrule", [draw.chance.randrange(20)], 0),
             rule(draw.one(("@100 NET/* USE *", "#3 HOST/* MANAGE *", "* DATASTORE/* USE *"))),
-        )
+        ),
     )
 
 
 def _groups(draw: Draw) -> Call:
     oid, user = draw.oid("secgroup"), draw.user()
-    return draw.one(
+    return _any_of(
+        draw,
         (
             ("one.secgroup.update", [oid, 'RULE=[PROTOCOL="TCP",RANGE="22",RULE_TYPE="INBOUND"]', 0], user),
             ("one.secgroup.commit", [oid, draw.likely(0.5)], user),
             ("one.secgroup.delete", [oid], user),
             ("one.secgroup.clone", [oid, f"group{draw.chance.randrange(3)}"], user),
-        )
+        ),
     )
 
 

@@ -22,7 +22,7 @@ _UNIQUE = [
 ]
 
 
-class Broken(AssertionError):
+class Broken(AssertionError):  # noqa: N818 - a finding, like a violation
     """A change that no database would take: a bug of whoever made it."""
 
 

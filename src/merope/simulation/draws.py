@@ -25,7 +25,19 @@ _IDS = {
     "cluster": "cluster",
     "vnet": "vn",
 }
-_TEXTS = ("", "x", 'A="1"', 'NAME="again"', "<T><A>1</A></T>", "no = [", "NAME=\u200b", "é" * 40, "]]>", "-1", "USE")
+_TEXTS = (
+    "",
+    "x",
+    'A="1"',
+    'NAME="again"',
+    "<T><A>1</A></T>",
+    "no = [",
+    "NAME=\u200b",
+    "é" * 40,
+    "]]>",
+    "-1",
+    "USE",
+)
 _NUMBERS = (-2, -1, 0, 1, 2, 3, 5, 100, 101, 999, 2**31 - 1)
 #: Left alone. A host's name is its address: with another name it is another machine.
 _SPARED = ("one.host.rename", "one.zone.delete", "one.market.delete", "one.user.chauth", "one.user.passwd")
@@ -85,7 +97,9 @@ class Draw:
         if self.likely(0.3):
             lines.append('CONTEXT=[NETWORK="YES",SET_HOSTNAME="$NAME"]')
         if self.likely(0.1):
-            lines.append(f'SCHED_REQUIREMENTS="{self.one(("NAME=node1", "FREE_CPU > 1", "(", "CLUSTER_ID=100"))}"')
+            lines.append(
+                f'SCHED_REQUIREMENTS="{self.one(("NAME=node1", "FREE_CPU > 1", "(", "CLUSTER_ID=100"))}"'
+            )
         if self.likely(0.05):
             lines.append(self.one(("MEMORY=-1", "CPU=x", "DISK=[IMAGE_ID=99]", "OS=[", 'VCPU="0"')))
         return "\n".join(lines)

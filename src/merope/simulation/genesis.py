@@ -18,7 +18,6 @@ HOSTS = ("node0", "node1", "node2")
 _DATASTORE = 'NAME="{}"\nTYPE="{}"\nTM_MAD="dummy"\n{}'
 
 
-
 def rule(text: str) -> tuple[str, list[Any], int]:
     """The call that adds an ACL rule."""
     parsed = parse_rule(text)
@@ -47,7 +46,11 @@ _CALLS: tuple[tuple[str, list[Any], int], ...] = (
     ("one.image.allocate", ['NAME="data"\nTYPE="DATABLOCK"\nSIZE=50', 1, False], 0),
     ("one.image.allocate", ['NAME="kept"\nPATH="/images/kept"\nPERSISTENT="YES"', 1, False], 0),
     ("one.image.allocate", ['NAME="kept2"\nPATH="/images/kept"\nPERSISTENT="YES"', 101, False], 2),
-    ("one.vn.allocate", ['NAME="front"\nVN_MAD="dummy"\nBRIDGE="br0"\nAR=[TYPE="IP4",IP="10.0.0.1",SIZE=6]', -1], 0),
+    (
+        "one.vn.allocate",
+        ['NAME="front"\nVN_MAD="dummy"\nBRIDGE="br0"\nAR=[TYPE="IP4",IP="10.0.0.1",SIZE=6]', -1],
+        0,
+    ),
     ("one.vn.allocate", ['NAME="back"\nVN_MAD="bridge"\nBRIDGE="br1"\nAR=[TYPE="ETHER",SIZE=3]', -1], 0),
     ("one.vn.reserve", [0, 'NAME="mine"\nSIZE=2'], 3),
     ("one.secgroup.allocate", ['NAME="web"\nRULE=[PROTOCOL="TCP",RANGE="80",RULE_TYPE="INBOUND"]'], 0),
@@ -64,7 +67,7 @@ def make(*, shared_storage: bool) -> Base:
     """Runs until everything is ready; without faults."""
     nothing = Base(Disk(), pickle.dumps(World(shared_storage=shared_storage)), START)
     simulation = Simulation(0, nothing)
-    asyncio._set_running_loop(simulation.loop)
+    asyncio._set_running_loop(simulation.loop.as_asyncio)
     try:
         _furnish(simulation)
     finally:

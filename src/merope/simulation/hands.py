@@ -15,7 +15,7 @@ from merope.simulation.loop import Event, SimulatedLoop
 
 
 class _Call:
-    """One operation that was asked for. Cancelling it means that nobody listens: a host may be at it still."""
+    """One operation that was asked for. Cancelled, it has nobody who listens: a host may be at it still."""
 
     def __init__(self) -> None:
         self.answers: list[Event] = []

@@ -116,9 +116,7 @@ def quotas(state: State) -> Iterator[str]:
     yield from _compare(state, "group", state.group_quotas, groups)
 
 
-def _compare(
-    state: State, scope: str, stored: dict[int, Quotas], counted: dict[int, Usage]
-) -> Iterator[str]:
+def _compare(state: State, scope: str, stored: dict[int, Quotas], counted: dict[int, Usage]) -> Iterator[str]:
     for oid in state.pools[f"{scope}_pool"].entries:
         used = stored[oid].usage() if oid in stored else Usage()
         expected = counted.get(oid, Usage()) if oid else Usage()

@@ -8,13 +8,13 @@ import asyncio
 import heapq
 from collections.abc import Callable
 from itertools import count
-from typing import Any
+from typing import Any, cast
 
 #: Seconds since the epoch at which every simulation begins: 2020-09-13 12:26:40 UTC.
 START = 1_600_000_000.0
 
 
-class Event(asyncio.TimerHandle):
+class Event:
     """A callback and its time. `world`: it outlives the process."""
 
     __slots__ = ("callback", "dead", "parameters", "world")
@@ -28,15 +28,12 @@ class Event(asyncio.TimerHandle):
     def cancel(self) -> None:
         self.dead = True
 
-    def cancelled(self) -> bool:
-        return self.dead
-
 
 class Trouble(Exception):  # noqa: N818 - reported by the schedule, never an error of its own
     """A callback of asyncio failed, or was used in a way that this loop does not know."""
 
 
-class SimulatedLoop(asyncio.AbstractEventLoop):
+class SimulatedLoop:
     """`commit_delay` says how long the next group of changes takes to be stored, in seconds."""
 
     def __init__(self, commit_delay: Callable[[], float]) -> None:
@@ -60,7 +57,12 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         return False
 
     def create_future(self) -> "asyncio.Future[Any]":
-        return asyncio.Future(loop=self)
+        return asyncio.Future(loop=self.as_asyncio)
+
+    @property
+    def as_asyncio(self) -> asyncio.AbstractEventLoop:
+        """Itself: as much of asyncio's interface as futures and the cloud use."""
+        return cast(asyncio.AbstractEventLoop, self)
 
     def call_soon(self, callback: Callable[..., object], *args: Any, context: Any = None) -> Event:  # noqa: ARG002
         return self._add(0.0, callback, args, world=False)

@@ -3,7 +3,7 @@
 Each takes the place of something in the running code for as long as a schedule runs.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 from unittest.mock import patch
@@ -16,15 +16,21 @@ from merope.engine import engine as engine_module
 from merope.engine.cloud import Cloud
 from merope.engine.engine import Engine
 from merope.model.address_range import AddressRange
+from merope.model.change import Change, Put
 from merope.model.host import Host
 from merope.model.leases import Leases
 from merope.model.quota import Quotas, Usage
 from merope.model.state import State
 from merope.model.vm import VM
 from merope.simulation.disk import Disk
+from merope.store.sqlite import SqliteStore
 
 Patch = tuple[object, str, object]
 Mutation = Callable[[], list[Patch]]
+
+
+def _nothing(*_: object) -> None:
+    """In the place of what should have been done."""
 
 
 def capacity_released_twice() -> list[Patch]:
@@ -41,7 +47,7 @@ def capacity_released_twice() -> list[Patch]:
 
 def lease_kept() -> list[Patch]:
     """a finished VM keeps its addresses"""
-    return [(vm_nics, "release", lambda tx, vm_id, nic: None)]
+    return [(vm_nics, "release", _nothing)]
 
 
 def lease_given_twice() -> list[Patch]:
@@ -60,12 +66,12 @@ def lease_given_twice() -> list[Patch]:
 
 def effect_kept() -> list[Patch]:
     """an effect stays in the outbox after its answer was taken"""
-    return [(Transaction, "complete_effect", lambda self, effect_id: None)]
+    return [(Transaction, "complete_effect", _nothing)]
 
 
 def quota_not_refunded() -> list[Patch]:
     """what a VM took of its owner's quotas is not given back"""
-    return [(quota, "refund", lambda tx, uid, gid, usage: None)]
+    return [(quota, "refund", _nothing)]
 
 
 def quota_forgets_cents() -> list[Patch]:
@@ -82,7 +88,6 @@ def quota_forgets_cents() -> list[Patch]:
 
 def late_answer_accepted() -> list[Patch]:
     """an answer is taken whoever waits for it, and for what"""
-
     seen: dict[int, Any] = {}
 
     def take(tx: Transaction, effect_id: int, ok: bool, message: str = "", data: Any = None) -> bool:
@@ -97,37 +102,32 @@ def late_answer_accepted() -> list[Patch]:
     def answered(self: Engine, running: Any, answer: Any) -> None:
         self._deliver(running, answer)
 
-        return [(engine_module, "take_result", take), (Engine, "_answered", answered)]
+    return [(engine_module, "take_result", take), (Engine, "_answered", answered)]
 
 
 def undo_skipped() -> list[Patch]:
     """what could not be stored stays in memory"""
-    return [(cloud_module, "undo", lambda steps: None)]
+    return [(cloud_module, "undo", _nothing)]
 
 
 def undo_in_the_wrong_order() -> list[Patch]:
     """what could not be stored is taken back from its beginning instead of its end"""
-
-    def forward(steps: list[Callable[[], object]]) -> None:
-        for step in steps:
-            step()
-
-    return [(cloud_module, "undo", forward)]
+    return [(cloud_module, "reversed", list)]
 
 
 def fence_off() -> list[Patch]:
     """hosts take orders that are older than what they have seen"""
-    return [(World, "fence", lambda self, vm_id, epoch: None)]
+    return [(World, "fence", _nothing)]
 
 
 def told_before_durable() -> list[Patch]:
     """an answer goes out before what it says is stored"""
-    return [(Cloud, "is_durable", lambda self, index: True)]
+    return [(Cloud, "is_durable", lambda *_: True)]
 
 
 def effects_not_resumed() -> list[Patch]:
     """after a start nobody looks at what was under way"""
-    return [(Engine, "resume", lambda self: None)]
+    return [(Engine, "resume", _nothing)]
 
 
 def write_half_done() -> list[Patch]:
@@ -152,11 +152,23 @@ def write_half_done() -> list[Patch]:
 
 def ids_forgotten() -> list[Patch]:
     """nobody remembers which ids have been given"""
+    return [(State, "_put_last_oid", lambda *_: lambda: None)]
 
-    def put(self: State, key: Any, row: Any, index: int) -> Callable[[], object]:
-        return lambda: None
 
-    return [(State, "_put_last_oid", put)]
+def row_not_written() -> list[Patch]:
+    """the real database keeps what it should remove (with --sqlite)"""
+    return [(SqliteStore, "commit", _puts_only(SqliteStore.commit))]
+
+
+def _puts_only(original: Callable[[SqliteStore, Sequence[Change]], None]) -> Callable[..., None]:
+    def commit(self: SqliteStore, changes: Sequence[Change]) -> None:
+        kept = [
+            Change(change.index, change.time, tuple(one for one in change.operations if isinstance(one, Put)))
+            for change in changes
+        ]
+        original(self, kept)
+
+    return commit
 
 
 TABLE: dict[str, Mutation] = {
@@ -176,6 +188,7 @@ TABLE: dict[str, Mutation] = {
         effects_not_resumed,
         write_half_done,
         ids_forgotten,
+        row_not_written,
     )
 }
 
@@ -185,5 +198,5 @@ def switched_on(name: str | None) -> Iterator[None]:
     """The bug of that name is there while the block runs; None for none."""
     with ExitStack() as stack:
         for target, attribute, replacement in TABLE[name]() if name else ():
-            stack.enter_context(patch.object(target, attribute, replacement))
+            stack.enter_context(patch.object(target, attribute, replacement, create=True))
         yield

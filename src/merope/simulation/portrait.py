@@ -1,4 +1,4 @@
-"""A state as plain values, so that two can be compared: what was taken back, reloaded or kept must be the same."""
+"""A state as plain values, to compare two: what was taken back, reloaded or kept must be the same."""
 
 from typing import Any
 
@@ -19,6 +19,7 @@ def portrait(state: State) -> dict[str, Any]:
         "history": {vm: dict(records) for vm, records in state.history.items() if records and vm in live},
         "effects": {oid: effect.to_json() for oid, effect in state.effects.items()},
         "effects_of": {key: set(ids) for key, ids in state.effects_of.items()},
+        "to_be_moved": set(state.to_be_moved),
         "vnc_ports": dict(state.vnc_ports),
         "index": state.index,
     }
@@ -39,9 +40,8 @@ def _pool(pool: Pool) -> dict[str, Any]:
 
 def _entry(entry: Entry) -> tuple[Any, ...]:
     bits = (entry.owner_u, entry.group_u, entry.other_u)
-    return (entry.name, entry.uid, entry.gid, bits, entry.state, entry.lcm_state, entry.parent, entry.short) + (
-        entry.body,
-    )
+    numbers = (entry.uid, entry.gid, bits, entry.state, entry.lcm_state, entry.parent)
+    return (entry.name, *numbers, entry.short, entry.body)
 
 
 def _quotas(quotas: dict[int, Quotas]) -> dict[int, str]:

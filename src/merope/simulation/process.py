@@ -68,7 +68,9 @@ class Process:
             executor=threads,
         )
         self.engine = Engine(self.cloud, hands, loop.call_later, limit=4, finished=disk)
-        self.poller = Poller(self.cloud, hands, loop.call_later, host_seconds=1500.0, datastore_seconds=90_000.0)
+        self.poller = Poller(
+            self.cloud, hands, loop.call_later, host_seconds=1500.0, datastore_seconds=90_000.0
+        )
         self.scheduling = Scheduling(
             self.cloud, SchedulerSettings(), Limits(), loop.call_later, threads, loop.call_soon_threadsafe
         )

@@ -25,8 +25,8 @@ _WORLDLY = 0.2
 _EVERY = [fault for fault in Fault if fault is not Fault.NONE]
 _CLIMATES: tuple[FaultRates, ...] = (
     NO_FAULTS,
-    FaultRates({fault: 0.01 for fault in _EVERY}, typical_delay=3.0),
-    FaultRates({fault: 0.04 for fault in _EVERY}, typical_delay=20.0),
+    FaultRates(dict.fromkeys(_EVERY, 0.01), typical_delay=3.0),
+    FaultRates(dict.fromkeys(_EVERY, 0.04), typical_delay=20.0),
     FaultRates({Fault.REFUSED: 0.15, Fault.FAILED_AFTER: 0.15}, typical_delay=1.0),
     FaultRates({Fault.LATE_ANSWER: 0.1, Fault.STALLED: 0.15, Fault.LOST: 0.1}, typical_delay=50.0),
 )
@@ -71,7 +71,7 @@ def run(
     base = _base(chance.random() < 0.6)
     simulation = Simulation(seed, base, Weather(chance.choice(_CLIMATES)), [] if traced else None)
     at, failure = -1, ""
-    asyncio._set_running_loop(simulation.loop)
+    asyncio._set_running_loop(simulation.loop.as_asyncio)
     try:
         with real_database(simulation.disk) if sqlite else nullcontext():
             for at in range(STEPS) if steps is None else steps:

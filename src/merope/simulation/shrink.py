@@ -5,7 +5,10 @@ from collections.abc import Callable, Sequence
 
 
 def shrink(
-    steps: Sequence[int], fails: Callable[[Sequence[int]], bool], budget: float, clock: Callable[[], float] = time.monotonic
+    steps: Sequence[int],
+    fails: Callable[[Sequence[int]], bool],
+    budget: float,
+    clock: Callable[[], float] = time.monotonic,
 ) -> list[int]:
     """A subset of `steps` that still fails, none of which can be left out alone; `budget` in seconds."""
     kept = list(steps)

@@ -2,6 +2,7 @@
 
 import logging
 import pickle
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,8 @@ from merope.simulation.portrait import difference, portrait
 from merope.simulation.process import Process
 
 LAYOUT = Layout(Path("/var/lib/one/datastores"))
+#: The VM that a violation of the world is about, by id or by its directory.
+_VM_OF = re.compile(r"VM (\d+)|/datastores/\d+/(\d+)")
 #: Steps of the loop after which an engine that is still busy is taken to go round in circles.
 PATIENCE = 20_000
 #: Seconds in which everything that was begun must have ended when nothing goes wrong any more.
@@ -227,7 +230,8 @@ class Simulation:
             self._in_trouble = False
 
     def _is_forgiven(self, sentence: str) -> bool:
-        return any(f"VM {oid} " in sentence or f"/{oid}" in sentence for oid in self.forgiven | self.hands.lost)
+        named = {int(first or second) for first, second in _VM_OF.findall(sentence)}
+        return bool(named & (self.forgiven | self.hands.lost))
 
     # The end
 

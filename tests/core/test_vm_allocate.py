@@ -139,6 +139,22 @@ def test_what_only_the_cloud_writes_is_not_taken_from_a_template() -> None:
         assert name not in template
 
 
+def test_a_display_gets_a_password_of_its_own_where_it_asks_for_one() -> None:
+    cloud = Cloud()
+    found = []
+    for kind, length in (("VNC", 8), ("SPICE", 32), ("VNC", 8)):
+        oid = cloud.vm(f"CPU=1\nMEMORY=1\nGRAPHICS=[TYPE={kind},RANDOM_PASSWD=YES]")
+        graphics = cloud.get(VM, oid).template.vector("GRAPHICS")
+        assert graphics is not None
+        assert len(graphics["PASSWD"]) == length
+        found.append(graphics["PASSWD"])
+    assert len(set(found)) == 3
+    oid = cloud.vm("CPU=1\nMEMORY=1\nGRAPHICS=[TYPE=VNC,RANDOM_PASSWD=YES,PASSWD=mine]")
+    graphics = cloud.get(VM, oid).template.vector("GRAPHICS")
+    assert graphics is not None
+    assert graphics["PASSWD"] == "mine"
+
+
 # Refusals. That they change nothing is checked by `fails` for every one.
 
 WRONG = [

@@ -3,6 +3,8 @@
 Source: spec templates.yaml `vm` (`parse_order`, `placement`, `errors`).
 """
 
+import base64
+
 from merope.core import (
     authorization,
     generic,
@@ -83,6 +85,7 @@ def _allocate(tx: Transaction, source: Template, *, on_hold: bool) -> VM:
     if hold:
         template.set("SUBMIT_ON_HOLD", "YES")
     tx.add(vm)
+    _random_passwords(tx, template)
     ready = _take_resources(tx, vm)
     _substitute(tx, vm)
     vm_requirements.compute(tx, vm)
@@ -149,6 +152,17 @@ def _check_uses(tx: Transaction, template: Template) -> None:
     targets = vm_disks.uses(tx, template, uid) + vm_nics.uses(tx, template, uid)
     targets += vm_files.resolve(tx, template, uid)
     authorization.require(tx, *targets)
+
+
+def _random_passwords(tx: Transaction, template: Template) -> None:
+    """PASSWD of a display that asks for one (spec templates.yaml `GRAPHICS`).
+
+    VNC takes eight characters and no more, SPICE at most 59.
+    """
+    for graphics in template.vectors("GRAPHICS"):
+        if graphics.get("RANDOM_PASSWD") and not graphics.get("PASSWD"):
+            size = 6 if graphics.get("TYPE", "").upper() == "VNC" else 24
+            graphics["PASSWD"] = base64.urlsafe_b64encode(tx.context.random(size)).decode()
 
 
 def _take_resources(tx: Transaction, vm: VM) -> bool:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import fields
 from typing import Any
 
 from merope.drivers.errors import DriverError
@@ -11,10 +11,15 @@ from merope.engine.plans import Drivers
 from merope.model.datastore import Datastore
 
 
+def _shallow(instance: Any) -> dict[str, Any]:
+    """The fields by name; `dataclasses.asdict` copies what they hold, at ten times the cost."""
+    return {field.name: getattr(instance, field.name) for field in fields(instance)}
+
+
 def _report(drivers: Drivers, request: dict[str, Any]) -> dict[str, str]:
     hypervisor = drivers.hypervisor(request["vm_mad"], request["host"])
-    report = asdict(hypervisor.report())
-    domains = [{**asdict(domain), "state": domain.state.value} for domain in hypervisor.domains()]
+    report = _shallow(hypervisor.report())
+    domains = [{**_shallow(domain), "state": domain.state.value} for domain in hypervisor.domains()]
     return {"report": json.dumps(report), "domains": json.dumps(domains)}
 
 
@@ -26,7 +31,7 @@ def _stat(drivers: Drivers, request: dict[str, Any]) -> dict[str, str]:
 def _monitor(drivers: Drivers, request: dict[str, Any]) -> dict[str, str]:
     datastore = Datastore.from_xml(request["datastore"])
     usage = drivers.datastore(datastore.ds_mad).monitor(datastore)
-    return {name: str(value) for name, value in asdict(usage).items()}
+    return {name: str(value) for name, value in _shallow(usage).items()}
 
 
 PROBES: dict[str, Callable[[Drivers, dict[str, Any]], dict[str, str]]] = {

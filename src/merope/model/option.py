@@ -253,13 +253,13 @@ def option(name: str, kind: Kind[T], default: str | None, meaning: str, **more: 
     """A field for one option; `more` are further fields of `Option`."""
     declared = Option(name, cast(Kind[object], kind), default, meaning, **more)
     value = None if default is None else kind.parse(default)
-    return cast(T | None, field(default=value, metadata={_KEY: declared}))
+    return field(default=value, metadata={_KEY: declared})
 
 
 def names(name: str, default: Iterable[str], meaning: str) -> tuple[str, ...]:
     """A field for an option that is written once for each entry."""
     declared = NameList(name, tuple(default), meaning)
-    return cast(tuple[str, ...], field(default=declared.default, metadata={_KEY: declared}))
+    return field(default=declared.default, metadata={_KEY: declared})
 
 
 def sections(
@@ -268,7 +268,7 @@ def sections(
     """A field for a driver section, a dict keyed by NAME."""
     declared = SectionList(name, keys, tuple(default), meaning, merged)
     made: Callable[[], Mapping[str, Section]] = lambda: by_name(declared.default)  # noqa: E731
-    return cast(Mapping[str, Section], field(default_factory=made, metadata={_KEY: declared}))
+    return field(default_factory=made, metadata={_KEY: declared})
 
 
 def by_name(given: Iterable[Section]) -> dict[str, Section]:

@@ -129,7 +129,8 @@ class Draw:
 
     def _argument(self, api: str, param: Param) -> Any:
         if param.type is Type.BOOLEAN:
-            return self.likely(0.5)
+            # By force an administrator takes addresses away from VMs that have them.
+            return param.name != "force" and self.likely(0.5)
         if param.type is Type.ARRAY:
             return [self.oid("group") for _ in range(self.one((0, 1, 2)))]
         if param.type is Type.STRING:

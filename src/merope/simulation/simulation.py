@@ -139,6 +139,7 @@ class Simulation:
     def request(self, name: str, arguments: list[Any], uid: int = 0) -> Any:
         """A call of the API; answers its result, or the ApiError."""
         method = METHODS[name]
+        put_away = name == "one.vm.recover" and self._is_put_away(arguments[0])
         before = self.process.state.index
         result, index = self.process.request(method, arguments, uid)
         self.note(f"{name}{tuple(arguments)!r} by {uid} → {_short(result)}")
@@ -150,7 +151,8 @@ class Simulation:
             # What is left on a host that nobody knows any more is for whoever took it away.
             effects = self.process.state.effects.values()
             self.forgiven.update(effect.oid for effect in effects if effect.host == arguments[0])
-        if name == "one.vm.recover" and arguments[1] in (0, 1, 5):
+        # A VM that was put away and is made anew leaves its old files at the front-end, as in 5.12.
+        if name == "one.vm.recover" and (arguments[1] in (0, 1, 5) or (put_away and arguments[1] == 4)):
             self.forgiven.add(int(arguments[0]))
         process = self.process
 
@@ -163,6 +165,10 @@ class Simulation:
 
         self.process.cloud.when_durable(index, acknowledge)
         return result
+
+    def _is_put_away(self, oid: int) -> bool:
+        vm = self.process.state.pools["vm_pool"].parsed(oid)
+        return isinstance(vm, VM) and vm.phase in (Phase.STOPPED, Phase.UNDEPLOYED)
 
     def crash(self) -> None:
         """kill -9, and a new start."""

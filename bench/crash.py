@@ -60,13 +60,15 @@ class Figures:
     start_seconds: list[float] = field(default_factory=list)
     rest_seconds: list[float] = field(default_factory=list)
     lost: list[int] = field(default_factory=list)
+    unlisted: list[int] = field(default_factory=list)
+    """VMs that are there and were not in a list of all."""
     undone_deletions: list[int] = field(default_factory=list)
     stuck: list[str] = field(default_factory=list)
     findings: list[str] = field(default_factory=list)
 
     @property
     def bad(self) -> bool:
-        return bool(self.lost or self.undone_deletions or self.stuck or self.findings)
+        return bool(self.lost or self.unlisted or self.undone_deletions or self.stuck or self.findings)
 
 
 class Sandbox:
@@ -222,10 +224,19 @@ def _look(sandbox: Sandbox, figures: Figures, allocated: set[int], deleted: set[
         while (moving := in_transit(found)) and time.perf_counter() - began < PATIENCE:
             time.sleep(0.02)
             found = states(client)
+        for oid in sorted(allocated - found.keys()):
+            (figures.unlisted if _exists(client, oid) else figures.lost).append(oid)
     figures.rest_seconds.append(time.perf_counter() - began)
     figures.stuck += moving
-    figures.lost += sorted(allocated - found.keys())
     figures.undone_deletions += sorted(oid for oid in deleted & found.keys() if found[oid][0] != _DONE)
+
+
+def _exists(client: Client, oid: int) -> bool:
+    try:
+        client.text("one.vm.info", oid)
+    except OneError:
+        return False
+    return True
 
 
 def _free_port() -> int:
@@ -250,6 +261,7 @@ def _print(figures: Figures) -> None:
         "requests": figures.requests,
         "VMs acknowledged": figures.acknowledged,
         "of these lost": len(figures.lost),
+        "of these not in the list of all": len(figures.unlisted),
         "deletions acknowledged": figures.deleted,
         "of these undone": len(figures.undone_deletions),
         "operations under way at the kills": sum(figures.under_way),

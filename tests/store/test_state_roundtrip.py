@@ -120,8 +120,11 @@ def test_changes_that_are_undone_leave_no_trace(
     for change in _numbered(kept, state):
         state.apply(change)
     before = rows.portrait(state)
+    indexes = {table: pool.last_index for table, pool in state.pools.items()}
     steps = [state.apply(change) for change in _numbered(lost, state)]
     for taken in reversed(steps):
         undo(taken)
     state.index = before["index"]
     assert rows.portrait(state) == before
+    # Who reads a pool waits for its last change: one that was taken back would never come.
+    assert {table: pool.last_index for table, pool in state.pools.items()} == indexes

@@ -213,7 +213,7 @@ class State:
 
     def _put_object(self, pool: Pool, oid: int, row: Row | None, index: int) -> Callable[[], object]:
         entry = None if row is None else Entry(oid, row, index)
-        pool.last_index = index
+        before, pool.last_index = pool.last_index, index
         done = entry is not None and pool.kind.table == "vm_pool" and entry.state == VmState.DONE
         new = None if done else entry
         old = self._replace(pool, oid, new)
@@ -221,6 +221,7 @@ class State:
 
         def undo() -> None:
             self._replace(pool, oid, old)
+            pool.last_index = before
             if history:
                 self.history[oid] = history
 

@@ -1,7 +1,7 @@
 """What was used and what was measured: history records of VMs, figures of VMs and hosts.
 
-Both are in the database only. A method's `prepared` holds what was read for it: rows [id, text] in JSON
-under "rows", of objects that the caller may see (`visible_vms`, `visible_hosts`).
+Both are in the database only. A method's `prepared` holds what was read for it: rows in JSON under "rows",
+each with its text last, of objects that the caller may see (`visible_vms`, `visible_hosts`).
 """
 
 import json
@@ -12,6 +12,7 @@ from merope.core import pools
 from merope.core.methods import Need, Type, integer, method
 from merope.core.transaction import Transaction
 from merope.core.views import wire
+from merope.model.errors import ApiError, Code
 from merope.model.host import Host
 from merope.model.kinds import HOST, VM_KIND
 from merope.model.permissions import Op
@@ -43,15 +44,15 @@ def visible_hosts(tx: Transaction) -> set[int]:
 )
 def accounting(tx: Transaction, flag: int, start: int, end: int) -> bytes:
     """History records that overlap the time from `start` to `end` (epochs, -1: open), with the VM in each."""
+    _check_filter(flag)
+    # Open records were read from memory when the rows were looked for.
     tx.seen = max(tx.seen, tx.state.pool(VM_KIND).last_index)
-    records = {(vm_id, seq): text for vm_id, seq, text in _rows(tx)}
-    records.update(_open_records(tx, visible_vms(tx, flag), end))
-    return _document("HISTORY_RECORDS", (records[key] for key in sorted(records)))
+    return _document("HISTORY_RECORDS", (row[-1] for row in _rows(tx)))
 
 
-def _open_records(tx: Transaction, visible: set[int], end: int) -> Iterator[tuple[tuple[int, int], str]]:
-    """The current records of live VMs, which become rows when they end."""
-    for oid in visible:
+def open_records(tx: Transaction, flag: int, end: int) -> Iterator[tuple[int, int, str]]:
+    """(VM, number, text) of the current records of live VMs, which become rows when they end."""
+    for oid in visible_vms(tx, flag):
         record = tx.get(VM, oid).history
         if record is None or record.etime or 0 <= end <= record.stime:
             continue
@@ -59,7 +60,7 @@ def _open_records(tx: Transaction, visible: set[int], end: int) -> Iterator[tupl
         head, _, rest = body.rpartition("<HISTORY_RECORDS>")
         tail = rest.rpartition("</HISTORY_RECORDS>")[2]
         document = f"{head}<HISTORY_RECORDS/>{tail}"
-        yield (oid, record.seq), f"{record.to_xml().removesuffix('</HISTORY>')}{document}</HISTORY>"
+        yield oid, record.seq, f"{record.to_xml().removesuffix('</HISTORY>')}{document}</HISTORY>"
 
 
 @method(
@@ -73,7 +74,8 @@ def _open_records(tx: Transaction, visible: set[int], end: int) -> Iterator[tupl
 )
 def vm_pool_monitoring(tx: Transaction, flag: int, seconds: int) -> bytes:
     """What was measured of the VMs in the last `seconds`; 0: the last figures only, -1: all there are."""
-    return _document("MONITORING_DATA", (text for _, text in _rows(tx)))
+    _check_filter(flag)
+    return _document("MONITORING_DATA", (row[-1] for row in _rows(tx)))
 
 
 @method(
@@ -86,7 +88,7 @@ def vm_pool_monitoring(tx: Transaction, flag: int, seconds: int) -> bytes:
 )
 def host_pool_monitoring(tx: Transaction, seconds: int) -> bytes:
     """What was measured of the hosts in the last `seconds`; 0: the last figures only, -1: all there are."""
-    return _document("MONITORING_DATA", (text for _, text in _rows(tx)))
+    return _document("MONITORING_DATA", (row[-1] for row in _rows(tx)))
 
 
 @method(
@@ -99,7 +101,7 @@ def host_pool_monitoring(tx: Transaction, seconds: int) -> bytes:
 )
 def vm_monitoring(tx: Transaction, vm_id: int) -> bytes:
     """What was measured of a VM, oldest first."""
-    return _document("MONITORING_DATA", (text for _, text in _rows(tx)))
+    return _document("MONITORING_DATA", (row[-1] for row in _rows(tx)))
 
 
 @method(
@@ -112,7 +114,12 @@ def vm_monitoring(tx: Transaction, vm_id: int) -> bytes:
 )
 def host_monitoring(tx: Transaction, host_id: int) -> bytes:
     """What was measured of a host, oldest first."""
-    return _document("MONITORING_DATA", (text for _, text in _rows(tx)))
+    return _document("MONITORING_DATA", (row[-1] for row in _rows(tx)))
+
+
+def _check_filter(flag: int) -> None:
+    if flag < pools.FILTER_GROUP:
+        raise ApiError(Code.XML_RPC_API, "Incorrect filter_flag")
 
 
 def _rows(tx: Transaction) -> list[list[Any]]:

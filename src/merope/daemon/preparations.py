@@ -2,10 +2,10 @@
 
 import asyncio
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
 
 from merope.api.dispatch import Prepare, hash_password
 from merope.core import accounting
@@ -19,6 +19,8 @@ from merope.model.state import Entry
 from merope.model.states import VmState
 from merope.model.template import Template, TemplateError
 from merope.store.sqlite import SqliteStore
+
+T = TypeVar("T")
 
 _STAT_SECONDS = 120.0
 Prepared = dict[str, str | int]
@@ -126,18 +128,17 @@ class Preparations:
     # Accounting
 
     async def accounting(self, arguments: Arguments, caller: Caller) -> Prepared:
-        """Closed records of the VMs that the caller may see, live and finished."""
-        conditions, values = ["1=1"], list[int]()
-        if arguments["start"] >= 0:
-            conditions.append("(history.etime > ? OR history.etime = 0)")
-            values.append(arguments["start"])
-        if arguments["end"] >= 0:
-            conditions.append("history.stime < ?")
-            values.append(arguments["end"])
-        within = " AND ".join(conditions)
+        """Records of the VMs that the caller may see, live and finished.
+
+        What is open now is read first: a record that ends meanwhile is then a row, which replaces it.
+        """
+        flag, start, end = (arguments[name] for name in ("filter", "start", "end"))
+        current = self._look(caller, lambda tx: accounting.open_records(tx, flag, end))
+        live = self._visible(caller, lambda tx: accounting.visible_vms(tx, flag))
         # Of a change that is lost nothing is read.
         with suppress(NotDurable):
             await self._cloud.durable(self._cloud.state.index)
+        within, values = _overlapping(start, end)
         finished = await self._query(
             f"SELECT {', '.join(_VISIBILITY)} FROM vm_pool WHERE state={VmState.DONE:d} AND oid IN "  # noqa: S608 - names of ours
             f"(SELECT vid FROM history WHERE {within})",
@@ -146,28 +147,45 @@ class Preparations:
         entries = [
             Entry(row[0], {**dict(zip(_VISIBILITY, row, strict=True)), "body": ""}, 0) for row in finished
         ]
-        visible = self._visible(caller, lambda tx: accounting.visible_vms(tx, arguments["filter"], entries))
-        statement = f"SELECT vid, seq, body FROM history WHERE {within} ORDER BY vid, seq"  # noqa: S608 - names of ours
+        visible = live | self._visible(caller, lambda tx: accounting.visible_vms(tx, flag, entries))
+        statement = f"SELECT vid, seq, body FROM history WHERE {within}"  # noqa: S608 - names of ours
         rows = await self._query(statement, values)
-        return _as_prepared(row for row in rows if row[0] in visible)
+        records = {(vm_id, seq): text for vm_id, seq, text in current}
+        records.update(((vm_id, seq), text) for vm_id, seq, text in rows if vm_id in visible)
+        return _as_prepared((vm_id, seq, records[vm_id, seq]) for vm_id, seq in sorted(records))
 
     async def _query(self, statement: str, values: Sequence[int]) -> list[tuple[Any, ...]]:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, self._store.query, statement, values)
 
-    def _visible(self, caller: Caller, find: Any) -> set[int]:
-        """Nothing where the filter is one that the command will refuse."""
-        found: set[int] = set()
+    def _visible(self, caller: Caller, find: Callable[[Transaction], Iterable[int]]) -> set[int]:
+        return set(self._look(caller, find))
+
+    def _look(self, caller: Caller, find: Callable[[Transaction], Iterable[T]]) -> list[T]:
+        """What is found with the caller's eyes; nothing where the filter is one that the command refuses."""
+        found: list[T] = []
 
         def command(tx: Transaction) -> bytes:
-            found.update(find(tx))
+            found.extend(find(tx))
             return b""
 
         try:
             self._cloud.look(command, Inputs(caller=caller))
         except ApiError:
-            return set()
+            return []
         return found
+
+
+def _overlapping(start: int, end: int) -> tuple[str, list[int]]:
+    """The condition on history rows, and its values, for a time from `start` to `end` (-1: open)."""
+    conditions, values = ["1=1"], list[int]()
+    if start >= 0:
+        conditions.append("(history.etime > ? OR history.etime = 0)")
+        values.append(start)
+    if end >= 0:
+        conditions.append("history.stime < ?")
+        values.append(end)
+    return " AND ".join(conditions), values
 
 
 def _as_prepared(rows: Iterable[Sequence[Any]]) -> Prepared:

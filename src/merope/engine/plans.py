@@ -87,7 +87,7 @@ class _On:
 
     @property
     def deploy_id(self) -> str:
-        """What the hypervisor calls the VM: what is known may be old when the answer to a deployment was lost.
+        """What the hypervisor calls the VM: what is known may be old when a deployment's answer was lost.
 
         A name that follows from the VM's id is always right and needs no looking up.
         """
@@ -254,7 +254,9 @@ def _reset(drivers: Drivers, job: Job) -> dict[str, str]:
 
 def _epilog(drivers: Drivers, job: Job) -> dict[str, str]:
     on = _here(drivers, job)
-    # A guest that powered itself off left its interfaces to whoever comes next.
+    # It may run although it should not (a start that was taken to have failed), and a guest that powered
+    # itself off left its interfaces to whoever comes next.
+    on.hypervisor.cancel(on.deploy_id)
     _clean(on)
     _finish(on, on.host)
     return {}
@@ -278,9 +280,16 @@ def _finish(on: _On, host: str) -> None:
 
 def _epilog_stop(drivers: Drivers, job: Job) -> dict[str, str]:
     on = _here(drivers, job)
+    _require_off(on)
     _clean(on)
     on.system.move(on.place, Place("", on.directory))
     return {}
+
+
+def _require_off(on: _On) -> None:
+    """Raises DriverError when the VM runs: a start that was taken to have failed had not."""
+    if any(domain.vm_id == on.vm.id for domain in on.hypervisor.domains()):
+        raise DriverError(f"VM {on.vm.id} runs on {on.host}, and its disks cannot be moved")
 
 
 def _prolog_resume(drivers: Drivers, job: Job) -> dict[str, str]:
@@ -306,6 +315,7 @@ def _leave(source: _On) -> None:
     try:
         if source.vm.phase is Phase.PROLOG_MIGRATE_UNKNOWN:
             source.hypervisor.cancel(source.deploy_id)
+        _require_off(source)
         _clean(source)
     except DriverError as error:
         if not error.retry_safe:

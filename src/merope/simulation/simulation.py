@@ -265,7 +265,7 @@ class Simulation:
         # Monitoring looks at every host a few times, and what it finds is dealt with.
         for _ in range(2):
             self.process.poller.start()
-            end = self.loop.clock + 100.0
+            end = self.loop.clock + 90.0
             while self.step(end):
                 pass
         while self.process.state.effects or not self.process.idle:

@@ -81,22 +81,27 @@ class Sandbox:
         self._command("merope.daemon.one", "prepare")
 
     @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    @property
     def endpoint(self) -> str:
         return f"http://127.0.0.1:{self.port}/RPC2"
 
-    def _words(self, module: str, *more: str) -> list[str]:
+    def words(self, module: str, *more: str) -> list[str]:
         options = ["--home", str(self.home), "--port", str(self.port), "--drivers", "dummy"]
         return [sys.executable, "-m", module, *more, *options]
 
     def _command(self, module: str, *more: str) -> None:
-        subprocess.run(self._words(module, *more), check=True, capture_output=True)
+        subprocess.run(self.words(module, *more), check=True, capture_output=True)
 
     def start(self) -> float:
         """Seconds until it answers."""
         began = time.perf_counter()
         with (self.home / "core.log").open("ab") as output:
             self._process = subprocess.Popen(
-                self._words("merope.daemon.core"), stdin=subprocess.DEVNULL, stdout=output, stderr=output
+                self.words("merope.daemon.core"), stdin=subprocess.DEVNULL, stdout=output, stderr=output
             )
         while time.perf_counter() - began < 30:
             assert self._process.poll() is None, (self.home / "core.log").read_text()[-2000:]
@@ -120,10 +125,13 @@ class Sandbox:
                 count: int = connection.execute("SELECT COUNT(*) FROM merope_effect").fetchone()[0]
                 return count
 
-    def stop(self) -> None:
-        if self._process is not None and self._process.poll() is None:
+    def stop(self) -> int:
+        """The exit status."""
+        if self._process is None:
+            return 0
+        if self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
-            self._process.wait(30)
+        return self._process.wait(30)
 
     def client(self) -> Client:
         return Client(self.endpoint, AUTH, timeout=20)

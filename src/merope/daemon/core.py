@@ -42,6 +42,7 @@ from merope.engine.inline import InlineExecutor
 from merope.engine.places import Layout as Places
 from merope.engine.polling import Poller
 from merope.engine.recorder import Recorder
+from merope.engine.recovery import Recovery
 from merope.engine.toolbox import SimulatedDrivers
 from merope.engine.workers import WorkerPool
 from merope.model import passwords
@@ -146,12 +147,15 @@ class Core:
         await door.start(dispatcher, self._door_settings())
         engine.resume()
         poller.start()
+        recovery = Recovery(cloud, store.probe, self._writer, loop.call_later)
+        recovery.start()
         scheduling.wake()
         log.info("serving at %s:%d", self._settings.listen_address, self._settings.port)
         await _asked_to_stop(loop)
         log.info("stopping")
         scheduling.stop()
         poller.stop()
+        recovery.stop()
         await door.stop(DRAIN_SECONDS)
         engine.stop()
         if isinstance(executor, WorkerPool):

@@ -103,10 +103,14 @@ def granted(tx: Transaction, target: Target) -> bool:
     )
 
 
-def denied(caller: Caller, detail: str = "") -> ApiError:
-    if detail:
-        return ApiError(Code.AUTHORIZATION, f"User [{caller.uid}] : {detail}.")
-    return ApiError(Code.AUTHORIZATION, f"User [{caller.uid}] not authorized to perform action.")
+def denied(caller: Caller, detail: str) -> ApiError:
+    """A refusal that names what was refused."""
+    return ApiError(Code.AUTHORIZATION, f"User [{caller.uid}] : {detail}.")
+
+
+def not_allowed(caller: Caller, label: str) -> ApiError:
+    """A refusal of a method as a whole; `label` is what it is about."""
+    return ApiError(Code.AUTHORIZATION, f"User [{caller.uid}] not authorized to perform action on {label}.")
 
 
 def visible(tx: Transaction, kind: Kind, entries: Iterable[Entry]) -> Iterator[Entry]:

@@ -18,15 +18,21 @@ _FROM_ANOTHER = frozenset({"clone", "instantiate", "reserve"})
 
 def execute(tx: Transaction, method: Method, arguments: Sequence[Any]) -> Result:
     """Raises ApiError, and then nothing has changed. `arguments` are complete and of the declared types."""
-    _check_access(tx, method)
-    if method.needs:
-        _check_needs(tx, method, arguments)
+    permit(tx, method, arguments)
     try:
         return method.run(tx, *arguments)
     except ApiError as error:
         if error.code is not Code.ALLOCATE:
             raise
         raise _not_allocated(method, error) from error
+
+
+def permit(tx: Transaction, method: Method, arguments: Sequence[Any]) -> Result:
+    """Raises ApiError when the caller has not the rights that the method declares."""
+    _check_access(tx, method)
+    if method.needs:
+        _check_needs(tx, method, arguments)
+    return True
 
 
 def _not_allocated(method: Method, error: ApiError) -> ApiError:
@@ -38,11 +44,13 @@ def _not_allocated(method: Method, error: ApiError) -> ApiError:
 
 
 def _check_access(tx: Transaction, method: Method) -> None:
+    if method.access is Access.ANYONE:
+        return
     caller = tx.caller
-    if method.access is Access.ONEADMIN and caller.uid != 0:
-        raise authorization.denied(caller)
-    if method.access is Access.ADMIN_GROUP and caller.gid != 0:
-        raise authorization.denied(caller)
+    if (caller.uid if method.access is Access.ONEADMIN else caller.gid) != 0:
+        api = method.name.split(".")[1].removesuffix("quota").removesuffix("pool")
+        kind = BY_API.get(api)
+        raise authorization.not_allowed(caller, api if kind is None else kind.label)
 
 
 def _check_needs(tx: Transaction, method: Method, arguments: Sequence[Any]) -> None:

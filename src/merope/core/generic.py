@@ -239,7 +239,7 @@ def _chown(common: Common) -> Callable[..., Result]:
                     oid,
                 )
         move = _BEFORE_CHOWN.get(common.kind)
-        if move is not None and (new_uid, new_gid) != (value.uid, value.gid):
+        if move is not None:
             move(tx, value, new_uid, new_gid)
         own = tx.edit(common.kind, oid)
         assert isinstance(own, Owned)

@@ -7,6 +7,7 @@ from merope.core import (
     quota,
     views,
     vm_allocate,
+    vm_deploy,
     vm_machine,
     vm_quotas,
     vm_recover,
@@ -162,16 +163,11 @@ def _capacity(template: Template, vm_id: int) -> dict[str, str]:
 def _resize_on_host(tx: Transaction, vm: VM, before: tuple[int, int], *, enforce: bool) -> None:
     host = tx.edit(Host, vm_steps.record(vm).hid)
     cpu, memory = vm_steps.capacity(vm)
-    share = host.host_share
-    share.cpu_usage += cpu - before[0]
-    share.mem_usage += memory - before[1]
-    if enforce and (share.cpu_usage > share.max_cpu or share.mem_usage > share.max_mem):
-        raise ApiError(
-            Code.ACTION,
-            f"virtual machine [{vm.id}] does not fit in host [{host.id}] with the new capacity: "
-            f"CPU {share.cpu_usage}/{share.max_cpu}, memory {share.mem_usage}/{share.max_mem} KB",
-            vm.id,
-        )
+    more_cpu, more_memory = cpu - before[0], memory - before[1]
+    if enforce:
+        vm_deploy.check_capacity(vm, host, more_cpu, more_memory)
+    host.host_share.cpu_usage += more_cpu
+    host.host_share.mem_usage += more_memory
 
 
 @method(

@@ -103,13 +103,18 @@ def check_host(host: Host) -> None:
 
 
 def check_fit(vm: VM, host: Host) -> None:
-    """Raises ApiError ACTION when the host has not the CPU or the memory (spec `capacity_texts`)."""
-    cpu, memory = vm_steps.capacity(vm)
+    """Raises ApiError ACTION when the host has not the CPU or the memory that the VM takes."""
+    check_capacity(vm, host, *vm_steps.capacity(vm))
+
+
+def check_capacity(vm: VM, host: Host, cpu: int, memory: int) -> None:
+    """Raises ApiError ACTION when the host has not so much left: percent of one CPU and KB, for a VM that
+    is to be placed or that is to have more (spec scheduler.yaml `capacity_texts`). Less always fits."""
     share = host.host_share
     detail = ""
-    if cpu > share.max_cpu - share.cpu_usage:
+    if 0 < cpu > share.max_cpu - share.cpu_usage:
         detail = f"Not enough CPU capacity: {cpu}/{share.max_cpu - share.cpu_usage}"
-    elif memory > share.max_mem - share.mem_usage:
+    elif 0 < memory > share.max_mem - share.mem_usage:
         detail = f"Not enough memory: {memory}/{share.max_mem - share.mem_usage}"
     if detail:
         raise ApiError(

@@ -15,6 +15,8 @@ PUT_AWAY = {
     HistoryAction.UNDEPLOY: Phase.UNDEPLOYED,
     HistoryAction.UNDEPLOY_HARD: Phase.UNDEPLOYED,
 }
+#: Actions of which a record does not say whose they were: 5.12 puts -1 (recorded vm-running.xml, SEQ 3).
+_NOBODYS = (HistoryAction.POWEROFF, HistoryAction.POWEROFF_HARD)
 _FOUND = "found-"
 _AS_PUT_AWAY = ("deploy", "terminate", "terminate-hard")
 
@@ -90,7 +92,7 @@ def note_action(tx: Transaction, vm: VM, action: HistoryAction) -> None:
     current = vm.history
     if current is None:
         return
-    internal = tx.context.internal
+    internal = tx.context.internal or action in _NOBODYS
     current.action = action
     current.uid = -1 if internal else tx.caller.uid
     current.gid = -1 if internal else tx.caller.gid

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from typing import Any, TextIO
 
 from merope.api.backend import Peer
-from merope.core.methods import Method
+from merope.core.methods import Method, Type
 from merope.core.transaction import Caller
 
 FLUSH_SECONDS = 0.2
 _HIDDEN = "****"
 _RESULT_LENGTH = 20
+_MESSAGE_LENGTH = 1000
 _TOKEN = re.compile(r"%(?:l(?P<length>\d*)|(?P<letter>[a-zA-Z%]))")
 
 
@@ -51,7 +52,7 @@ def _parameters(length: int) -> Callable[[Call], str]:
         shown = []
         for param, value in zip(call.method.params, call.arguments, strict=False):
             text = _HIDDEN if param.hidden else _text(value)
-            shown.append(text if len(text) <= length else f"{text[:length]}...")
+            shown.append(_one_line(text if len(text) <= length else f"{text[:length]}..."))
         return "".join(f", {text}" for text in shown)
 
     return show
@@ -59,7 +60,7 @@ def _parameters(length: int) -> Callable[[Call], str]:
 
 def _text(value: Any) -> str:
     if isinstance(value, str):
-        return '"' + value.replace("\n", " ").replace("\r", " ") + '"'
+        return f'"{value}"'
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
@@ -96,7 +97,10 @@ class CallLog:
         if not self._lines:
             asyncio.get_running_loop().call_later(FLUSH_SECONDS, self.flush)
         prefix = self._prefix()
-        result = f"FAILURE {message}" if code else f"SUCCESS, {_shortened(value)}"
+        if code:
+            result = f"FAILURE {_one_line(message[:_MESSAGE_LENGTH])}"
+        else:
+            result = f"SUCCESS, {_HIDDEN if _is_secret(call.method) else _shortened(value)}"
         self._lines.append(f"{prefix}{self._show(call)}\n")
         self._lines.append(
             f"{prefix}Req:{call.number} UID:{call.caller.uid} {call.method.name} result {result}\n"
@@ -115,11 +119,23 @@ class CallLog:
             self._stream.flush()
 
 
+def _is_secret(method: Method) -> bool:
+    """A method that takes a secret and answers a text answers a secret: a login token."""
+    return method.returns is Type.STRING and any(param.hidden for param in method.params)
+
+
 def _shortened(value: object) -> str:
     if isinstance(value, bytes):
         head = (
             value[: 2 * _RESULT_LENGTH].decode("utf-8", "replace").replace("&lt;", "<").replace("&gt;", ">")
         )
-        return f'"{head[:_RESULT_LENGTH]}..."'
+        return _one_line(f'"{head[:_RESULT_LENGTH]}..."')
     text = _text(value)
-    return text if len(text) <= _RESULT_LENGTH else f"{text[:_RESULT_LENGTH]}..."
+    return _one_line(text if len(text) <= _RESULT_LENGTH else f"{text[:_RESULT_LENGTH]}...")
+
+
+def _one_line(text: str) -> str:
+    """What users sent, where it can neither begin a line of its own nor steer the terminal of a reader."""
+    if text.isprintable():
+        return text
+    return "".join([char if char.isprintable() else " " for char in text])

@@ -6,6 +6,10 @@ from typing import Any
 from merope.api.backend import Fault, FaultCode, Value
 from merope.core.methods import METHODS, Method, Type
 
+MOST_TEXT = 2 * 1024 * 1024
+"""Characters of the longest parameter: what reads a template takes half a second for as many at worst, and
+the core does nothing else meanwhile."""
+
 _INT_RANGE = range(-(2**31), 2**31)
 _LONG_RANGE = range(-(2**63), 2**63)
 _NAMES = {
@@ -26,13 +30,15 @@ def method_named(name: str) -> Method:
 
 
 def arguments(method: Method, params: Sequence[Value]) -> list[Any]:
-    """The parameters after the session, complete with defaults; raises Fault TYPE."""
+    """The parameters after the session, complete with defaults; raises Fault TYPE, LIMIT_EXCEEDED."""
     declared = method.params
     given = len(params) - 1
     if given < 0:
         raise Fault(FaultCode.TYPE, "Not enough parameters")
     if not isinstance(params[0], str):
         raise wrong_type(Type.STRING)
+    if any(isinstance(value, str) and len(value) > MOST_TEXT for value in params):
+        raise Fault(FaultCode.LIMIT_EXCEEDED, f"A parameter has more than {MOST_TEXT} characters")
     if given < method.required:
         raise Fault(FaultCode.TYPE, "Not enough parameters")
     if given > len(declared):

@@ -12,6 +12,7 @@ from merope.api import calls
 from merope.api.backend import Outcome, Peer, Value, Wire
 from merope.api.call_log import Call, CallLog
 from merope.api.sessions import Sessions
+from merope.api.turns import Turns
 from merope.core import execute as core
 from merope.core import login
 from merope.core.login import Step, Verdict
@@ -29,6 +30,9 @@ Prepare = Callable[[Mapping[str, Any], Caller], Awaitable[dict[str, str | int]]]
 """Finds something slow out before a command runs, from its arguments by name."""
 
 _NOBODY = Caller(-1, -1)
+
+_MOST_WORDS = 4096
+"""Characters of an error's message: one that quotes what was sent does not send all of it back."""
 
 
 class Cloud(Protocol):
@@ -84,6 +88,7 @@ class Dispatcher:
         self._prepare = prepare
         self._log = call_log
         self._sessions = Sessions(cloud.state, cloud.settings, time.monotonic)
+        self._turns = Turns()
         self._requests = 0
 
     def call(self, method: str, params: list[Value], peer: Peer) -> Outcome | Awaitable[Outcome]:
@@ -101,20 +106,22 @@ class Dispatcher:
     async def _log_in(
         self, method: Method, arguments: list[Any], session: str, peer: Peer, number: int
     ) -> Outcome:
-        caller = await self._authenticate(session)
+        caller = await self._authenticate(session, peer)
         if caller is None:
             error = login.not_authenticated()
             return self._outcome(Call(number, method, arguments, _NOBODY, peer), error=error)
         outcome = self._call(Call(number, method, arguments, caller, peer))
         return outcome if isinstance(outcome, Outcome) else await outcome
 
-    async def _authenticate(self, session: str) -> Caller | None:
+    async def _authenticate(self, session: str, peer: Peer) -> Caller | None:
         verdict = self._sessions.check(session, self._cloud.now())
         if verdict.step is Step.VERIFY:
-            loop = asyncio.get_running_loop()
-            valid = await loop.run_in_executor(
-                self._executor, passwords.verify, verdict.stored, verdict.secret
-            )
+            async with self._turns.of(peer.host, verdict.holder):
+                # Others may have come with the same session meanwhile.
+                known = self._sessions.remembered(session)
+                if known is not None:
+                    return known
+                valid = await self._is_right(verdict)
             if not valid or verdict.uid < 0:
                 return None
             accepted = {verdict.stored, await self._upgraded(verdict)}
@@ -130,6 +137,15 @@ class Dispatcher:
         if caller is not None:
             self._sessions.remember(session, verdict, caller)
         return caller
+
+    async def _is_right(self, verdict: Verdict) -> bool:
+        if self._sessions.is_known_wrong(verdict):
+            return False
+        loop = asyncio.get_running_loop()
+        valid = await loop.run_in_executor(self._executor, passwords.verify, verdict.stored, verdict.secret)
+        if not valid:
+            self._sessions.remember_wrong(verdict)
+        return valid
 
     async def _upgraded(self, verdict: Verdict) -> str:
         """A password that is stored in an older form is stored anew, now that its text is known.
@@ -155,6 +171,15 @@ class Dispatcher:
         return self._attempt(call, {}, None, None)
 
     async def _prepared(self, call: Call) -> Outcome:
+        """Who may not do it is told so before anything slow is done for it."""
+        try:
+            self._run(
+                lambda tx: core.permit(tx, call.method, call.arguments), call.caller, -1, read_only=True
+            )
+        except ApiError as error:
+            return self._outcome(call, error=error)
+        except Archived:
+            log.debug("%s looks the rights up in the archive", call.method.name)
         names = {param.name: value for param, value in zip(call.method.params, call.arguments, strict=True)}
         found = await self._prepare[call.method.prepare](names, call.caller)
         outcome = self._attempt(call, {}, None, found)
@@ -222,12 +247,26 @@ class Dispatcher:
         loop = asyncio.get_running_loop()
         await self._cloud.durable(self._cloud.state.index)
         if missing.oid == ALL_ARCHIVED:
-            archived_vms = await loop.run_in_executor(self._executor, self._archive.archived_vms)
+            archived_vms = await self._all_archived()
         else:
             found = await loop.run_in_executor(self._executor, self._archive.archived_vms, missing.oid)
             archive = {**archive, (missing.table, missing.oid): found[0] if found else None}
         outcome = self._attempt(call, archive, archived_vms, prepared)
         return outcome if isinstance(outcome, Outcome) else await outcome
+
+    async def _all_archived(self) -> list[Entry]:
+        """Every finished VM, those too that finished while the others were read."""
+        loop = asyncio.get_running_loop()
+        live = self._cloud.state.pools["vm_pool"].entries
+        before = set(live)
+        found = await loop.run_in_executor(self._executor, self._archive.archived_vms)
+        known = {entry.oid for entry in found}
+        while ended := before - live.keys() - known:
+            await self._cloud.durable(self._cloud.state.index)
+            for oid in sorted(ended):
+                found += await loop.run_in_executor(self._executor, self._archive.archived_vms, oid)
+            known |= ended
+        return sorted(found, key=lambda entry: entry.oid)
 
     async def _later(
         self, call: Call, index: int, result: Result = "", error: ApiError | None = None
@@ -244,6 +283,8 @@ class Dispatcher:
     def _outcome(self, call: Call, result: Result = "", error: ApiError | None = None) -> Outcome:
         if error is not None:
             message = f"[{call.method.name}] {error.message}"
+            if len(message) > _MOST_WORDS:
+                message = f"{message[:_MOST_WORDS]}…"
             if self._log is not None:
                 self._log.invoked(call, error.code, message, "")
             return Outcome.failure(error.code, message, error.oid)

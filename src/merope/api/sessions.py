@@ -34,6 +34,7 @@ class Sessions:
         self._clock = clock
         self._key = os.urandom(32)
         self._known: dict[bytes, _Known] = {}
+        self._wrong: dict[bytes, None] = {}
 
     def remembered(self, session: str) -> Caller | None:
         """The caller of a session that was verified before and still holds."""
@@ -67,6 +68,21 @@ class Sessions:
             del self._known[next(iter(self._known))]
         known = _Known(caller, entry, holder, self._clock() + lasting)
         self._known[self._digest(session)] = known
+
+    def is_known_wrong(self, verdict: Verdict) -> bool:
+        """Whether this secret was verified against this stored form before, and was not it.
+
+        What somebody's script sends again and again with an old password costs one derivation.
+        """
+        return self._attempt(verdict) in self._wrong
+
+    def remember_wrong(self, verdict: Verdict) -> None:
+        if len(self._wrong) >= REMEMBERED:
+            del self._wrong[next(iter(self._wrong))]
+        self._wrong[self._attempt(verdict)] = None
+
+    def _attempt(self, verdict: Verdict) -> bytes:
+        return self._digest(f"{verdict.name}:{verdict.stored}:{verdict.secret}")
 
     def _digest(self, session: str) -> bytes:
         return hashlib.blake2b(session.encode(), key=self._key, digest_size=16).digest()

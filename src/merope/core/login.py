@@ -7,6 +7,7 @@ left to be done, the door does it in a thread. Source: spec drivers.yaml `sessio
 from dataclasses import dataclass, field
 from enum import Enum
 
+from merope.core import vm_requests
 from merope.core.transaction import Caller
 from merope.core.user import CORE
 from merope.model import passwords
@@ -82,9 +83,9 @@ def _for_another(state: State, server: User, secret: str) -> Verdict:
     target, _, rest = secret.partition(":")
     group, colon, token = rest.rpartition(":")
     uid = state.pool(USER).named(target, 0)
-    if uid is None or not token or (colon and not (group.isascii() and group.isdecimal())):
+    egid = vm_requests.whole(group) if colon else -1
+    if uid is None or egid is None or not token:
         return _DENIED
-    egid = int(group) if colon else -1
     known = _user(state, uid)
     if known is None or not known.enabled or (egid != -1 and egid not in known.groups):
         return _DENIED

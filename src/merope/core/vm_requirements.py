@@ -64,7 +64,7 @@ def _elements(tx: Transaction, vm: VM) -> list[tuple[str, str, set[int]]]:
 
 
 def _ids(text: str) -> set[int]:
-    """The ids of a list. What is no id names none: an administrator can write anything into COMPATIBLE_SYS_DS."""
+    """The ids of a list. What is no id names none: administrators write COMPATIBLE_SYS_DS as they like."""
     words = (vm_requests.whole(word.strip()) for word in text.split(","))
     return {oid for oid in words if oid is not None}
 

@@ -153,6 +153,12 @@ def _clean_up(tx: Transaction, vm: VM, phase: Phase, op: str) -> None:
 
     `local`: the files are on the front-end, the host has nothing of the VM and may be gone.
     """
+    under_way = (tx.state.effects[number] for number in tx.state.effects_of.get(("vm", vm.id), ()))
+    same = next((effect for effect in under_way if effect.op == "vm.cleanup"), None)
+    if same is not None:
+        # It is being cleaned up already, and what is known of where it was is in that.
+        tx.effect(op, vm.id, same.host, **same.arguments)
+        return
     current = vm_steps.record(vm)
     source = vm_steps.source_record(tx, vm).hid if phase in lifecycle.MIGRATING else -1
     tx.effect(

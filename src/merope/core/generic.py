@@ -307,7 +307,7 @@ def _unlock(common: Common) -> Callable[..., Result]:
 
 
 def _info(common: Common) -> Callable[..., Result]:
-    def run(tx: Transaction, oid: int, decrypt: bool) -> bytes:  # noqa: ARG001 - nothing is encrypted yet
+    def run(tx: Transaction, oid: int, decrypt: bool) -> bytes:
         return views.info(tx, common.kind, oid)
 
     return run

@@ -129,7 +129,7 @@ def check_update(tx: Transaction, value: Document, new: Template) -> Template:
     read_only=True,
     also="USE on the group; -1 is the caller's",
 )
-def info(tx: Transaction, oid: int, decrypt: bool) -> bytes:  # noqa: ARG001 - nothing is encrypted yet
+def info(tx: Transaction, oid: int, decrypt: bool) -> bytes:
     """The group with quotas and the default quotas."""
     gid = tx.caller.gid if oid == -1 else oid
     if gid not in tx.caller.groups and not tx.caller.is_admin:

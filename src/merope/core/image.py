@@ -190,7 +190,7 @@ for _op in _FAILURES:
 
 
 @results.on_result("image.remove")
-def _removed(tx: Transaction, effect: Effect, ok: bool, message: str, data: dict[str, str]) -> None:  # noqa: ARG001
+def _removed(tx: Transaction, effect: Effect, ok: bool, message: str, data: dict[str, str]) -> None:
     """The content of a deleted image is gone; an image whose content could not be removed is in ERROR."""
     image = tx.find(Image, effect.oid)
     if image is None:

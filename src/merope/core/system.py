@@ -8,7 +8,7 @@ VERSION = "5.12.0"
 
 
 @method("one.system.version", returns=Type.STRING, read_only=True)
-def version(tx: Transaction) -> str:  # noqa: ARG001 - the same for everybody
+def version(tx: Transaction) -> str:
     """The version of the interface."""
     return VERSION
 

@@ -159,7 +159,7 @@ def check_update(tx: Transaction, value: Document, new: Template) -> Template:
     read_only=True,
     also="extended: USE on each image and network",
 )
-def info(tx: Transaction, oid: int, extended: bool, decrypt: bool) -> bytes:  # noqa: ARG001 - nothing is encrypted yet
+def info(tx: Transaction, oid: int, extended: bool, decrypt: bool) -> bytes:
     """The template; `extended` with all that its disks take from their images."""
     if not extended:
         return views.info(tx, VmTemplate, oid)

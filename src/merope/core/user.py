@@ -305,7 +305,7 @@ def check_update(tx: Transaction, value: Document, new: Template) -> Template:
     read_only=True,
     also="USE on the user; -1 is the caller",
 )
-def info(tx: Transaction, oid: int, decrypt: bool) -> bytes:  # noqa: ARG001 - nothing is encrypted yet
+def info(tx: Transaction, oid: int, decrypt: bool) -> bytes:
     """The user with quotas and the default quotas."""
     uid = tx.caller.uid if oid == -1 else oid
     if uid != tx.caller.uid and not tx.caller.is_admin:

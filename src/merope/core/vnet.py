@@ -120,7 +120,7 @@ generic.moves_quotas(VirtualNetwork, _move_quotas)
     read_only=True,
     also="leases of others are shown to those who may MANAGE the network or USE who holds them",
 )
-def info(tx: Transaction, oid: int, decrypt: bool) -> bytes:  # noqa: ARG001 - nothing is encrypted yet
+def info(tx: Transaction, oid: int, decrypt: bool) -> bytes:
     """The network with its leases, those that the caller may see."""
     network = tx.get(VirtualNetwork, oid)
     if authorization.refusal(tx, authorization.on(Op.MANAGE, network, lock=False)):

@@ -40,7 +40,7 @@ def delete(tx: Transaction, oid: int) -> int:
 
 
 @generic.checks_updates(Zone)
-def check_update(tx: Transaction, value: Document, new: Template) -> Template:  # noqa: ARG001
+def check_update(tx: Transaction, value: Document, new: Template) -> Template:
     """A zone keeps its ENDPOINT where the new template has none: without it nobody would reach it."""
     assert isinstance(value, Zone)
     if not new.get("ENDPOINT"):

@@ -17,7 +17,7 @@ from merope.model.effect import Effect
 from merope.model.group import Group
 from merope.model.host import Host
 from merope.model.image import Image
-from merope.model.kinds import BY_DOCUMENT
+from merope.model.kinds import BY_DOCUMENT, BY_TABLE
 from merope.model.leases import owner_parts
 from merope.model.permissions import ObjectType
 from merope.model.phase import Phase
@@ -352,9 +352,9 @@ def security_groups(state: State) -> Iterator[str]:
 
 
 @lru_cache(maxsize=512)
-def _reads_back(kind: type[Document], body: str) -> bool:
+def _reads_back(table: str, body: str) -> bool:
     """Most documents of a schedule are those that every schedule begins with."""
-    return kind.from_xml(body).to_xml() == body
+    return BY_TABLE[table].document.from_xml(body).to_xml() == body
 
 
 def documents(state: State) -> Iterator[str]:
@@ -365,7 +365,7 @@ def documents(state: State) -> Iterator[str]:
             assert value is not None
             if value.to_xml() != entry.body:
                 yield f"{table} {oid}: the document in memory is not the one that is stored"
-            if not _reads_back(pool.kind.document, entry.body):
+            if not _reads_back(table, entry.body):
                 yield f"{table} {oid}: the stored document does not read back to itself"
             if not isinstance(value, VM):
                 continue

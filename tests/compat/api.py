@@ -1,0 +1,104 @@
+"""The API as a client sees it: every answer whole, with its code and the id that it is about."""
+
+import time
+import xmlrpc.client
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Self
+from xml.etree import ElementTree
+from xml.etree.ElementTree import Element
+
+from tests.compat.conftest import Sandbox
+
+POLLS = 2000
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """The failure tuple without its replication index; `code` is a number of the API."""
+
+    code: int
+    message: str
+    oid: int
+
+
+class Api:
+    """One user's session; make others with `as_user`."""
+
+    def __init__(self, sandbox: Sandbox, auth: str = "") -> None:
+        self.sandbox = sandbox
+        self.auth = auth or sandbox.auth
+        self._proxy = xmlrpc.client.ServerProxy(sandbox.endpoint)
+
+    def as_user(self, name: str, password: str = "secret") -> "Api":
+        return Api(self.sandbox, f"{name}:{password}")
+
+    def close(self) -> None:
+        self._proxy("close")()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *caught: object) -> None:
+        self.close()
+
+    def ask(self, method: str, *arguments: Any) -> list[Any]:
+        """The whole tuple of the answer."""
+        answer: Any = getattr(self._proxy, method)(self.auth, *arguments)
+        assert isinstance(answer, list)
+        assert len(answer) == (3 if answer[0] else 5), answer
+        return answer
+
+    def __call__(self, method: str, *arguments: Any) -> Any:
+        """The value of a call that must succeed."""
+        answer = self.ask(method, *arguments)
+        assert answer[0], answer[1]
+        return answer[1]
+
+    def refused(self, method: str, *arguments: Any) -> Refusal:
+        """The refusal of a call that must be refused; without the method in front of the message."""
+        answer = self.ask(method, *arguments)
+        assert not answer[0], f"{method} {arguments} was not refused"
+        prefix = f"[{method}] "
+        assert answer[1].startswith(prefix), answer[1]
+        assert answer[4] == -1
+        return Refusal(answer[2], answer[1].removeprefix(prefix), answer[3])
+
+    def info(self, kind: str, oid: int) -> Element:
+        """The document of an object; `kind` as in one.<kind>.info."""
+        return parse(self(f"one.{kind}.info", oid))
+
+    def pool(self, method: str, *arguments: Any) -> Element:
+        return parse(self(method, *arguments))
+
+    def ids(self, method: str, *arguments: Any) -> list[int]:
+        """The ids of a pool, in its order."""
+        return [
+            int(item.findtext("ID", ""))
+            for item in self.pool(method, *arguments)
+            if item.find("ID") is not None
+        ]
+
+    def wait(self, oid: int, state: int, lcm_state: int = 0) -> Element:
+        """The document of a VM once it is in the state."""
+        wanted = (state, lcm_state)
+        return self.until(
+            lambda: self.info("vm", oid), lambda vm: _phase(vm) == wanted, f"VM {oid} in {wanted}"
+        )
+
+    def until(self, read: Callable[[], Element], holds: Callable[[Element], bool], what: str) -> Element:
+        for _ in range(POLLS):
+            document = read()
+            if holds(document):
+                return document
+            time.sleep(0.005)
+        raise AssertionError(f"{what} never came about: {ElementTree.tostring(document, 'unicode')[:2000]}")
+
+
+def parse(text: str) -> Element:
+    return ElementTree.fromstring(text)
+
+
+def _phase(vm: Element) -> tuple[int, int]:
+    state, lcm = int(vm.findtext("STATE", "")), int(vm.findtext("LCM_STATE", ""))
+    return state, lcm if state == 3 else 0

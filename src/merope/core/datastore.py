@@ -232,10 +232,10 @@ def check_update(tx: Transaction, value: Document, new: Template) -> Template:
     try:
         template = _derived(tx, own, new)
     except _DatastoreError as fault:
-        raise ApiError(Code.INTERNAL, f"Cannot update template. {fault}", value.id) from fault
+        raise generic.update_error(str(fault), value.id) from fault
     if own.type != old_type and own.images:
         detail = f"The TYPE of datastore {value.id} cannot change while it has images."
-        raise ApiError(Code.INTERNAL, f"Cannot update template. {detail}", value.id)
+        raise generic.update_error(detail, value.id)
     return template
 
 

@@ -132,8 +132,7 @@ def check_restricted(
     if not tx.caller.is_admin:
         changed = restricted_attribute(new, restricted, old)
         if changed is not None:
-            detail = f"Tried to change restricted attribute: {changed}"
-            raise ApiError(Code.INTERNAL, f"Cannot update template. {detail}", oid)
+            raise update_error(f"Tried to change restricted attribute: {changed}", oid)
     return new
 
 
@@ -148,6 +147,11 @@ def check_free(tx: Transaction, kind: type[Document], name: str, uid: int = 0) -
 def allocate_error(detail: str) -> ApiError:
     """Why there is no new object; how it is told depends on the method (`core.execute`)."""
     return ApiError(Code.ALLOCATE, detail)
+
+
+def update_error(detail: str, oid: int) -> ApiError:
+    """Why an object's template stays as it is."""
+    return ApiError(Code.INTERNAL, f"Cannot update template. {detail}", oid)
 
 
 def delete_error(value: Document, detail: str) -> ApiError:
@@ -169,7 +173,7 @@ def updated_template(old: Template, source: str, how: int, oid: int) -> Template
     try:
         new = Template.parse(source)
     except TemplateError as error:
-        raise ApiError(Code.INTERNAL, f"Cannot update template. {error}", oid) from error
+        raise update_error(str(error), oid) from error
     if how == 0:
         return new
     merged = old.copy()

@@ -4,7 +4,6 @@ from merope.core import acl, generic
 from merope.core.methods import Need, integer, method, text
 from merope.core.transaction import Transaction
 from merope.model.document import Document
-from merope.model.errors import ApiError, Code
 from merope.model.marketplace import Marketplace
 from merope.model.permissions import ObjectType, Op
 from merope.model.template import Template
@@ -68,6 +67,6 @@ def check_update(tx: Transaction, value: Document, new: Template) -> Template:
         new.set("MARKET_MAD", value.market_mad)
     fault = _fault(tx, new)
     if fault:
-        raise ApiError(Code.INTERNAL, f"Cannot update template. {fault}", value.id)
+        raise generic.update_error(str(fault), value.id)
     tx.edit(Marketplace, value.id).market_mad = new.get("MARKET_MAD")
     return new

@@ -14,7 +14,6 @@ from merope.core.methods import Need, boolean, integer, method, text
 from merope.core.transaction import Transaction
 from merope.model.addresses import parse_ip4, parse_ip6
 from merope.model.document import Document
-from merope.model.errors import ApiError, Code
 from merope.model.permissions import ObjectType, Op
 from merope.model.phase import Phase
 from merope.model.security_group import SecurityGroup
@@ -133,7 +132,7 @@ def check_update(tx: Transaction, value: Document, new: Template) -> Template:
     try:
         check_rules(new)
     except _RuleError as fault:
-        raise ApiError(Code.INTERNAL, f"Cannot update template. {fault}", value.id) from fault
+        raise generic.update_error(str(fault), value.id) from fault
     if new.values("RULE") != value.template.values("RULE"):
         group = tx.edit(SecurityGroup, value.id)
         group.template = new

@@ -14,6 +14,7 @@ from merope.core import (
     vm_requests,
     vm_requirements,
     vm_rights,
+    vm_schedule,
     vm_steps,
 )
 from merope.core.methods import Need, Type, boolean, integer, method, text
@@ -222,8 +223,12 @@ def _selected(tx: Transaction, flag: int, start: int, end: int, state: int, quer
 
 @generic.checks_updates(VM)
 def check_update(tx: Transaction, value: Document, new: Template) -> Template:
-    """Users may not change restricted attributes of the user template."""
+    """Users may not change restricted attributes of the user template; actions in it are numbered."""
     assert isinstance(value, VM)
+    try:
+        vm_schedule.take_actions(new)
+    except vm_schedule.ScheduleError as fault:
+        raise generic.update_error(str(fault), value.id) from fault
     return generic.check_restricted(tx, tx.settings.vm_restricted_attr, new, value.user_template, value.id)
 
 

@@ -16,6 +16,7 @@ from merope.core import (
     vm_quotas,
     vm_requests,
     vm_requirements,
+    vm_schedule,
 )
 from merope.core.transaction import Transaction
 from merope.model import names
@@ -88,6 +89,10 @@ def _allocate(tx: Transaction, source: Template, *, on_hold: bool) -> VM:
     _random_passwords(tx, template)
     ready = _take_resources(tx, vm)
     _substitute(tx, vm)
+    try:
+        vm_schedule.take_actions(user_template)
+    except vm_schedule.ScheduleError as fault:
+        raise _bad(str(fault)) from fault
     vm_requirements.compute(tx, vm)
     phase = Phase.CLONING if not ready else Phase.HOLD if hold else Phase.PENDING
     vm.state = vm.prev_state = phase.state

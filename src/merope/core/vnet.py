@@ -13,7 +13,6 @@ from merope.core.vnet_reserve import give_back
 from merope.model.address_range import EVERYTHING, AddressRangeError, Viewer
 from merope.model.cluster import Cluster
 from merope.model.document import Document
-from merope.model.errors import ApiError, Code
 from merope.model.kinds import NET, VM_KIND, Kind
 from merope.model.leases import owner_parts
 from merope.model.owned import Owned
@@ -94,7 +93,7 @@ def check_update(tx: Transaction, value: Document, new: Template) -> Template:
         vnet_link.reconnect(tx, own, own.template, new)
         groups = vnet_ranges.groups(new.get("SECURITY_GROUPS")) or {DEFAULT_SECURITY_GROUP}
     except (NetworkError, AddressRangeError) as fault:
-        raise ApiError(Code.INTERNAL, f"Cannot update template. {fault}", value.id) from fault
+        raise generic.update_error(str(fault), value.id) from fault
     new.set("SECURITY_GROUPS", ",".join(map(str, sorted(groups))))
     return new
 

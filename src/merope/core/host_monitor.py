@@ -27,6 +27,9 @@ class Measured:
     """VM id → what its domain does: RUNNING, POWEROFF, SUSPENDED, FAILURE."""
     complete: bool = True
     """Whether `vms` are all that the host has: a VM of ours that is missing is powered off."""
+    since: int | None = None
+    """Index of the state when the look began. A VM that changed later is left to the next look: it may have
+    been started or ended after the host was asked. None leaves none out."""
 
 
 def take(tx: Transaction, host_id: int, measured: Measured) -> bool:
@@ -36,12 +39,19 @@ def take(tx: Transaction, host_id: int, measured: Measured) -> bool:
         return False
     changed = _take_capacity(tx, host, measured)
     for vm_id in sorted(host.vms):
+        if _changed_since(tx, vm_id, measured.since):
+            continue
         state = measured.vms.get(vm_id)
         if state is None and measured.complete and _should_be_there(tx, vm_id):
             state = "POWEROFF"
         if state is not None:
             changed = vm_results.found(tx, vm_id, state) or changed
     return changed
+
+
+def _changed_since(tx: Transaction, vm_id: int, index: int | None) -> bool:
+    entry = tx.state.pools["vm_pool"].entries.get(vm_id)
+    return index is not None and entry is not None and entry.index > index
 
 
 def _should_be_there(tx: Transaction, vm_id: int) -> bool:

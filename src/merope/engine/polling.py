@@ -95,8 +95,10 @@ class Poller:
             self._again(table, oid)
             return
 
+        began = self._cloud.state.index
+
         def done(answer: Answer) -> None:
-            self._answered(table, oid, answer)
+            self._answered(table, oid, answer, began)
 
         self._under_way[table, oid] = self._prober.probe(request, PROBE_SECONDS, done)
 
@@ -104,19 +106,19 @@ class Poller:
         period = self._periods[table]
         self._under_way[table, oid] = self._after(period, lambda: self._look(table, oid))
 
-    def _answered(self, table: str, oid: int, answer: Answer) -> None:
+    def _answered(self, table: str, oid: int, answer: Answer, began: int) -> None:
         if self._stopped:
             return
         try:
             if table == "host_pool":
-                self._take_host(oid, answer)
+                self._take_host(oid, answer, began)
             else:
                 self._take_datastore(oid, answer)
         except Exception:
             log.exception("what was measured of %s %d could not be taken in", table, oid)
         self._again(table, oid)
 
-    def _take_host(self, oid: int, answer: Answer) -> None:
+    def _take_host(self, oid: int, answer: Answer, began: int) -> None:
         if not answer.ok:
             self._failures[oid] = self._failures.get(oid, 0) + 1
             if self._failures[oid] == PATIENCE:
@@ -132,6 +134,7 @@ class Poller:
             report["attributes"],
             tuple(report["disk"]),
             {vm_id: domain["state"] for vm_id, domain in known.items()},
+            since=began,
         )
         self._execute(lambda tx: int(host_monitor.take(tx, oid, measured)))
         self._note(oid, report, known)

@@ -18,7 +18,6 @@ from merope.model.group import Group
 from merope.model.kinds import USER
 from merope.model.option import Section
 from merope.model.permissions import ObjectType, Op
-from merope.model.state import Entry
 from merope.model.template import Template
 from merope.model.user import LoginToken, User
 
@@ -310,15 +309,13 @@ def info(tx: Transaction, oid: int, decrypt: bool) -> bytes:
     uid = tx.caller.uid if oid == -1 else oid
     if uid != tx.caller.uid and not tx.caller.is_admin:
         authorization.require(tx, authorization.on(Op.USE, tx.get(User, uid)))
-    return views.info(tx, User, uid)
+    return views.user_info(tx, uid)
 
 
 @method("one.userpool.info", returns=Type.STRING, read_only=True, also="USE on each user that is listed")
 def pool_info(tx: Transaction) -> bytes:
     """Every user that the caller may see, each followed by its quotas, then the default quotas."""
-
-    def render(tx: Transaction, entry: Entry) -> bytes:
-        return views.pool_item(tx, USER, entry)
-
     entries = authorization.visible(tx, USER, pools.ordered(tx, USER))
-    return pools.listing(tx, USER, entries, render, views.wire(views.default_quotas(tx.state, "user")))
+    return pools.listing(
+        tx, USER, entries, views.user_item, views.wire(views.default_quotas(tx.state, "user"))
+    )

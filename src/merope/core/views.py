@@ -1,12 +1,14 @@
 """Documents as they go out: the stored body with what 5.12 adds to it, escaped, and kept on the entry."""
 
 import re
+from dataclasses import replace
 
 from merope.core.transaction import Transaction
 from merope.model.document import Document, escape
-from merope.model.kinds import BY_DOCUMENT, Kind
+from merope.model.kinds import BY_DOCUMENT, USER, Kind
 from merope.model.quota import sections_xml
 from merope.model.state import Entry, State
+from merope.model.user import User
 
 _NO_MONITORING = "<MONITORING/>"
 _SEQ = re.compile(r"<SEQ>(\d+)</SEQ>")
@@ -65,18 +67,45 @@ def _host_info(state: State, entry: Entry) -> str:
 
 
 def _user_info(state: State, entry: Entry) -> str:
-    return _with_quotas(state, entry, "user")
+    return _with_quotas(state, entry.oid, entry.body, "user")
 
 
 def _group_info(state: State, entry: Entry) -> str:
-    return _with_quotas(state, entry, "group")
+    return _with_quotas(state, entry.oid, entry.body, "group")
 
 
-def _with_quotas(state: State, entry: Entry, scope: str) -> str:
+def _with_quotas(state: State, oid: int, body: str, scope: str) -> str:
     held = state.user_quotas if scope == "user" else state.group_quotas
     root = f"</{scope.upper()}>"
     default = default_quotas(state, scope)
-    return entry.body.removesuffix(root) + sections_xml(held.get(entry.oid)) + default + root
+    return body.removesuffix(root) + sections_xml(held.get(oid)) + default + root
+
+
+def user_info(tx: Transaction, uid: int) -> bytes:
+    """The document of `one.user.info`, as the caller may see it."""
+    tx.entry(User, uid)
+    if _sees_secrets(tx, uid):
+        return info(tx, User, uid)
+    return wire(_with_quotas(tx.state, uid, _without_secrets(tx.get(User, uid)), "user"))
+
+
+def user_item(tx: Transaction, entry: Entry) -> bytes:
+    """What the pool of users lists for one of them, as the caller may see it."""
+    if _sees_secrets(tx, entry.oid):
+        return pool_item(tx, USER, entry)
+    return wire(_pool_quotas(tx.state, entry.oid, _without_secrets(tx.get(User, entry.oid))))
+
+
+def _sees_secrets(tx: Transaction, uid: int) -> bool:
+    """Who administers a group sees its users, but a login token, or what tokens are made from, would let
+    one act as them; 5.12 shows both."""
+    return tx.caller.is_admin or tx.caller.uid == uid
+
+
+def _without_secrets(user: User) -> str:
+    template = user.template.copy()
+    template.remove("TOKEN_PASSWORD")
+    return replace(user, password="", login_tokens=[], template=template).to_xml()
 
 
 def default_quotas(state: State, scope: str) -> str:
@@ -86,8 +115,11 @@ def default_quotas(state: State, scope: str) -> str:
 
 
 def _user_pool(state: State, entry: Entry) -> str:
-    quotas = sections_xml(state.user_quotas.get(entry.oid))
-    return f"{entry.body}<QUOTAS><ID>{entry.oid}</ID>{quotas}</QUOTAS>"
+    return _pool_quotas(state, entry.oid, entry.body)
+
+
+def _pool_quotas(state: State, oid: int, body: str) -> str:
+    return f"{body}<QUOTAS><ID>{oid}</ID>{sections_xml(state.user_quotas.get(oid))}</QUOTAS>"
 
 
 def _group_pool(state: State, entry: Entry) -> str:

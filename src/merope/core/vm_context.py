@@ -40,6 +40,9 @@ _NIC_VARIABLES: tuple[tuple[str, tuple[str, ...], str | None], ...] = (
     ("VROUTER_IP6", ("VROUTER_IP6_GLOBAL",), None),
 )
 
+#: What only the cloud reads of a user: a template of somebody else's must not bring it into one's guest.
+_SECRET = "TOKEN_PASSWORD"  # noqa: S105 - the attribute's name
+
 _MOST = 1 << 20
 _VARIABLE = re.compile(
     r"""\\\$                                        # \$ stands for itself
@@ -156,7 +159,7 @@ def _single(tx: Transaction, vm: VM, name: str) -> str:
 def _of_vector(tx: Transaction, vm: VM, name: str, attribute: str, key: str | None, wanted: str) -> str:
     if name == "USER":
         user = tx.find(User, vm.uid)
-        return "" if user is None else _of_template(user.template, attribute)
+        return "" if user is None else _of_user(user, attribute)
     if name == "NETWORK":
         return _of_network(tx, vm, attribute, key, wanted)
     if name == "IMAGE":
@@ -165,6 +168,12 @@ def _of_vector(tx: Transaction, vm: VM, name: str, attribute: str, key: str | No
         if key is None or vector.get(key) == wanted:
             return vector.get(attribute, "")
     return ""
+
+
+def _of_user(user: User, attribute: str) -> str:
+    known = user.template.copy()
+    known.remove(_SECRET)
+    return _of_template(known, attribute)
 
 
 def _of_network(tx: Transaction, vm: VM, attribute: str, key: str | None, wanted: str) -> str:

@@ -106,10 +106,10 @@ def _check_format(tx: Transaction, used: Image, driver: str, number: int) -> Non
     """A disk is read as what its image is: a guest can write anything at the beginning of a raw disk, and
     what reads that as qcow2 would follow it to files of the host."""
     made = tx.get(Datastore, used.datastore_id).template.get("DRIVER")
-    if driver in _FORMATS and used.fstype in _FORMATS and driver not in (used.fstype, made):
-        raise ApiError(
-            Code.ALLOCATE, f"DISK {number}: DRIVER is {driver}, but image {used.id} is {used.fstype}."
-        )
+    if driver in ("", used.fstype, made) or (driver in _FORMATS and used.fstype not in _FORMATS):
+        return
+    shown = used.fstype or "raw or qcow2"
+    raise ApiError(Code.ALLOCATE, f"DISK {number}: DRIVER is {driver[:32]}, but image {used.id} is {shown}.")
 
 
 def _ours(tx: Transaction) -> frozenset[str]:
@@ -142,11 +142,16 @@ def _check_volatile(tx: Transaction, disk: Vector, number: int) -> None:
         raise ApiError(Code.ALLOCATE, f"DISK {number}: SIZE attribute must be a positive integer value.")
     for key in _ours(tx) - _OF_VOLATILE:
         disk.pop(key, None)
-    if disk.get("FORMAT", "raw") not in _FORMATS:
+    made = disk.get("FORMAT") or disk.get("DRIVER") or "raw"
+    if made not in _FORMATS:
         raise ApiError(
             Code.ALLOCATE,
-            f"DISK {number}: FORMAT must be one of {', '.join(_FORMATS)}, not {disk['FORMAT'][:32]}.",
+            f"DISK {number}: FORMAT must be one of {', '.join(_FORMATS)}, not {made[:32]}.",
         )
+    # As with images: it is read as what it was made as.
+    if disk.get("DRIVER", made) not in ("", made):
+        driver = disk["DRIVER"][:32]
+        raise ApiError(Code.ALLOCATE, f"DISK {number}: DRIVER is {driver}, but its FORMAT is {made}.")
     disk.setdefault("DEV_PREFIX", tx.settings.default_device_prefix)
 
 

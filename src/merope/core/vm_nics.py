@@ -3,6 +3,7 @@
 Source: spec templates.yaml `NIC`, `NIC_ALIAS`, `NIC_DEFAULT`; examples/vm-running.xml.
 """
 
+import re
 from collections.abc import Iterable
 
 from merope.core import authorization, vm_requests
@@ -17,8 +18,12 @@ from merope.model.user import User
 from merope.model.vm import VM
 from merope.model.vnet import VirtualNetwork
 
-MAX_RULES = 20_000
+MAX_NICS = 512
+"""NICs and aliases of one VM."""
+MAX_RULES = 5000
 """Security group rules that one VM carries: a rule about a network is one for each of its ranges."""
+
+_TARGET = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,14}", re.ASCII)
 
 _NOT_IN_DEFAULT = ("NETWORK_ID", "NETWORK", "NETWORK_UID", "NETWORK_UNAME")
 _REQUESTS = ("IP", "IP6", "MAC")
@@ -51,6 +56,8 @@ def prepare(template: Template) -> None:
     if wrong:
         raise ApiError(Code.ALLOCATE, f"NIC_DEFAULT cannot have the attribute {wrong}.")
     number = 0
+    if len(template.vectors("NIC")) + len(template.vectors("NIC_ALIAS")) > MAX_NICS:
+        raise ApiError(Code.ALLOCATE, f"A VM has at most {MAX_NICS} NICs and aliases.")
     for nic in template.vectors("NIC"):
         number = _number(nic, number)
         for key, value in default.items():
@@ -141,7 +148,12 @@ def acquire(tx: Transaction, vm_id: int, uid: int, nic: Vector) -> None:
         nic.pop(key, None)
     nic.update(network_attributes(network, inherited))
     nic.update(ranged.nic_attributes(index, inherited))
-    nic["TARGET"] = nic.get("TARGET") or f"one-{vm_id}-{nic['NIC_ID']}"
+    target = nic.get("TARGET", "")
+    if target and not _TARGET.fullmatch(target):
+        # It becomes the name of an interface, and of a socket in the VM's directory.
+        detail = f"TARGET must be the name of an interface, not {vm_requests.shown(target)}."
+        raise ApiError(Code.ALLOCATE, f"NIC {nic['NIC_ID']}: {detail}")
+    nic["TARGET"] = target or f"one-{vm_id}-{nic['NIC_ID']}"
     groups = {*given, *_words(network.template.get("SECURITY_GROUPS")), *ranged.security_groups}
     nic["SECURITY_GROUPS"] = ",".join(map(str, sorted(groups)))
 

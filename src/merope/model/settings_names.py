@@ -1,4 +1,8 @@
-"""The attribute lists that OpenNebula 5.12 comes with (5.12 configuration facts, oned.conf)."""
+"""The attribute lists that OpenNebula 5.12 comes with (5.12 configuration facts, oned.conf).
+
+VM_RESTRICTED_ATTR has more, in its last two lines: what names files and programs of the host, or is put
+into the domain as XML. With 5.12's own list any user could read what the hypervisor can read.
+"""
 
 VM_RESTRICTED_ATTR = tuple(
     """
@@ -20,6 +24,8 @@ VM_RESTRICTED_ATTR = tuple(
     DISK/SIZE_PREV DEPLOY_ID CPU_COST MEMORY_COST DISK_COST PCI EMULATOR RAW USER_PRIORITY
     USER_INPUTS/CPU USER_INPUTS/MEMORY USER_INPUTS/VCPU VCENTER_VM_FOLDER VCENTER_ESX_HOST
     TOPOLOGY/PIN_POLICY TOPOLOGY/HUGEPAGE_SIZE
+    OS/KERNEL OS/INITRD OS/BOOTLOADER NIC/SCRIPT NIC_ALIAS/SCRIPT NIC_DEFAULT/SCRIPT
+    SPICE_OPTIONS HYPERV_OPTIONS
     """.split()
 )
 IMAGE_RESTRICTED_ATTR = tuple("SOURCE VCENTER_IMPORTED".split())

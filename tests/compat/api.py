@@ -1,16 +1,37 @@
 """The API as a client sees it: every answer whole, with its code and the id that it is about."""
 
+import socket
+import subprocess
+import sys
 import time
 import xmlrpc.client
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Self
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
-from tests.compat.conftest import Sandbox
-
 POLLS = 2000
+ADMIN = "oneadmin:opennebula"
+
+
+@contextmanager
+def sandbox_with(home: Path, config: str) -> Iterator[str]:
+    """A sandbox cloud with an oned.conf of its own; its endpoint."""
+    conf = home.parent / "oned.conf"
+    conf.write_text(config)
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    one = [sys.executable, "-m", "merope.daemon.one"]
+    where = ["--home", str(home)]
+    options = ["--port", str(port), "--drivers", "dummy", "--config", str(conf)]
+    subprocess.run([*one, "start", *where, *options], check=True)
+    try:
+        yield f"http://127.0.0.1:{port}/RPC2"
+    finally:
+        subprocess.run([*one, "stop", *where], check=True)
 
 
 @dataclass(frozen=True)
@@ -25,13 +46,13 @@ class Refusal:
 class Api:
     """One user's session; make others with `as_user`."""
 
-    def __init__(self, sandbox: Sandbox, auth: str = "") -> None:
-        self.sandbox = sandbox
-        self.auth = auth or sandbox.auth
-        self._proxy = xmlrpc.client.ServerProxy(sandbox.endpoint)
+    def __init__(self, endpoint: str, auth: str = ADMIN) -> None:
+        self.endpoint = endpoint
+        self.auth = auth
+        self._proxy = xmlrpc.client.ServerProxy(endpoint)
 
     def as_user(self, name: str, password: str = "secret") -> "Api":
-        return Api(self.sandbox, f"{name}:{password}")
+        return Api(self.endpoint, f"{name}:{password}")
 
     def close(self) -> None:
         self._proxy("close")()

@@ -25,7 +25,7 @@ class World:
 
 @pytest.fixture(scope="module")
 def world(sandbox: Sandbox) -> Iterator[World]:
-    one = Api(sandbox)
+    one = Api(sandbox.endpoint)
     for uid, name in ((ANN, "ann"), (BOB, "bob"), (CAROL, "carol")):
         assert one("one.user.allocate", name, "secret", "", [1]) == uid
     who = {"oneadmin": one} | {name: one.as_user(name) for name in ("ann", "bob", "carol")}

@@ -57,7 +57,7 @@ def prepared(sandbox: Sandbox) -> Sandbox:
     """A cloud in which the recorded calls succeed as they did: with a template 0."""
     if not EXCHANGES:
         pytest.skip("examples/wire.txt of ../shared is not there")
-    one = Api(sandbox)
+    one = Api(sandbox.endpoint)
     one("one.template.allocate", 'NAME="web"\nCPU="1"\nMEMORY="64"')
     one("one.user.allocate", "ann", "secret", "", [])
     one.close()

@@ -93,12 +93,9 @@ class Api:
         return parse(self(method, *arguments))
 
     def ids(self, method: str, *arguments: Any) -> list[int]:
-        """The ids of a pool, in its order."""
-        return [
-            int(item.findtext("ID", ""))
-            for item in self.pool(method, *arguments)
-            if item.find("ID") is not None
-        ]
+        """The ids of a pool's objects, in its order."""
+        objects = [item for item in self.pool(method, *arguments) if "QUOTAS" not in item.tag]
+        return [int(item.findtext("ID", "")) for item in objects]
 
     def wait(self, oid: int, state: int, lcm_state: int = 0) -> Element:
         """The document of a VM once it is in the state."""

@@ -144,7 +144,7 @@ def _furnish(one: Api) -> None:
 
 
 def _live(one: Api) -> str:
-    """The VM's life as it was recorded, without what later releases bring; the document that it began with."""
+    """The VM's recorded life, without what later releases bring; the document that it began with."""
     vm = one("one.template.instantiate", 0, "web-1", True)
     held = str(one("one.vm.info", vm))
     one("one.vm.deploy", vm, 0, False, -1, "")

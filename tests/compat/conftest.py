@@ -1,5 +1,6 @@
 """A sandbox cloud for clients of others, and those clients in environments of their own."""
 
+import fcntl
 import socket
 import subprocess
 import sys
@@ -20,6 +21,7 @@ CLIENTS = {
 @dataclass(frozen=True)
 class Sandbox:
     endpoint: str
+    home: Path
     auth: str = "oneadmin:opennebula"
 
 
@@ -32,7 +34,7 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     where = ["--home", str(home)]
     subprocess.run([*one, "start", *where, "--port", str(port), "--drivers", "dummy"], check=True)
     try:
-        yield Sandbox(f"http://127.0.0.1:{port}/RPC2")
+        yield Sandbox(f"http://127.0.0.1:{port}/RPC2", home)
     finally:
         subprocess.run([*one, "stop", *where], check=True)
 
@@ -43,11 +45,15 @@ def pyone_python(request: pytest.FixtureRequest) -> Path:
     name: str = request.param
     place = ENVIRONMENTS / name
     python = place / "bin" / "python"
-    if not (place / "ready").exists():
-        subprocess.run([sys.executable, "-m", "venv", "--clear", str(place)], check=True)
-        install = [str(python), "-m", "pip", "install", "-q", *CLIENTS[name]]
-        done = subprocess.run(install, capture_output=True, text=True, check=False)
-        if done.returncode:
-            pytest.skip(f"{name} could not be installed: {done.stderr.strip().splitlines()[-1]}")
-        (place / "ready").touch()
+    ENVIRONMENTS.mkdir(exist_ok=True)
+    with (ENVIRONMENTS / f"{name}.lock").open("w") as lock:
+        # The suite runs in several processes, each of which has a session.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (place / "ready").exists():
+            subprocess.run([sys.executable, "-m", "venv", "--clear", str(place)], check=True)
+            install = [str(python), "-m", "pip", "install", "-q", *CLIENTS[name]]
+            done = subprocess.run(install, capture_output=True, text=True, check=False)
+            if done.returncode:
+                pytest.skip(f"{name} could not be installed: {done.stderr.strip().splitlines()[-1]}")
+            (place / "ready").touch()
     return python

@@ -61,7 +61,8 @@ def updateconf(tx: Transaction, vm_id: int, source: str) -> int:
     """Replaces the sections that the template has; a guest that runs sees them when it boots next."""
     vm = tx.get(VM, vm_id)
     vm_rights.require(tx, vm, "updateconf")
-    conf = generic.parse_template(source)
+    given = generic.parse_template(source)
+    conf = Template((name, value) for name, value in given.items() if name in _SECTIONS)
     vm_allocate.check_restricted(tx, conf, vm.template)
     if vm.phase not in _PHASES:
         raise ApiError(Code.ACTION, f"configuration cannot be updated in state {vm.phase.name}", vm_id)

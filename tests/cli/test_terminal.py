@@ -116,3 +116,44 @@ def test_the_list_needs_no_heavy_modules() -> None:
 
 def test_the_width_is_that_of_the_terminal_and_nothing_without_one() -> None:
     assert Terminal.of_process().width == 0
+
+
+class _Screen(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\x1b]0;title\x07",
+        "\x1b[2J",
+        "\x1b[6n",
+        "\x9b31m",
+        "\x9d0;t\x9c",
+        "a\rb",
+        "\x08",
+        "\u202eexe.tpl",
+        "\x7f",
+    ],
+)
+def test_a_text_of_a_user_cannot_steer_a_terminal(text: str) -> None:
+    screen, errors = _Screen(), _Screen()
+    terminal = Terminal(screen, errors, io.StringIO(), {})
+    terminal.print(f'NAME="{text}"')
+    terminal.warn(text)
+    for shown in (screen.getvalue(), errors.getvalue()):
+        assert not set(shown) & set("\x1b\x9b\x9d\x9c\x07\x08\r\x7f\u202e")
+
+
+def test_colours_lines_and_letters_of_all_languages_reach_a_terminal() -> None:
+    screen = _Screen()
+    text = "\x1b[1m\x1b[4mNAME\x1b[0m\n\tÅngström שלום 日本"
+    Terminal(screen, io.StringIO(), io.StringIO(), {}).print(text)
+    assert screen.getvalue() == text + "\n"
+
+
+def test_a_file_gets_every_character() -> None:
+    out = io.StringIO()
+    Terminal(out, io.StringIO(), io.StringIO(), {}).print("a\rb\x9b")
+    assert out.getvalue() == "a\rb\x9b\n"

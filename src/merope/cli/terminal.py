@@ -4,12 +4,23 @@ One small class, so that tests give their own streams, width and editor.
 """
 
 import os
+import re
 import sys
 from collections.abc import Mapping
 from typing import TextIO
 
 from merope.cli.errors import CliError
 from merope.cli.table import Style
+
+#: What would steer the terminal, or show a text in another order than it is in; but not our own colours.
+_STEERING = re.compile(
+    "[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]|\x1b(?!\\[[0-9;]*m)"
+)
+
+
+def _harmless(text: str) -> str:
+    """A text of somebody else's, as it may stand on a terminal."""
+    return _STEERING.sub("\ufffd", text)
 
 
 class Terminal:
@@ -45,10 +56,10 @@ class Terminal:
         return Style(self.width, self.colour)
 
     def print(self, text: str = "") -> None:
-        self.out.write(text + "\n")
+        self.out.write((_harmless(text) if self.out.isatty() else text) + "\n")
 
     def warn(self, text: str) -> None:
-        self.err.write(text + "\n")
+        self.err.write((_harmless(text) if self.err.isatty() else text) + "\n")
 
     def read_file(self, path: str) -> str:
         """The text of a file, of standard input for "-".  Raises CliError."""

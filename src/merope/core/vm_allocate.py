@@ -154,9 +154,8 @@ def _bad(sentence: str) -> ApiError:
 
 def _check_uses(tx: Transaction, template: Template) -> None:
     uid = tx.caller.uid
-    targets = vm_disks.uses(tx, template, uid) + vm_nics.uses(tx, template, uid)
-    targets += vm_files.resolve(tx, template, uid)
-    authorization.require(tx, *targets)
+    authorization.require(tx, *vm_disks.uses(tx, template, uid), *vm_nics.uses(tx, template, uid))
+    vm_files.resolve(tx, template, uid)
 
 
 def _random_passwords(tx: Transaction, template: Template) -> None:

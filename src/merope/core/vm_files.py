@@ -25,9 +25,8 @@ _KERNELS = (("KERNEL", ImageType.KERNEL), ("INITRD", ImageType.RAMDISK))
 _OF_KERNEL = ("ID", "SOURCE", "DSID", "TM", "CLUSTER_ID")
 
 
-def resolve(tx: Transaction, template: Template, uid: int) -> list[authorization.Target]:
-    """Replaces every $FILE by what it names, and answers the rights that this takes."""
-    targets = []
+def resolve(tx: Transaction, template: Template, uid: int) -> None:
+    """Replaces every $FILE by what it names; raises ApiError AUTHORIZATION when the caller may not USE it."""
     for system in template.vectors("OS"):
         for name, kind in _KERNELS:
             # Only what is named here may say which file is taken.
@@ -41,13 +40,10 @@ def resolve(tx: Transaction, template: Template, uid: int) -> list[authorization
                 )
             for used in found:
                 _fill_kernel(tx, system, name, used)
-                targets.append(authorization.on(Op.USE, used))
     context = template.vector("CONTEXT")
     if context is not None and context.get("FILES_DS"):
         used_files = _files(tx, context["FILES_DS"], uid, ImageType.CONTEXT)
         context["FILES_DS"] = " ".join(f"{used.source}:'{used.name}'" for used in used_files)
-        targets += [authorization.on(Op.USE, used) for used in used_files]
-    return targets
 
 
 def _fill_kernel(tx: Transaction, system: Vector, name: str, used: Image) -> None:
@@ -64,6 +60,8 @@ def _files(tx: Transaction, text: str, uid: int, kind: ImageType) -> list[Image]
     for match in _FILE.finditer(text):
         pairs = {key.upper(): quoted or plain for key, quoted, plain in _PAIR.findall(match[1])}
         used = _image(tx, Vector(pairs), uid)
+        # Before anything is said about it.
+        authorization.require(tx, authorization.on(Op.USE, used))
         if used.type != kind:
             raise ApiError(
                 Code.ALLOCATE,

@@ -96,11 +96,13 @@ def cloud(image: Path) -> Iterator[FirstCloud]:
     home = Path(tempfile.mkdtemp(prefix="mrp-"))
     home.chmod(0o700)
     made = FirstCloud(home)
-    with choosing_a_range():
-        made.demo("up")
-    yield made
-    made.demo("down")
-    shutil.rmtree(home)
+    try:
+        with choosing_a_range():
+            made.demo("up")
+        yield made
+    finally:
+        made.demo("down")
+        shutil.rmtree(home)
 
 
 def test_the_guest_serves_the_page_of_its_context_on_its_own_address(cloud: FirstCloud) -> None:

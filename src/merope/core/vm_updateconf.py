@@ -3,7 +3,7 @@
 Source: spec states.yaml `vm_updateconf_states`.
 """
 
-from merope.core import authorization, generic, vm_allocate, vm_context, vm_disks, vm_files, vm_rights
+from merope.core import generic, vm_allocate, vm_context, vm_disks, vm_files, vm_rights
 from merope.core.methods import integer, method, text
 from merope.core.transaction import Transaction
 from merope.model.errors import ApiError, Code
@@ -69,7 +69,7 @@ def updateconf(tx: Transaction, vm_id: int, source: str) -> int:
     if "CONTEXT" in conf and vm.template.vector("CONTEXT") is None:
         raise ApiError(Code.ACTION, "Virtual machine does not have context, cannot add a new one.", vm_id)
     vm_allocate.check_sections(conf)
-    authorization.require(tx, *vm_files.resolve(tx, conf, tx.caller.uid))
+    vm_files.resolve(tx, conf, tx.caller.uid)
     own = tx.edit(VM, vm_id)
     _replace(own.template, conf)
     if "OS" in conf:

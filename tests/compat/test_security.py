@@ -268,6 +268,31 @@ def attribute(entry: str) -> str:
 
 
 @pytest.mark.parametrize("entry", VM_RESTRICTED_ATTR)
+def test_a_new_configuration_brings_no_restricted_attribute(cloud: Cloud, ann: RawClient, entry: str) -> None:
+    vm = ann.number("one.vm.allocate", f"{BASE}CONTEXT=[A=b]", True)
+    answer = ann.call("one.vm.updateconf", vm, attribute(entry))
+    template = ElementTree.fromstring(ann.text("one.vm.info", vm)).find("TEMPLATE")
+    assert template is not None
+    assert template.find(entry) is None
+    assert not answer.success or entry.partition("/")[0] not in ("OS", "RAW", "CONTEXT", "GRAPHICS")
+
+
+def test_who_changes_a_vm_of_somebody_elses_does_not_get_to_know_its_owner(
+    cloud: Cloud, ann: RawClient, bob: RawClient
+) -> None:
+    ann.ok("one.user.update", cloud.uids["ann"], 'CITY="Ulm"', 1)
+    vm = ann.number("one.vm.allocate", f"{BASE}CONTEXT=[A=b]", True)
+    ann.ok("one.vm.chmod", vm, 1, 1, 0, 1, 1, 0, 0, 0, 0)
+    conf = 'CONTEXT=[A="$USER[CITY]",B="$USER[TEMPLATE]",C="$UNAME"]'
+    for client, seen in ((bob, ["", "", "ann"]), (ann, ["Ulm", None, "ann"])):
+        client.ok("one.vm.updateconf", vm, conf)
+        context = ElementTree.fromstring(client.text("one.vm.info", vm)).find("TEMPLATE/CONTEXT")
+        assert context is not None
+        assert [context.findtext("A"), context.findtext("C")] == [seen[0], seen[2]]
+        assert bool(context.findtext("B")) == (client is ann)
+
+
+@pytest.mark.parametrize("entry", VM_RESTRICTED_ATTR)
 def test_no_way_leads_a_user_to_a_restricted_attribute_of_vms(
     cloud: Cloud, ann: RawClient, entry: str
 ) -> None:

@@ -1,6 +1,7 @@
 """CONTEXT, its variables, and the files that a VM is given."""
 
 import base64
+import re
 
 import pytest
 from hypothesis import given
@@ -101,6 +102,9 @@ def test_secrets_of_others_are_not_within_reach() -> None:
     assert context(cloud, oid)["V"] == ""
 
 
+TOO_MUCH = "Variables bring in more than|There are more than 10000 variables"
+
+
 @pytest.mark.parametrize(
     "text",
     ["$TEMPLATE" * 100_000, "$USER[TEMPLATE]" * 200_000, "$NAME" * 400_000],
@@ -111,9 +115,9 @@ def test_a_short_text_cannot_ask_for_an_endless_one(text: str) -> None:
     for name in ("CONTEXT=[V=", "PUBLIC_CLOUD=[TYPE=ec2,V="):
         error = cloud.fails(ANN, "one.vm.allocate", f'{BASE}{name}"{text}"]')
         assert error.code is Code.INTERNAL
-        assert "Variables bring in more than" in error.message
+        assert re.search(TOO_MUCH, error.message)
     error = cloud.fails(ANN, "one.vm.allocate", f'{BASE}SCHED_REQUIREMENTS="{text}"')
-    assert "Variables bring in more than" in error.message
+    assert re.search(TOO_MUCH, error.message)
 
 
 @given(st.text(alphabet='$\\[]{}",= ANICMEPTUR0_\n', max_size=60))

@@ -8,9 +8,11 @@ import base64
 import re
 from collections.abc import Callable
 
+from merope.core import authorization
 from merope.core.transaction import Transaction
 from merope.model.errors import ApiError, Code
 from merope.model.image import Image
+from merope.model.permissions import Op
 from merope.model.template import Template, Vector
 from merope.model.user import User
 from merope.model.vm import VM
@@ -44,6 +46,7 @@ _NIC_VARIABLES: tuple[tuple[str, tuple[str, ...], str | None], ...] = (
 _SECRET = "TOKEN_PASSWORD"  # noqa: S105 - the attribute's name
 
 _MOST = 1 << 20
+_MOST_VARIABLES = 10_000
 _VARIABLE = re.compile(
     r"""\\\$                                        # \$ stands for itself
     | \$(?P<name>[A-Za-z0-9_]+)
@@ -55,14 +58,19 @@ _VARIABLE = re.compile(
 
 
 class Room:
-    """How many characters variables may still bring in: a short text can ask for a long one many times."""
+    """How many variables there may still be, and how many characters they may bring in: a short text can ask
+    for a long one many times."""
 
     def __init__(self) -> None:
         self.left = _MOST
+        self.variables = _MOST_VARIABLES
 
     def take(self, text: str) -> str:
         """Raises ApiError ALLOCATE when there is no room for the text."""
         self.left -= len(text)
+        self.variables -= 1
+        if self.variables < 0:
+            raise ApiError(Code.ALLOCATE, f"There are more than {_MOST_VARIABLES} variables.")
         if self.left < 0:
             raise ApiError(Code.ALLOCATE, f"Variables bring in more than {_MOST} characters.")
         return text
@@ -159,7 +167,9 @@ def _single(tx: Transaction, vm: VM, name: str) -> str:
 def _of_vector(tx: Transaction, vm: VM, name: str, attribute: str, key: str | None, wanted: str) -> str:
     if name == "USER":
         user = tx.find(User, vm.uid)
-        return "" if user is None else _of_user(user, attribute)
+        # Who may change a VM of somebody else's need not know its owner.
+        hidden = user is None or authorization.refusal(tx, authorization.on(Op.USE, user, lock=False))
+        return "" if hidden or user is None else _of_user(user, attribute)
     if name == "NETWORK":
         return _of_network(tx, vm, attribute, key, wanted)
     if name == "IMAGE":

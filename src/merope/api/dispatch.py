@@ -181,9 +181,16 @@ class Dispatcher:
         except Archived:
             log.debug("%s looks the rights up in the archive", call.method.name)
         names = {param.name: value for param, value in zip(call.method.params, call.arguments, strict=True)}
-        found = await self._prepare[call.method.prepare](names, call.caller)
+        found = await self._found(call, names)
         outcome = self._attempt(call, {}, None, found)
         return outcome if isinstance(outcome, Outcome) else await outcome
+
+    async def _found(self, call: Call, names: Mapping[str, Any]) -> dict[str, str | int]:
+        prepare = self._prepare[call.method.prepare]
+        if call.method.prepare != "password":
+            return await prepare(names, call.caller)
+        async with self._turns.of(call.peer.host, call.caller.uid):
+            return await prepare(names, call.caller)
 
     def _run(
         self,

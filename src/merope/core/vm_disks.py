@@ -6,7 +6,7 @@ Source: spec templates.yaml `DISK_image`, `DISK_volatile`, `disk_derivation`; ex
 import re
 from string import ascii_lowercase
 
-from merope.core import authorization, image, vm_requests
+from merope.core import authorization, image, vm_named, vm_requests
 from merope.core.transaction import Transaction
 from merope.model.datastore import Datastore
 from merope.model.errors import ApiError, Code
@@ -14,7 +14,6 @@ from merope.model.image import Image
 from merope.model.permissions import Op
 from merope.model.states import DiskType, ImageType
 from merope.model.template import Template, Vector
-from merope.model.user import User
 
 _DISK_IMAGES = (ImageType.OS, ImageType.CDROM, ImageType.DATABLOCK)
 _VOLATILE = ("fs", "swap")
@@ -24,39 +23,10 @@ _ORDERED = re.compile(r"(disk|nic)(\d+)")
 
 def image_of(tx: Transaction, disk: Vector, uid: int) -> Image | None:
     """The image that a DISK names by id, or by name and owner; None for a volatile disk."""
-    if disk.get("IMAGE_ID"):
-        return tx.get(Image, image_id(disk, "IMAGE_ID"))
-    if not disk.get("IMAGE"):
-        return None
-    owner = image_owner(tx, disk, uid)
-    oid = tx.named(Image, disk["IMAGE"], owner)
-    if oid is None:
-        raise ApiError(
-            Code.ALLOCATE,
-            f"User {owner} does not own an image with name: {disk['IMAGE'][:128]} . "
-            "Set IMAGE_UNAME or IMAGE_UID of owner in DISK.",
-        )
-    return tx.get(Image, oid)
-
-
-def image_owner(tx: Transaction, vector: Vector, uid: int) -> int:
-    if vector.get("IMAGE_UID"):
-        return image_id(vector, "IMAGE_UID")
-    if vector.get("IMAGE_UNAME"):
-        found = tx.named(User, vector["IMAGE_UNAME"])
-        if found is None:
-            name = vm_requests.shown(vector["IMAGE_UNAME"])
-            raise ApiError(Code.ALLOCATE, f"There is no user named {name} (IMAGE_UNAME).")
-        return found
-    return uid
-
-
-def image_id(vector: Vector, name: str) -> int:
-    """The id in a vector that names an image or its owner; raises ApiError ALLOCATE."""
-    found = vm_requests.whole(vector[name])
-    if found is None:
-        raise ApiError(Code.ALLOCATE, f"{name} must be a number, not {vm_requests.shown(vector[name])}.")
-    return found
+    used = vm_named.by_id(tx, Image, disk, "IMAGE")
+    if used is None and disk.get("IMAGE"):
+        used = vm_named.by_name(tx, Image, disk, "IMAGE", uid, "DISK")
+    return used
 
 
 def uses(tx: Transaction, template: Template, uid: int) -> list[authorization.Target]:

@@ -5,9 +5,8 @@
 
 import re
 
-from merope.core import authorization
+from merope.core import authorization, vm_named
 from merope.core.transaction import Transaction
-from merope.core.vm_disks import image_id, image_owner
 from merope.core.vm_requests import shown
 from merope.model.datastore import Datastore
 from merope.model.errors import ApiError, Code
@@ -77,12 +76,5 @@ def _files(tx: Transaction, text: str, uid: int, kind: ImageType) -> list[Image]
 
 
 def _image(tx: Transaction, named: Vector, uid: int) -> Image:
-    if named.get("IMAGE_ID"):
-        return tx.get(Image, image_id(named, "IMAGE_ID"))
-    owner = image_owner(tx, named, uid)
-    oid = tx.named(Image, named.get("IMAGE", ""), owner)
-    if oid is None:
-        raise ApiError(
-            Code.ALLOCATE, f"User {owner} does not own an image with name: {named.get('IMAGE', '')[:128]} ."
-        )
-    return tx.get(Image, oid)
+    used = vm_named.by_id(tx, Image, named, "IMAGE")
+    return used if used is not None else vm_named.by_name(tx, Image, named, "IMAGE", uid, "$FILE")

@@ -6,7 +6,7 @@ Source: spec templates.yaml `NIC`, `NIC_ALIAS`, `NIC_DEFAULT`; examples/vm-runni
 import re
 from collections.abc import Iterable
 
-from merope.core import authorization, vm_requests
+from merope.core import authorization, vm_named, vm_requests
 from merope.core.transaction import Transaction
 from merope.model.address_range import AddressRange
 from merope.model.errors import ApiError, Code
@@ -14,7 +14,6 @@ from merope.model.leases import owner_of
 from merope.model.permissions import ObjectType, Op
 from merope.model.security_group import SecurityGroup
 from merope.model.template import Template, Vector
-from merope.model.user import User
 from merope.model.vm import VM
 from merope.model.vnet import VirtualNetwork
 
@@ -92,38 +91,12 @@ def _join_parent(template: Template, alias: Vector) -> None:
 
 def network_of(tx: Transaction, nic: Vector, uid: int) -> VirtualNetwork:
     """The network that a NIC names by id, or by name and owner (the VM's owner where it names none)."""
-    if nic.get("NETWORK_ID"):
-        return tx.get(VirtualNetwork, _id(nic, "NETWORK_ID"))
+    network = vm_named.by_id(tx, VirtualNetwork, nic, "NETWORK")
+    if network is not None:
+        return network
     if not nic.get("NETWORK"):
         raise ApiError(Code.ALLOCATE, "A NIC needs NETWORK_ID or NETWORK.")
-    owner = _owner(tx, nic, uid)
-    oid = tx.named(VirtualNetwork, nic["NETWORK"], owner)
-    if oid is None:
-        raise ApiError(
-            Code.ALLOCATE,
-            f"User {owner} does not own a network with name: {nic['NETWORK'][:128]} . "
-            "Set NETWORK_UNAME or NETWORK_UID of owner in NIC.",
-        )
-    return tx.get(VirtualNetwork, oid)
-
-
-def _owner(tx: Transaction, nic: Vector, uid: int) -> int:
-    if nic.get("NETWORK_UID"):
-        return _id(nic, "NETWORK_UID")
-    if nic.get("NETWORK_UNAME"):
-        found = tx.named(User, nic["NETWORK_UNAME"])
-        if found is None:
-            name = vm_requests.shown(nic["NETWORK_UNAME"])
-            raise ApiError(Code.ALLOCATE, f"There is no user named {name} (NETWORK_UNAME).")
-        return found
-    return uid
-
-
-def _id(nic: Vector, name: str) -> int:
-    found = vm_requests.whole(nic[name])
-    if found is None:
-        raise ApiError(Code.ALLOCATE, f"{name} must be a number, not {vm_requests.shown(nic[name])}.")
-    return found
+    return vm_named.by_name(tx, VirtualNetwork, nic, "NETWORK", uid, "NIC")
 
 
 def uses(tx: Transaction, template: Template, uid: int) -> list[authorization.Target]:

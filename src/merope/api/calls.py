@@ -30,7 +30,11 @@ def method_named(name: str) -> Method:
 
 
 def arguments(method: Method, params: Sequence[Value]) -> list[Any]:
-    """The parameters after the session, complete with defaults; raises Fault TYPE, LIMIT_EXCEEDED."""
+    """The parameters after the session, complete with defaults; raises Fault TYPE, LIMIT_EXCEEDED.
+
+    What follows the declared ones is ignored, as in 5.12, which reads just what it knows: clients give every
+    pool the state filter that only that of VMs has.
+    """
     declared = method.params
     given = len(params) - 1
     if given < 0:
@@ -41,8 +45,6 @@ def arguments(method: Method, params: Sequence[Value]) -> list[Any]:
         raise Fault(FaultCode.LIMIT_EXCEEDED, f"A parameter has more than {MOST_TEXT} characters")
     if given < method.required:
         raise Fault(FaultCode.TYPE, "Not enough parameters")
-    if given > len(declared):
-        raise Fault(FaultCode.TYPE, "Too many parameters")
     complete: list[Any] = []
     for place, param in enumerate(declared):
         if place >= given:

@@ -17,26 +17,67 @@ from merope.model.kinds import BY_DOCUMENT
 
 TABLE = Path(__file__).resolve().parents[3] / "shared" / "spec" / "xmlrpc.yaml"
 
-#: Kinds of objects that later releases bring, by the part of the method's name that is theirs.
-LATER_KINDS = frozenset(
-    "document documentpool hook hookpool hooklog marketapp marketapppool vmgroup vmgrouppool "
-    "vntemplate vntemplatepool vrouter vrouterpool".split()
-)
-#: Methods of this release's kinds that later releases bring. A method that is added leaves this list.
+#: Methods that are still to come. One that is added leaves this list.
 LATER = frozenset(
     (
-        "one.image.snapshotdelete one.image.snapshotflatten one.image.snapshotrevert "
-        "one.market.allocatedb one.market.updatedb one.system.sql one.system.sqlquery "
-        "one.vm.attach one.vm.attachnic one.vm.detach one.vm.detachnic one.vm.diskresize one.vm.disksaveas "
-        "one.vm.disksnapshotcreate one.vm.disksnapshotdelete one.vm.disksnapshotrename "
-        "one.vm.disksnapshotrevert one.vm.snapshotcreate one.vm.snapshotdelete one.vm.snapshotrevert "
-        "one.vmpool.calculateshowback one.vmpool.showback "
-        "one.zone.addserver one.zone.delserver one.zone.fedreplicate one.zone.replicate "
-        "one.zone.resetserver one.zone.updatedb one.zone.voterequest"
-    ).split()
+        "one.document.allocate",
+        "one.document.clone",
+        "one.document.delete",
+        "one.documentpool.info",
+        "one.hook.allocate",
+        "one.hook.delete",
+        "one.hook.retry",
+        "one.hooklog.info",
+        "one.image.snapshotdelete",
+        "one.image.snapshotflatten",
+        "one.image.snapshotrevert",
+        "one.market.allocatedb",
+        "one.market.updatedb",
+        "one.marketapp.allocate",
+        "one.marketapp.allocatedb",
+        "one.marketapp.delete",
+        "one.marketapp.dropdb",
+        "one.marketapp.enable",
+        "one.marketapp.updatedb",
+        "one.system.sql",
+        "one.system.sqlquery",
+        "one.vm.attach",
+        "one.vm.attachnic",
+        "one.vm.detach",
+        "one.vm.detachnic",
+        "one.vm.diskresize",
+        "one.vm.disksaveas",
+        "one.vm.disksnapshotcreate",
+        "one.vm.disksnapshotdelete",
+        "one.vm.disksnapshotrename",
+        "one.vm.disksnapshotrevert",
+        "one.vm.snapshotcreate",
+        "one.vm.snapshotdelete",
+        "one.vm.snapshotrevert",
+        "one.vmgroup.allocate",
+        "one.vmgroup.delete",
+        "one.vmpool.calculateshowback",
+        "one.vmpool.showback",
+        "one.vntemplate.allocate",
+        "one.vntemplate.clone",
+        "one.vntemplate.delete",
+        "one.vntemplate.instantiate",
+        "one.vrouter.allocate",
+        "one.vrouter.attachnic",
+        "one.vrouter.delete",
+        "one.vrouter.detachnic",
+        "one.vrouter.instantiate",
+        "one.zone.addserver",
+        "one.zone.delserver",
+        "one.zone.fedreplicate",
+        "one.zone.replicate",
+        "one.zone.resetserver",
+        "one.zone.updatedb",
+        "one.zone.voterequest",
+    )
 )
 #: Parameters of ours that the published signature has not, all at the end and optional.
-MORE = dict.fromkeys(("one.image.lock", "one.template.lock", "one.vm.lock", "one.vn.lock"), ("test",))
+MORE = {name: ("test",) for name in METHODS if name.endswith(".lock")}
 
 ACCESS = {
     ("uid 0 only",): Access.ONEADMIN,
@@ -54,7 +95,7 @@ def published() -> dict[str, Any]:
 
 
 def later(name: str) -> bool:
-    return name.split(".")[1] in LATER_KINDS or name in LATER
+    return name in LATER
 
 
 def test_every_method_of_this_release_is_there_and_no_other() -> None:
@@ -63,7 +104,6 @@ def test_every_method_of_this_release_is_there_and_no_other() -> None:
 
 def test_the_list_of_later_methods_names_published_ones_only() -> None:
     assert set(published()) >= LATER
-    assert {name.split(".")[1] for name in published()} >= LATER_KINDS
 
 
 def _default(param: dict[str, Any]) -> Any:

@@ -48,8 +48,8 @@ def create(kind: type[Document]) -> Target:
 def on(op: Op, value: Document, *, lock: bool = True) -> Target:
     """`op` on an object. With `lock` False a lock does not refuse it."""
     kind = BY_DOCUMENT[type(value)].type
+    held: Lock | None = getattr(value, "lock", None) if lock else None
     if isinstance(value, Owned):
-        held: Lock | None = getattr(value, "lock", None) if lock else None
         clusters = (
             frozenset(value.clusters) if isinstance(value, Datastore | VirtualNetwork) else frozenset[int]()
         )
@@ -63,7 +63,7 @@ def on(op: Op, value: Document, *, lock: bool = True) -> Target:
         return Target(op, kind, value.id, clusters=frozenset({value.cluster_id}))
     if isinstance(value, Cluster):
         return Target(op, kind, value.id, clusters=frozenset({value.id}))
-    return Target(op, kind, value.id)
+    return Target(op, kind, value.id, lock=held)
 
 
 def require(tx: Transaction, *targets: Target) -> None:

@@ -13,20 +13,26 @@ from merope.model.datastore import Datastore
 from merope.model.document import Document
 from merope.model.errors import ApiError, Code
 from merope.model.group import Group
+from merope.model.hook import Hook
 from merope.model.host import Host
 from merope.model.image import Image
 from merope.model.kinds import BY_DOCUMENT
 from merope.model.marketplace import Marketplace
+from merope.model.marketplace_app import MarketplaceApp
 from merope.model.owned import Lock, Owned
 from merope.model.permissions import Op, Permissions
 from merope.model.security_group import SecurityGroup
 from merope.model.state import Entry
+from merope.model.stored_document import StoredDocument
 from merope.model.template import Template, TemplateError, restricted_attribute
 from merope.model.user import User
 from merope.model.vdc import Vdc
 from merope.model.vm import VM
+from merope.model.vm_group import VmGroup
 from merope.model.vm_template import VmTemplate
+from merope.model.vn_template import VnTemplate
 from merope.model.vnet import VirtualNetwork
+from merope.model.vrouter import VirtualRouter
 from merope.model.zone import Zone
 
 ID = integer("id")
@@ -65,6 +71,12 @@ TABLE: tuple[Common, ...] = (
     Common(Zone, owned=False, filtered=False),
     Common(Vdc, owned=False, filtered=False),
     Common(Marketplace, filtered=False),
+    Common(MarketplaceApp, lockable=True),
+    Common(VirtualRouter, lockable=True),
+    Common(VmGroup, lockable=True),
+    Common(VnTemplate, lockable=True),
+    Common(StoredDocument, lockable=True),
+    Common(Hook, owned=False, lockable=True),
 )
 
 # What a kind does besides when one of its objects changes; filled by the kinds' own modules.
@@ -375,7 +387,7 @@ _CHMOD = "MANAGE, or ADMIN where an admin bit changes"
 _ROWS = "USE on each object that is listed"
 #: Kinds whose `info` or `pool.info` differs and is declared in their own module.
 _OWN_INFO: tuple[type[Document], ...] = (User, Group, VirtualNetwork, VmTemplate)
-_OWN_POOL: tuple[type[Document], ...] = (User, Group, VM)
+_OWN_POOL: tuple[type[Document], ...] = (User, Group, VM, StoredDocument)
 
 for _common in TABLE:
     _declare(_common)

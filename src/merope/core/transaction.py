@@ -12,11 +12,14 @@ from merope.model.document import Document
 from merope.model.effect import TABLE as EFFECT_TABLE
 from merope.model.effect import Effect
 from merope.model.errors import ApiError, Code
+from merope.model.hook import TYPES as HOOK_TYPES
+from merope.model.hook import Hook
 from merope.model.kinds import BY_DOCUMENT, Kind
 from merope.model.owned import Owned
 from merope.model.quota import Quotas
 from merope.model.settings import Settings
 from merope.model.state import Entry, Parsed, State
+from merope.model.stored_document import StoredDocument
 from merope.model.vm import VM, History
 from merope.model.vnet import VirtualNetwork
 
@@ -284,6 +287,10 @@ def object_row(value: Document) -> Row:
         row |= {"short_body": value.to_short_xml(), "search_token": ""}
     elif isinstance(value, VirtualNetwork):
         row["pid"] = value.parent_network_id
+    elif isinstance(value, StoredDocument):
+        row["type"] = value.type
+    elif isinstance(value, Hook):
+        row["type"] = HOOK_TYPES[value.type]
     else:
         for name, column in (("state", "state"), ("cluster_id", "cid")):
             if column in BY_DOCUMENT[type(value)].columns:

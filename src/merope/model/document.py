@@ -211,6 +211,8 @@ def document(root: str, **tags: str) -> Callable[[D], D]:
                 metadata = getattr(hints[name], "__metadata__", ())
                 codecs = [item for item in metadata if isinstance(item, Codec)]
                 if codecs:
+                    # A field that a class declares anew stands where it is declared last.
+                    fields.pop(name, None)
                     fields[name] = (name, tags.get(name, name.upper()), codecs[0])
         cls.ROOT = root
         cls.FIELDS = tuple(fields.values())

@@ -7,16 +7,22 @@ from merope.model.cluster import Cluster
 from merope.model.datastore import Datastore
 from merope.model.document import Document
 from merope.model.group import Group
+from merope.model.hook import Hook
 from merope.model.host import Host
 from merope.model.image import Image
 from merope.model.marketplace import Marketplace
+from merope.model.marketplace_app import MarketplaceApp
 from merope.model.permissions import ObjectType
 from merope.model.security_group import SecurityGroup
+from merope.model.stored_document import StoredDocument
 from merope.model.user import User
 from merope.model.vdc import Vdc
 from merope.model.vm import VM
+from merope.model.vm_group import VmGroup
 from merope.model.vm_template import VmTemplate
+from merope.model.vn_template import VnTemplate
 from merope.model.vnet import VirtualNetwork
+from merope.model.vrouter import VirtualRouter
 from merope.model.zone import Zone
 
 DocumentClass = type[Document]
@@ -86,6 +92,37 @@ MARKETPLACE = Kind(
     "global",
     100,
 )
+DOCUMENT = Kind(
+    ObjectType.DOCUMENT,
+    StoredDocument,
+    "document_pool",
+    "document",
+    "document",
+    "DOCUMENT",
+    "none",
+    columns=("type",),
+)
+VROUTER = Kind(
+    ObjectType.VROUTER, VirtualRouter, "vrouter_pool", "vrouter", "virtual router", "VROUTER", "none"
+)
+MARKETPLACEAPP = Kind(
+    ObjectType.MARKETPLACEAPP,
+    MarketplaceApp,
+    "marketplaceapp_pool",
+    "marketapp",
+    "marketplaceapp",
+    "MARKETPLACEAPP",
+)
+VMGROUP = Kind(ObjectType.VMGROUP, VmGroup, "vmgroup_pool", "vmgroup", "vm group", "VMGroup")
+VNTEMPLATE = Kind(
+    ObjectType.VNTEMPLATE,
+    VnTemplate,
+    "vn_template_pool",
+    "vntemplate",
+    "virtual network template",
+    "VN TEMPLATE",
+)
+HOOK = Kind(ObjectType.HOOK, Hook, "hook_pool", "hook", "hook", "Hook", "global", columns=("type",))
 
 KINDS: tuple[Kind, ...] = (
     VM_KIND,
@@ -101,6 +138,12 @@ KINDS: tuple[Kind, ...] = (
     SECGROUP,
     VDC,
     MARKETPLACE,
+    DOCUMENT,
+    VROUTER,
+    MARKETPLACEAPP,
+    VMGROUP,
+    VNTEMPLATE,
+    HOOK,
 )
 BY_TABLE: dict[str, Kind] = {kind.table: kind for kind in KINDS}
 BY_API: dict[str, Kind] = {kind.api: kind for kind in KINDS}

@@ -45,6 +45,7 @@ class Entry:
         "pool_wire",
         "short",
         "state",
+        "type",
         "uid",
     )
 
@@ -61,6 +62,7 @@ class Entry:
         self.other_u = _number(row, "other_u")
         self.state = _number(row, "state")
         self.lcm_state = _number(row, "lcm_state")
+        self.type = _number(row, "type")
         self.parent = _number(row, "cid" if "cid" in row else "pid")
         self.info_wire: bytes | None = None
         self.pool_wire: bytes | None = None

@@ -12,6 +12,7 @@ from tests.core.vm_world import ANN, Cloud, check
 
 from merope.core.methods import METHODS
 from merope.core.transaction import SYSTEM
+from merope.model import vlan_bitmap
 from merope.model.change import Delete, Put
 from merope.model.cluster import Cluster
 from merope.model.errors import ApiError, Code
@@ -228,6 +229,28 @@ def test_automatic_vlan_ids_are_found_free_and_kept(core: Core) -> None:
     core.call(0, "one.vn.delete", first)
     fourth = allocate(core, f"NAME=d\n{auto}")
     assert vn(core, fourth).vlan_id == "6"
+
+
+def test_automatic_vlan_ids_stand_in_the_map_that_5_12_reads(core: Core) -> None:
+    def noted(name: str, *arguments: object) -> set[int] | None:
+        tx = core.transaction(SYSTEM)
+        METHODS[name].run(tx, *arguments)
+        change, parsed = tx.commit(core.state.index + 1)
+        core.state.apply(change, parsed)
+        rows = [
+            operation.row
+            for operation in change.operations
+            if isinstance(operation, Put) and operation.table == vlan_bitmap.TABLE
+        ]
+        return vlan_bitmap.decode(str(rows[0]["map"])) if rows else None
+
+    auto = "VN_MAD=802.1Q\nPHYDEV=eth0\nAUTOMATIC_VLAN_ID=YES"
+    assert noted("one.vn.allocate", f"NAME=a\n{auto}", -1) == {2}
+    assert noted("one.vn.allocate", "NAME=b\nVN_MAD=802.1Q\nPHYDEV=eth0\nVLAN_ID=9", -1) is None
+    assert noted("one.vn.allocate", "NAME=c\nVN_MAD=vxlan\nPHYDEV=e\nAUTOMATIC_VLAN_ID=YES", -1) is None
+    assert noted("one.vn.allocate", "NAME=d\nVN_MAD=vcenter\nAUTOMATIC_VLAN_ID=YES", -1) == {2, 5}
+    assert noted("one.vn.delete", 2) is None
+    assert noted("one.vn.delete", 0) == {5}
 
 
 def test_vxlan_ids_follow_from_the_networks_id() -> None:

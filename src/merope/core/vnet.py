@@ -68,6 +68,7 @@ def delete(tx: Transaction, oid: int) -> int:
     if own.parent_network_id >= 0:
         for ranged in own.ar_pool:
             give_back(tx, own, ranged)
+    vnet_link.disconnect(tx, own)
     for cluster_id in sorted(own.clusters):
         cluster.leave(tx, own, cluster_id)
     acl.drop_rules_about(tx, ObjectType.NET, oid)

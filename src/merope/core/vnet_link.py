@@ -4,9 +4,11 @@ The elements of the document follow from the attributes of the template. Source:
 `vnet` (`attrs`, `automatic_vlan`), recorded vnet.xml.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from merope.core.transaction import Transaction
+from merope.model import vlan_bitmap
 from merope.model.kinds import NET
 from merope.model.template import Template
 from merope.model.vnet import VirtualNetwork
@@ -41,7 +43,7 @@ _DRIVERS = {
     "vxlan": _Driver(phydev=True, needs_vlan=True, vlan=_MAX_VNI),
     "ovswitch_vxlan": _Driver(outer=_MAX_VNI),
 }
-_TAGGED = ("802.1Q", "vxlan", "ovswitch", "ovswitch_vxlan")
+_TAGGED = ("802.1Q", "vxlan", "ovswitch", "ovswitch_vxlan", "vcenter")
 _ORDINARY = _Driver()
 
 
@@ -128,12 +130,22 @@ def _check_id(name: str, text: str, highest: int) -> None:
 
 def _assign_vlans(tx: Transaction, network: VirtualNetwork, template: Template, driver: _Driver) -> None:
     if not network.vlan_id and template.get_bool("AUTOMATIC_VLAN_ID"):
-        found = _vni(tx, network.id) if driver.vlan == _MAX_VNI else _free_vlan(tx, network.id)
+        if driver.vlan == _MAX_VNI:
+            found = _vni(tx, network.id)
+        else:
+            found = _free_vlan(tx, network.id)
+            _note_automatic(tx, _automatic_vlans(tx) | {found})
         network.vlan_id, network.vlan_id_automatic = str(found), 1
         template.remove("VLAN_ID")
     if driver.outer and not network.outer_vlan_id and template.get_bool("AUTOMATIC_OUTER_VLAN_ID"):
         network.outer_vlan_id, network.outer_vlan_id_automatic = str(_vni(tx, network.id)), 1
         template.remove("OUTER_VLAN_ID")
+
+
+def disconnect(tx: Transaction, network: VirtualNetwork) -> None:
+    """A network that is deleted gives back the VLAN id that was found for it."""
+    if network.vlan_id_automatic and network.vn_mad != "vxlan":
+        _note_automatic(tx, _automatic_vlans(tx) - {int(network.vlan_id)})
 
 
 def _vni(tx: Transaction, oid: int) -> int:
@@ -156,9 +168,22 @@ def _free_vlan(tx: Transaction, oid: int) -> int:
 
 def _used_vlans(tx: Transaction) -> set[int]:
     """Those that were given automatically and those that users chose."""
-    used = set()
+    return {int(network.vlan_id) for network in _with_vlan(tx)}
+
+
+def _automatic_vlans(tx: Transaction) -> set[int]:
+    found = {int(network.vlan_id) for network in _with_vlan(tx) if network.vlan_id_automatic}
+    return {vlan for vlan in found if vlan <= _MAX_VLAN}
+
+
+def _with_vlan(tx: Transaction) -> Iterator[VirtualNetwork]:
     for oid in tx.state.pool(NET).entries:
         network = tx.find(VirtualNetwork, oid)
         if network is not None and network.vn_mad != "vxlan" and network.vlan_id.isdecimal():
-            used.add(int(network.vlan_id))
-    return used
+            yield network
+
+
+def _note_automatic(tx: Transaction, ids: set[int]) -> None:
+    """The table from which 5.12 gives ids; here they follow from the networks."""
+    row = {"id": vlan_bitmap.ROW, "map": vlan_bitmap.encode(ids)}
+    tx.put_row(vlan_bitmap.TABLE, vlan_bitmap.ROW, row)

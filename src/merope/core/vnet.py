@@ -4,6 +4,8 @@ How they reach hosts is in vnet_link, their address ranges in vnet_ranges, reser
 Source: spec xmlrpc.yaml `one.vn.*`, templates.yaml `vnet`.
 """
 
+from collections.abc import Iterable
+
 from merope.core import acl, authorization, cluster, generic, quota, vdc, views, vnet_link, vnet_ranges
 from merope.core.host import DEFAULT_CLUSTER
 from merope.core.methods import Need, Type, boolean, integer, method, text
@@ -32,7 +34,13 @@ DEFAULT_SECURITY_GROUP = 0
 )
 def allocate(tx: Transaction, source: str, cluster_id: int) -> int:
     """Makes a network with the address ranges of its template, in a cluster."""
-    template = generic.parse_template(source)
+    clusters = (cluster_id if cluster_id >= 0 else DEFAULT_CLUSTER,)
+    return make(tx, generic.parse_template(source), clusters).id
+
+
+def make(tx: Transaction, template: Template, clusters: Iterable[int]) -> VirtualNetwork:
+    """A new network of the caller's, in those clusters; the template becomes its own. Raises ApiError
+    ALLOCATE."""
     if not template.get("NAME"):
         raise generic.allocate_error("No NAME in template for Virtual Network.")
     name = generic.take_name(tx, VirtualNetwork, template, tx.caller.uid)
@@ -54,8 +62,9 @@ def allocate(tx: Transaction, source: str, cluster_id: int) -> int:
         raise generic.allocate_error(str(fault)) from fault
     template.set("SECURITY_GROUPS", ",".join(map(str, sorted(groups))))
     tx.add(network)
-    cluster.join(tx, network, cluster_id if cluster_id >= 0 else DEFAULT_CLUSTER)
-    return network.id
+    for cluster_id in clusters:
+        cluster.join(tx, network, cluster_id)
+    return network
 
 
 @method("one.vn.delete", integer("id"), needs=(Need(Op.MANAGE, VirtualNetwork, "id"),))

@@ -21,7 +21,7 @@ Two things the rows do not show:
 - `terminate` of a machine in one of the failures, and `recover` with delete, end it at once in DONE; what is
   left on hosts is cleaned up by an operation that outlives it.
 
-This page is generated from `src/merope/core/lifecycle.py` (`make generate`). Every row is tested by
+This page is generated from `src/merope/core/lifecycle/` (`make generate`). Every row is tested by
 `tests/core/test_lifecycle.py`.
 """
 

@@ -1,0 +1,51 @@
+"""What a row of the life-cycle's table is made of: steps, and where they lead."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from merope.model.phase import Phase
+from merope.model.states import HistoryAction as Action
+
+
+class Step(Enum):
+    """Book-keeping that goes with a transition; in a row they are carried out in order."""
+
+    TAKE_CAPACITY = "the host's capacity is taken"
+    RELEASE_CAPACITY = "the host's capacity is returned"
+    RELEASE_SOURCE = "a migration's source host gets its capacity back and its record ends"
+    RETURN_TO_SOURCE = "a failed migration gives up the target and goes on with a copy of the source's record"
+    OPEN_PROLOG = "the record's prolog begins"
+    CLOSE_PROLOG = "the record's prolog ends"
+    OPEN_RUNNING = "the record's running time begins"
+    CLOSE_RUNNING = "the record's running time ends"
+    OPEN_EPILOG = "the record's epilog begins"
+    CLOSE_EPILOG = "the record's epilog ends"
+    COPY_RECORD = "the record ends and a copy of it begins"
+    CLOSE_RECORD = "the record ends"
+    SET_DEPLOY_ID = "the hypervisor's name for the VM is kept"
+    CLEAR_DEPLOY_ID = "the hypervisor's name for the VM is forgotten"
+    ASSIGN_CONSOLE = "a graphical console gets a port"
+    RELEASE_CONSOLE = "its port is returned"
+    CLEAR_ACTION = "what was asked did not happen, and the record says so"
+    CLEAR_RESCHED = "a wish to be moved is fulfilled or void"
+    REQUIREMENTS = "automatic requirements are computed anew"
+    SAY_ERROR = "the driver's message is shown to the owner"
+    DROP_EFFECTS = "what is under way is called off"
+    FREE_ALL = "images, leases and quotas are returned"
+    FORGET_PLACEMENT = "history and placement begin anew"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """`to` None: the phase stays. `effect` differs from the phase's own only where it is given.
+
+    `source` says that the effect is carried out on the host that a migration leaves.
+    """
+
+    event: str
+    phases: tuple[Phase, ...]
+    to: Phase | None
+    steps: tuple[Step, ...] = ()
+    effect: str = ""
+    action: Action | None = None
+    source: bool = False

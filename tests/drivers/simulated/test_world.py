@@ -72,7 +72,7 @@ def test_removing_an_image_that_a_running_vm_uses_in_place_is_noted(cloud: Cloud
     image = Image(5, 0, 0, "oneadmin", "oneadmin", "disk")
     driver = SimulatedDatastore(cloud.world, distinct_sources=True)
     image.source = driver.make(image, datastore).source
-    cloud.transfer.link(Path(image.source), cloud.place(7, "disk.0"))
+    cloud.transfer.link(Path(image.source), cloud.place(7, "disk.0"), "raw")
     cloud.deploy(7)
     driver.remove(image, datastore)
     assert cloud.world.violations == ["image dummy_path/1/5 was removed while VM 7 uses it"]

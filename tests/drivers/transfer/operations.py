@@ -44,7 +44,7 @@ def source(case: Case, name: str = "image") -> Path:
 
 def linked_and_written(case: Case) -> None:
     images(case)
-    case.driver.link(source(case), disk(case))
+    case.driver.link(source(case), disk(case), "raw")
     case.guest_writes(disk(case), "raw")
 
 
@@ -75,7 +75,7 @@ OPERATIONS = {
     ),
     "link": Operation(
         images,
-        lambda case: case.driver.link(source(case), disk(case)),
+        lambda case: case.driver.link(source(case), disk(case), "raw"),
         lambda case: case.content(disk(case), "raw") == case.image_content(source(case), "raw"),
     ),
     "make swap": Operation(

@@ -38,7 +38,7 @@ def disk(location: Path, name: str = "disk.0", host: str = "localhost") -> Place
 
 def test_a_shared_persistent_disk_is_a_link_to_its_image(location: Path, image: Path) -> None:
     target = disk(location)
-    SharedTransfer(location).link(image, target)
+    SharedTransfer(location).link(image, target, "raw")
     assert os.readlink(target.path) == str(image)
     SharedTransfer(location).save_back(target, image)
     assert not target.path.is_symlink()
@@ -46,7 +46,7 @@ def test_a_shared_persistent_disk_is_a_link_to_its_image(location: Path, image: 
 
 
 def test_deleting_a_vms_directory_leaves_the_images_that_it_links_to(location: Path, image: Path) -> None:
-    SharedTransfer(location).link(image, disk(location))
+    SharedTransfer(location).link(image, disk(location), "raw")
     SharedTransfer(location).delete(Place("", location / "0" / "7"))
     assert not (location / "0" / "7").exists()
     assert image.read_bytes().startswith(b"boot")
@@ -115,7 +115,7 @@ def test_a_copy_whose_image_was_a_link_is_returned_to_the_file_behind_it(locatio
     link = location / "1" / "link"
     link.symlink_to(image)
     driver = SshTransfer(location)
-    driver.link(link, disk(location))
+    driver.link(link, disk(location), "raw")
     disk(location).path.write_text("written by the guest")
     driver.save_back(disk(location), link)
     assert image.read_text() == "written by the guest"

@@ -115,7 +115,7 @@ def test_what_a_guest_writes_to_its_clone_does_not_reach_the_image(case: Case) -
 def test_what_a_guest_writes_to_a_persistent_disk_is_in_the_image_after_use(case: Case) -> None:
     images(case)
     before = case.image_content(source(case), "raw")
-    case.driver.link(source(case), disk(case))
+    case.driver.link(source(case), disk(case), "raw")
     case.guest_writes(disk(case), "raw")
     written = case.content(disk(case), "raw")
     case.driver.save_back(disk(case), source(case))
@@ -165,7 +165,7 @@ def test_an_image_that_is_not_there_cannot_be_used(case: Case) -> None:
     absent = source(case, "absent")
     uses: list[Callable[[], None]] = [
         lambda: case.driver.clone(absent, disk(case), 1, "raw"),
-        lambda: case.driver.link(absent, disk(case)),
+        lambda: case.driver.link(absent, disk(case), "raw"),
         lambda: case.driver.save_back(disk(case), absent),
     ]
     for use in uses:
@@ -220,7 +220,7 @@ def test_a_path_that_is_not_a_vms_is_refused_by_every_operation(case: Case, path
     before = case.snapshot()
     uses: list[Callable[[], None]] = [
         lambda: case.driver.clone(source(case), target, 1, "raw"),
-        lambda: case.driver.link(source(case), target),
+        lambda: case.driver.link(source(case), target, "raw"),
         lambda: case.driver.make_swap(1, target),
         lambda: case.driver.make_image(1, "raw", "", target),
         lambda: case.driver.make_context(CONTEXT, target),

@@ -27,8 +27,9 @@ class SimulatedTransfer:
         storage = self._world.storage
         self._make("clone", target, lambda: storage.copy_of(str(source), size, check_format(image_format)))
 
-    def link(self, source: Path, target: Place) -> None:
+    def link(self, source: Path, target: Place, image_format: str) -> None:
         storage = self._world.storage
+        check_format(image_format)
 
         def linked() -> SimulatedFile:
             image = storage.image(str(source))

@@ -36,7 +36,7 @@ class Transfer(Protocol):
         """
         ...
 
-    def link(self, source: Path, target: Place) -> None:
+    def link(self, source: Path, target: Place, image_format: str) -> None:
         """Gives a VM the image itself (persistent images), or a copy that `save_back` returns."""
         ...
 

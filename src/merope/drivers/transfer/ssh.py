@@ -11,7 +11,7 @@ class SshTransfer(LocalTransfer):
     def clone(self, source: Path, target: Place, size: int, image_format: str) -> None:
         self._copied(source, target, size, check_format(image_format))
 
-    def link(self, source: Path, target: Place) -> None:
+    def link(self, source: Path, target: Place, image_format: str) -> None:
         # No size asks for growth, so the format does not matter.
         self._copied(source, target, 0, "raw")
 

@@ -1,0 +1,199 @@
+"""What every plan is given and uses: the drivers, the VM on its host, its disks and networks."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from merope.drivers.context import Context, context_of
+from merope.drivers.datastore.base import DatastoreDriver
+from merope.drivers.errors import DriverError
+from merope.drivers.hypervisor.base import Hypervisor
+from merope.drivers.network.base import NetworkDriver
+from merope.drivers.transfer.base import Place, Transfer
+from merope.engine.job import Job
+from merope.engine.places import Layout
+from merope.engine.token import onegate_token
+from merope.model.template import Vector
+from merope.model.vm import VM, History
+
+
+class Drivers(Protocol):
+    """Where plans get their drivers from; raises DriverError for a name that there is none of."""
+
+    layout: Layout
+
+    def hypervisor(self, name: str, host: str) -> Hypervisor: ...
+
+    def transfer(self, name: str) -> Transfer: ...
+
+    def datastore(self, name: str) -> DatastoreDriver: ...
+
+    def network(self, name: str, host: str) -> NetworkDriver: ...
+
+    def hold(self, vm_id: int, epoch: int) -> AbstractContextManager[None]:
+        """Keeps other operations of the VM out; refuses (DriverError) one older than one that was begun."""
+        ...
+
+
+Plan = Callable[[Drivers, Job], dict[str, str]]
+"""Answers what was found out: deploy_id, source …"""
+
+
+@dataclass(frozen=True, slots=True)
+class On:
+    """A VM on a host, and the drivers for it there."""
+
+    drivers: Drivers
+    vm: VM
+    record: History
+    job: Job
+
+    @property
+    def host(self) -> str:
+        return self.record.hostname
+
+    @property
+    def directory(self) -> Path:
+        return self.drivers.layout.system_dir(self.record.ds_id, self.vm.id)
+
+    @property
+    def place(self) -> Place:
+        return Place(self.host, self.directory)
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.drivers.layout.checkpoint(self.record.ds_id, self.vm.id)
+
+    def disk(self, number: str) -> Place:
+        return Place(self.host, self.directory / f"disk.{int(number)}")
+
+    @property
+    def hypervisor(self) -> Hypervisor:
+        return self.drivers.hypervisor(self.record.vm_mad, self.host)
+
+    @property
+    def system(self) -> Transfer:
+        return self.drivers.transfer(self.record.tm_mad)
+
+    def transfer_of(self, disk: Vector) -> Transfer:
+        """Who carries a disk: a volatile one is the system datastore's, another one its image's."""
+        if not disk.get("IMAGE_ID"):
+            return self.system
+        return self.drivers.transfer(disk.get("TM_MAD_SYSTEM") or disk["TM_MAD"])
+
+    @property
+    def networks(self) -> list[NetworkDriver]:
+        names = sorted({nic["VN_MAD"] for nic in nics(self.vm) if nic.get("VN_MAD")})
+        return [self.drivers.network(name, self.host) for name in names]
+
+    @property
+    def deploy_id(self) -> str:
+        """What the hypervisor calls the VM: what is known may be old when a deployment's answer was lost.
+
+        A name that follows from the VM's id is always right and needs no looking up.
+        """
+        usual = f"one-{self.vm.id}"
+        if self.vm.deploy_id == usual:
+            return usual
+        domains = self.hypervisor.domains()
+        found = (domain.deploy_id for domain in domains if domain.vm_id == self.vm.id)
+        return next(found, self.vm.deploy_id or usual)
+
+
+def here(drivers: Drivers, job: Job, record: History | None = None) -> On:
+    """The VM of the job where `record` (usually its newest one) has it."""
+    assert job.vm is not None
+    used = record or job.vm.history
+    assert used is not None
+    return On(drivers, job.vm, used, job)
+
+
+def nics(vm: VM) -> list[Vector]:
+    """The interfaces of a VM and their aliases."""
+    return vm.template.vectors("NIC") + vm.template.vectors("NIC_ALIAS")
+
+
+def disk_of(on: On) -> Vector:
+    """The disk that the effect names. Raises DriverError when the VM has none of that DISK_ID."""
+    number = int(on.job.effect.arguments["disk"])
+    disk = on.vm.disk(number)
+    if disk is None:
+        raise DriverError(f"VM {on.vm.id} has no disk {number}")
+    return disk
+
+
+def nic_of(on: On) -> Vector:
+    """The interface or alias that the effect names. Raises DriverError when there is none of that NIC_ID."""
+    number = str(on.job.effect.arguments["nic"])
+    found = next((nic for nic in nics(on.vm) if nic.get("NIC_ID") == number), None)
+    if found is None:
+        raise DriverError(f"VM {on.vm.id} has no network interface {number}")
+    return found
+
+
+def size_of(disk: Vector) -> int:
+    """MB, 0 when it is not known."""
+    return int(disk.get("SIZE") or 0)
+
+
+def format_of(disk: Vector) -> str:
+    """The format of a disk's file, as its hypervisor opens it."""
+    return disk.get("DRIVER") or disk.get("FORMAT") or "raw"
+
+
+def bring(on: On, disk: Vector) -> None:
+    """Gets the file of a disk to the host."""
+    target = on.disk(disk["DISK_ID"])
+    transfer = on.transfer_of(disk)
+    if not disk.get("IMAGE_ID"):
+        _make_volatile(transfer, disk, target)
+        return
+    source = Path(disk["SOURCE"])
+    if disk.get("CLONE", "").upper() == "YES":
+        grown = size_of(disk) if size_of(disk) > int(disk.get("ORIGINAL_SIZE") or 0) else 0
+        transfer.clone(source, target, grown, format_of(disk))
+    else:
+        transfer.link(source, target, format_of(disk))
+
+
+def _make_volatile(transfer: Transfer, disk: Vector, target: Place) -> None:
+    if disk.get("TYPE", "").lower() == "swap":
+        transfer.make_swap(size_of(disk), target)
+    else:
+        image_format = disk.get("FORMAT") or disk.get("DRIVER") or "raw"
+        transfer.make_image(size_of(disk), image_format, disk.get("FS", ""), target)
+
+
+def is_saved(disk: Vector) -> bool:
+    """Whether what the guest wrote to the disk goes back to its image."""
+    return bool(disk.get("IMAGE_ID")) and disk.get("SAVE", "").upper() == "YES"
+
+
+def save_back(on: On, disk: Vector, host: str) -> None:
+    """Returns a persistent disk, whose file is on `host` (empty: the front-end), to its image."""
+    place = Place(host, on.disk(disk["DISK_ID"]).path)
+    on.transfer_of(disk).save_back(place, Path(disk["SOURCE"]))
+
+
+def write_context(on: On, *, without: str = "") -> bool:
+    """Writes the CONTEXT image anew when the VM has one; answers whether it has.
+
+    `without` is a prefix: what is about the interface that is being taken away is left out.
+    """
+    context = on.vm.template.vector("CONTEXT")
+    if context is None or not context.get("DISK_ID"):
+        return False
+    token = onegate_token(on.vm.id, on.vm.stime, on.job.token) if on.job.token else ""
+    made = context_of(on.vm, token)
+    if without:
+        kept = {name: value for name, value in made.variables.items() if not name.startswith(without)}
+        made = Context(kept, made.files, made.token)
+    on.system.make_context(made, on.disk(context["DISK_ID"]))
+    return True
+
+
+def clean(on: On) -> None:
+    for network in on.networks:
+        network.clean(on.vm)

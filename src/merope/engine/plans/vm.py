@@ -1,0 +1,222 @@
+"""The plans of a VM's life: its disks are brought, it starts, it is saved, moved, ended and cleared away.
+
+Source: spec drivers.yaml `vmm.steps`, `tm.sequences`.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from merope.drivers.errors import DriverError
+from merope.drivers.transfer.base import Place
+from merope.engine.job import Job
+from merope.engine.plans.base import (
+    Drivers,
+    On,
+    Plan,
+    bring,
+    clean,
+    here,
+    is_saved,
+    save_back,
+    write_context,
+)
+from merope.model.phase import Phase
+
+
+def _prolog(drivers: Drivers, job: Job) -> dict[str, str]:
+    on = here(drivers, job)
+    for disk in on.vm.template.vectors("DISK"):
+        bring(on, disk)
+    for system in on.vm.template.vectors("OS"):
+        for name in ("KERNEL", "INITRD"):
+            if system.get(f"{name}_DS_SOURCE"):
+                target = Place(on.host, on.directory / name.lower())
+                transfer = drivers.transfer(system[f"{name}_DS_TM"])
+                transfer.clone(Path(system[f"{name}_DS_SOURCE"]), target, 0, "raw")
+    return {}
+
+
+def _plug(on: On, start: Callable[[], str]) -> dict[str, str]:
+    """Networks before, the domain, networks after; what was begun is undone when a step fails."""
+    for network in on.networks:
+        network.pre(on.vm)
+    try:
+        deploy_id = start()
+    except DriverError:
+        clean(on)
+        raise
+    try:
+        for network in on.networks:
+            network.post(on.vm, deploy_id)
+    except DriverError:
+        on.hypervisor.cancel(deploy_id)
+        clean(on)
+        raise
+    return {"deploy_id": deploy_id}
+
+
+def _deploy(drivers: Drivers, job: Job) -> dict[str, str]:
+    on = here(drivers, job)
+    write_context(on)
+    return _plug(on, lambda: on.hypervisor.deploy(on.vm, on.directory))
+
+
+def _restore(drivers: Drivers, job: Job) -> dict[str, str]:
+    on = here(drivers, job)
+    return _plug(on, lambda: on.hypervisor.restore(on.vm, on.deploy_id, on.checkpoint, on.directory))
+
+
+def _shutdown(drivers: Drivers, job: Job) -> dict[str, str]:
+    on = here(drivers, job, job.source)
+    on.hypervisor.shutdown(on.deploy_id)
+    clean(on)
+    return {}
+
+
+def _cancel(drivers: Drivers, job: Job) -> dict[str, str]:
+    on = here(drivers, job, job.source)
+    on.hypervisor.cancel(on.deploy_id)
+    clean(on)
+    return {}
+
+
+def _save(drivers: Drivers, job: Job) -> dict[str, str]:
+    on = here(drivers, job, job.source)
+    on.hypervisor.save(on.deploy_id, on.checkpoint)
+    clean(on)
+    return {}
+
+
+def _migrate(drivers: Drivers, job: Job) -> dict[str, str]:
+    assert job.source is not None
+    target, source = here(drivers, job), here(drivers, job, job.source)
+    for network in target.networks:
+        network.pre(target.vm)
+    try:
+        source.hypervisor.migrate(source.deploy_id, target.host)
+    except DriverError:
+        clean(target)
+        raise
+    clean(source)
+    for network in target.networks:
+        network.post(target.vm, target.deploy_id)
+    return {}
+
+
+def _reboot(drivers: Drivers, job: Job) -> dict[str, str]:
+    on = here(drivers, job)
+    on.hypervisor.reboot(on.deploy_id)
+    return {}
+
+
+def _reset(drivers: Drivers, job: Job) -> dict[str, str]:
+    on = here(drivers, job)
+    on.hypervisor.reset(on.deploy_id)
+    return {}
+
+
+def _epilog(drivers: Drivers, job: Job) -> dict[str, str]:
+    on = here(drivers, job)
+    # It may run although it should not (a start that was taken to have failed), and a guest that powered
+    # itself off left its interfaces to whoever comes next.
+    on.hypervisor.cancel(on.deploy_id)
+    clean(on)
+    _finish(on, on.host)
+    return {}
+
+
+def _epilog_local(drivers: Drivers, job: Job) -> dict[str, str]:
+    """The VM's files came back to the front-end when it was stopped or undeployed."""
+    on = here(drivers, job)
+    _finish(on, "")
+    return {}
+
+
+def _finish(on: On, host: str) -> None:
+    for disk in on.vm.template.vectors("DISK"):
+        if is_saved(disk):
+            save_back(on, disk, host)
+    on.system.delete(Place(host, on.directory))
+
+
+def _epilog_stop(drivers: Drivers, job: Job) -> dict[str, str]:
+    on = here(drivers, job)
+    _require_off(on)
+    clean(on)
+    on.system.move(on.place, Place("", on.directory))
+    return {}
+
+
+def _require_off(on: On) -> None:
+    """Raises DriverError when the VM runs: a start that was taken to have failed had not."""
+    if any(domain.vm_id == on.vm.id for domain in on.hypervisor.domains()):
+        raise DriverError(f"VM {on.vm.id} runs on {on.host}, and its disks cannot be moved")
+
+
+def _prolog_resume(drivers: Drivers, job: Job) -> dict[str, str]:
+    on = here(drivers, job)
+    on.system.move(Place("", on.directory), on.place)
+    return {}
+
+
+def _prolog_migrate(drivers: Drivers, job: Job) -> dict[str, str]:
+    assert job.source is not None
+    target, source = here(drivers, job), here(drivers, job, job.source)
+    _leave(source)
+    if source.place != target.place:
+        target.system.move(source.place, target.place)
+    return {}
+
+
+def _leave(source: On) -> None:
+    """What a VM still has on the host that it leaves: one that is UNKNOWN may run there, or lie there failed.
+
+    A host that cannot be reached is why such a VM is moved, and does not stop it.
+    """
+    try:
+        if source.vm.phase is Phase.PROLOG_MIGRATE_UNKNOWN:
+            source.hypervisor.cancel(source.deploy_id)
+        _require_off(source)
+        clean(source)
+    except DriverError as error:
+        if not error.retry_safe:
+            raise
+
+
+def _remove(drivers: Drivers, job: Job) -> dict[str, str]:
+    """Takes everything of a VM off the host, off the other host of a migration, and off the front-end.
+
+    `local`: the host has nothing of the VM any more, and may be gone.
+    """
+    records = [None] if job.source is None else [None, job.source]
+    places = [] if job.effect.arguments.get("local") else [here(drivers, job, each) for each in records]
+    for on in places:
+        if job.effect.arguments.get("domain"):
+            on.hypervisor.cancel(on.deploy_id)
+        clean(on)
+    # Hosts may share the directory: nothing is deleted before the VM is off all of them.
+    for on in places:
+        on.system.delete(on.place)
+    front_end = here(drivers, job)
+    front_end.system.delete(Place("", front_end.directory))
+    return {}
+
+
+PLANS: dict[str, Plan] = {
+    "vm.prolog": _prolog,
+    "vm.prolog_migrate": _prolog_migrate,
+    "vm.prolog_resume": _prolog_resume,
+    "vm.deploy": _deploy,
+    "vm.restore": _restore,
+    "vm.shutdown": _shutdown,
+    "vm.cancel": _cancel,
+    "vm.save": _save,
+    "vm.migrate": _migrate,
+    "vm.reboot": _reboot,
+    "vm.reset": _reset,
+    "vm.epilog": _epilog,
+    "vm.epilog_local": _epilog_local,
+    "vm.epilog_stop": _epilog_stop,
+    "vm.cleanup": _remove,
+    "vm.delete": _remove,
+}

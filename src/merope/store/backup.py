@@ -15,7 +15,6 @@ from pathlib import Path
 from merope.model.state import State
 from merope.store.claim import Claim
 from merope.store.errors import StoreError, sentence
-from merope.store.schema import check_layout
 from merope.store.sqlite import SqliteStore
 
 SECRETS = "merope_secret"
@@ -148,7 +147,6 @@ def _unpacked(source: Path, fresh: Path) -> list[tuple[str, bytes]]:
         faults = integrity_faults(writing)
         if faults:
             raise StoreError(f"The backup {source} is damaged: {faults[0]}.")
-        check_layout(writing, source)
         if writing.execute("SELECT 1 FROM sqlite_master WHERE name=?", (SECRETS,)).fetchone():
             found = writing.execute(f"SELECT name, body FROM {SECRETS}").fetchall()  # noqa: S608 - our name
             writing.execute(f"DROP TABLE {SECRETS}")

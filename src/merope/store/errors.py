@@ -21,12 +21,23 @@ class StoreError(Exception):
     """The database could not be read or written; nothing of what was asked has been stored."""
 
 
-def sentence(error: sqlite3.Error | OSError) -> str:
+class InDoubtError(StoreError):
+    """The connection was lost while changes were being committed: they may be stored, or not.
+
+    `settle` of the store tells when the database answers again.
+    """
+
+
+class SupersededError(StoreError):
+    """Somebody else has written to the database: what this process holds in memory is not true any more."""
+
+
+def sentence(error: Exception) -> str:
     """Why the database fails, in words that say what to do where that is known."""
     if isinstance(error, OSError):
         return error.strerror or str(error)
-    name = getattr(error, "sqlite_errorname", "")
+    name = getattr(error, "sqlite_errorname", "") if isinstance(error, sqlite3.Error) else ""
     # Extended names (SQLITE_IOERR_WRITE) begin with the name of their kind.
     kind = "_".join(name.split("_")[:2])
     reason = _REASONS.get(kind)
-    return f"{reason} ({error})" if reason else str(error)
+    return f"{reason} ({error})" if reason else " ".join(str(error).split())

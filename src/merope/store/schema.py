@@ -1,8 +1,7 @@
 """The database's layout: that of a 5.12 installation (spec db.yaml), and the tables of our own."""
 
-import sqlite3
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
-from pathlib import Path
 
 from merope.model.effect import TABLE as EFFECT_TABLE
 from merope.store.errors import StoreError
@@ -129,60 +128,36 @@ TABLES: dict[str, Table] = {
     "merope_log": Table((("id", INTEGER), ("change_index", BIGINT)), ("id",)),
 }
 
-INDEXES: tuple[str, ...] = (
-    "CREATE INDEX IF NOT EXISTS state_oid_idx ON vm_pool(state, oid)",
-    "CREATE INDEX IF NOT EXISTS fed_index_idx ON logdb(fed_index)",
-    "CREATE INDEX IF NOT EXISTS applied_idx ON logdb(applied)",
-)
+#: Index → table and columns.
+INDEXES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "state_oid_idx": ("vm_pool", ("state", "oid")),
+    "fed_index_idx": ("logdb", ("fed_index",)),
+    "applied_idx": ("logdb", ("applied",)),
+}
+VERSION_TABLES = ("db_versioning", "local_db_versioning")
 
 
-def create_statement(name: str) -> str:
-    table = TABLES[name]
-    single = len(table.key) == 1
-    columns = [
-        f"{column} {kind}{' PRIMARY KEY' if single and column == table.key[0] else ''}"
-        for column, kind in table.columns
-    ]
-    keys = [] if single else [f"PRIMARY KEY({', '.join(table.key)})"]
-    return f"CREATE TABLE IF NOT EXISTS {name} ({', '.join([*columns, *keys, *table.constraints])})"
+def check_layout(found: Mapping[str, Set[str]], versions: Mapping[str, str | None], where: str) -> None:
+    """Raises StoreError unless the database is empty, ours, or one that 5.12 wrote.
 
-
-def upsert_statement(name: str) -> str:
-    """Writes a row whole, whether it was there or not; parameters in the order of the columns."""
-    table = TABLES[name]
-    rest = [column for column in table.names if column not in table.key]
-    marks = ", ".join("?" * len(table.names))
-    action = f"UPDATE SET {', '.join(f'{c}=excluded.{c}' for c in rest)}" if rest else "NOTHING"
-    return (
-        f"INSERT INTO {name} ({', '.join(table.names)}) VALUES ({marks}) "  # noqa: S608 - names of TABLES
-        f"ON CONFLICT({', '.join(table.key)}) DO {action}"
-    )
-
-
-def delete_statement(name: str) -> str:
-    return f"DELETE FROM {name} WHERE {' AND '.join(f'{c}=?' for c in TABLES[name].key)}"  # noqa: S608
-
-
-def check_layout(connection: sqlite3.Connection, path: Path) -> None:
-    """Raises StoreError unless the database is empty, ours, or one that 5.12 wrote."""
-    found = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type='table'")}
+    `found` has the columns of each table that is there, `versions` the last version that each of
+    VERSION_TABLES names; `where` begins a sentence's object ("the database /var/lib/one/one.db").
+    """
     if not found:
         return
     if "db_versioning" not in found:
-        raise StoreError(f"{path} is no cloud's database: it has no table db_versioning.")
-    for table in ("db_versioning", "local_db_versioning"):
-        if table not in found:
-            continue
-        row = connection.execute(
-            f"SELECT version FROM {table} ORDER BY oid DESC LIMIT 1"  # noqa: S608 - names of ours
-        ).fetchone()
-        if row is not None and row[0] != VERSION:
+        raise StoreError(f"{_capital(where)} is no cloud's database: it has no table db_versioning.")
+    for table, version in versions.items():
+        if version is not None and version != VERSION:
             raise StoreError(
-                f"The database {path} is of version {row[0]} ({table}); this release opens those of "
+                f"{_capital(where)} is of version {version} ({table}); this release opens those of "
                 f"{VERSION}. Upgrade it with OpenNebula's `onedb upgrade` first."
             )
-    for name in TABLES.keys() & found:
-        columns = {row[1] for row in connection.execute(f"PRAGMA table_info({name})")}
-        missing = [column for column in TABLES[name].names if column not in columns]
+    for name in TABLES.keys() & found.keys():
+        missing = [column for column in TABLES[name].names if column not in found[name]]
         if missing:
-            raise StoreError(f"Table {name} of the database {path} lacks the columns {', '.join(missing)}.")
+            raise StoreError(f"Table {name} of {where} lacks the columns {', '.join(missing)}.")
+
+
+def _capital(sentence: str) -> str:
+    return sentence[:1].upper() + sentence[1:]

@@ -56,8 +56,6 @@ LATER = frozenset(
         "one.vm.snapshotrevert",
         "one.vmgroup.allocate",
         "one.vmgroup.delete",
-        "one.vmpool.calculateshowback",
-        "one.vmpool.showback",
         "one.vntemplate.allocate",
         "one.vntemplate.clone",
         "one.vntemplate.delete",

@@ -15,6 +15,7 @@ _NAMES = (
     "marketplace",
     "quota",
     "security_group",
+    "showback",
     "system",
     "template",
     "user",

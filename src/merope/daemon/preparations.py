@@ -9,7 +9,10 @@ from typing import Any, TypeVar
 
 from merope.api.dispatch import Prepare, hash_password
 from merope.core import accounting
+from merope.core.showback import span_fault
 from merope.core.transaction import Caller, Transaction
+from merope.daemon import showback
+from merope.daemon.local_time import local_zone
 from merope.engine.cloud import Cloud, Inputs, NotDurable
 from merope.engine.job import Answer
 from merope.engine.polling import Prober
@@ -54,6 +57,8 @@ class Preparations:
             "host.monitoring": self.host_monitoring,
             "hostpool.monitoring": self.host_pool_monitoring,
             "vmpool.accounting": self.accounting,
+            "vmpool.showback": self.showback,
+            "vmpool.calculateshowback": self.calculate_showback,
         }
 
     async def password(self, arguments: Arguments, caller: Caller) -> Prepared:  # noqa: ARG002 - a Prepare
@@ -135,24 +140,60 @@ class Preparations:
         flag, start, end = (arguments[name] for name in ("filter", "start", "end"))
         current = self._look(caller, lambda tx: accounting.open_records(tx, flag, end))
         live = self._visible(caller, lambda tx: accounting.visible_vms(tx, flag))
-        # Of a change that is lost nothing is read.
-        with suppress(NotDurable):
-            await self._cloud.durable(self._cloud.state.index)
+        await self._all_stored()
         within, values = _overlapping(start, end)
         finished = await self._query(
             f"SELECT {', '.join(_VISIBILITY)} FROM vm_pool WHERE state={VmState.DONE:d} AND oid IN "  # noqa: S608 - names of ours
             f"(SELECT vid FROM history WHERE {within})",
             values,
         )
-        entries = [
-            Entry(row[0], {**dict(zip(_VISIBILITY, row, strict=True)), "body": ""}, 0) for row in finished
-        ]
+        entries = [_entry(row) for row in finished]
         visible = live | self._visible(caller, lambda tx: accounting.visible_vms(tx, flag, entries))
         statement = f"SELECT vid, seq, body FROM history WHERE {within}"  # noqa: S608 - names of ours
         rows = await self._query(statement, values)
         records = {(vm_id, seq): text for vm_id, seq, text in current}
         records.update(((vm_id, seq), text) for vm_id, seq, text in rows if vm_id in visible)
         return _as_prepared((vm_id, seq, records[vm_id, seq]) for vm_id, seq in sorted(records))
+
+    # Showback
+
+    async def showback(self, arguments: Arguments, caller: Caller) -> Prepared:
+        """What was calculated of the VMs that the caller may see, live and finished."""
+        flag = arguments["filter"]
+        if span_fault(*_span(arguments)):
+            return {}
+        await self._all_stored()
+        finished = await self._query(
+            f"SELECT {', '.join(_VISIBILITY)} FROM vm_pool WHERE state={VmState.DONE:d} AND oid IN "  # noqa: S608 - names of ours
+            "(SELECT vmid FROM vm_showback)",
+            (),
+        )
+        entries = [_entry(row) for row in finished]
+        visible = self._visible(caller, lambda tx: accounting.visible_vms(tx, flag, entries))
+        loop = asyncio.get_running_loop()
+        rows = await loop.run_in_executor(self._threads, showback.listed, self._store, _span(arguments))
+        return _as_prepared(row for row in rows if row[0] in visible)
+
+    async def calculate_showback(self, arguments: Arguments, caller: Caller) -> Prepared:  # noqa: ARG002 - a Prepare
+        if span_fault(*_span(arguments)):
+            return {}
+        await self._all_stored()
+        loop = asyncio.get_running_loop()
+        rows = await loop.run_in_executor(
+            self._threads,
+            showback.calculated,
+            self._store,
+            self._cloud.settings,
+            self._cloud.now(),
+            _span(arguments),
+            local_zone(),
+        )
+        return {"rows": rows}
+
+    async def _all_stored(self) -> None:
+        """Until what has been changed so far can be read; of a change that is lost nothing is read."""
+        with suppress(NotDurable):
+            await self._cloud.durable(self._cloud.state.index)
 
     async def _query(self, statement: str, values: Sequence[int]) -> list[tuple[Any, ...]]:
         loop = asyncio.get_running_loop()
@@ -174,6 +215,18 @@ class Preparations:
         except ApiError:
             return []
         return found
+
+
+def _entry(row: Sequence[Any]) -> Entry:
+    """Who may see a finished VM, of the columns _VISIBILITY of its row."""
+    return Entry(row[0], {**dict(zip(_VISIBILITY, row, strict=True)), "body": ""}, 0)
+
+
+def _span(arguments: Arguments) -> showback.Span:
+    first, second, third, last = (
+        int(arguments[name]) for name in ("start_month", "start_year", "end_month", "end_year")
+    )
+    return first, second, third, last
 
 
 def _overlapping(start: int, end: int) -> tuple[str, list[int]]:

@@ -7,6 +7,7 @@ from typing import Any
 from tests.core.conftest import Core
 
 from merope.core import lifecycle, results, vm_machine, vm_quotas, vm_steps
+from merope.core.check_relations import IN_PASSING
 from merope.core.image import usage as image_usage
 from merope.core.transaction import SYSTEM, Caller, Transaction
 from merope.model.change import Put
@@ -371,7 +372,7 @@ def _check_groups(cloud: Cloud, vms: list[VM]) -> None:
 
 def _check_effects(cloud: Cloud, vm: VM) -> None:
     waiting = [effect for effect in cloud.effects("vm") if effect.oid == vm.id]
-    family = [effect for effect in waiting if effect.op not in ("vm.reboot", "vm.reset", "vm.delete")]
+    family = [effect for effect in waiting if effect.op not in IN_PASSING | {"vm.delete"}]
     expected = lifecycle.EFFECTS.get(vm.phase)
     if expected is None:
         assert not family, f"{vm.phase.name} waits for {family}"

@@ -23,9 +23,11 @@ from merope.model.user import User
 from merope.model.vm import VM, History
 from merope.model.vnet import VirtualNetwork
 
-#: What a VM asks for in passing, in whatever phase it is, and what outlives it.
-IN_PASSING = frozenset({"vm.reboot", "vm.reset"})
-OUTLIVING = frozenset({"vm.delete", "image.remove"})
+#: What makes way for whatever comes after it; what a VM asks for in passing, in whatever phase it is; what
+#: outlives the object that it is about.
+OVERTAKEN = frozenset({"vm.reboot", "vm.reset"})
+IN_PASSING = OVERTAKEN | {"vm.update_sg"}
+OUTLIVING = frozenset({"vm.delete", "image.remove", "secgroup.spread"})
 _STOPPED_BY = frozenset({"vm.shutdown", "vm.cancel"})
 #: What a phase may wait for besides the effect of the table.
 _ALSO: dict[Phase, frozenset[str]] = {

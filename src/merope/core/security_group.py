@@ -1,51 +1,24 @@
-"""Security groups: commands, the check of their rules, and the VMs whose copies of them grow old.
+"""Security groups: commands, and the check of their rules. How rules reach VMs is in security_group_rules.
 
-A VM carries a copy of the rules of its groups. A change makes that copy old (OUTDATED_VMS) until it is
-written again: at once for VMs that are on no host yet or any more. What runs stays OUTDATED: carrying
-rules to hosts belongs to the network drivers that filter, which this version has none of.
-Source: spec templates.yaml `security_group`, states.yaml `secgroup_update_by_lcm`.
+Source: spec templates.yaml `security_group`.
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
-from merope.core import acl, generic, vm_nics
+from merope.core import acl, generic, security_group_rules
 from merope.core.methods import Need, boolean, integer, method, text
 from merope.core.transaction import Transaction
 from merope.model.addresses import parse_ip4, parse_ip6
 from merope.model.document import Document
 from merope.model.permissions import ObjectType, Op
-from merope.model.phase import Phase
 from merope.model.security_group import SecurityGroup
 from merope.model.template import Template, Vector
-from merope.model.vm import VM
 
 DEFAULT_GROUP = 0
 
 PROTOCOLS = ("ALL", "TCP", "UDP", "ICMP", "ICMPV6", "IPSEC")
 WAYS = ("INBOUND", "OUTBOUND")
-
-#: Phases in which a host has, or is about to have, the VM's rules in force.
-_ON_HOST = frozenset(
-    phase
-    for phase in Phase
-    if phase.active
-    and (
-        phase.name.startswith(("BOOT", "HOTPLUG_NIC"))
-        or phase
-        in (
-            Phase.RUNNING,
-            Phase.UNKNOWN,
-            Phase.MIGRATE,
-            Phase.HOTPLUG,
-            Phase.HOTPLUG_SNAPSHOT,
-            Phase.HOTPLUG_SAVEAS,
-            Phase.DISK_SNAPSHOT,
-            Phase.DISK_SNAPSHOT_DELETE,
-            Phase.DISK_RESIZE,
-        )
-    )
-)
 
 _PORTS = re.compile(r"(\d{1,5})(?::(\d{1,5}))?", re.ASCII)
 _LAST_PORT = 65535
@@ -104,7 +77,7 @@ def delete(tx: Transaction, oid: int) -> int:
     group = tx.get(SecurityGroup, oid)
     if oid == DEFAULT_GROUP:
         raise generic.delete_error(group, "The default security group (ID 0) cannot be deleted.")
-    if _members(group):
+    if security_group_rules.members(group):
         raise generic.delete_error(group, "The security group has VMs using it")
     acl.drop_rules_about(tx, ObjectType.SECGROUP, oid)
     tx.delete(group)
@@ -118,15 +91,14 @@ def delete(tx: Transaction, oid: int) -> int:
     needs=(Need(Op.MANAGE, SecurityGroup, "id"),),
 )
 def commit(tx: Transaction, oid: int, recover: bool) -> int:
-    """Writes the rules again into VMs that are on no host: all, or those that have old ones (`recover`)."""
-    group = tx.get(SecurityGroup, oid)
-    _rewrite(tx, group.error_vms | group.outdated_vms if recover else _members(group))
+    """Brings the rules to its VMs again: to all, or (`recover`) to those that have not got the newest."""
+    security_group_rules.spread(tx, tx.edit(SecurityGroup, oid), everybody=not recover)
     return oid
 
 
 @generic.checks_updates(SecurityGroup)
 def check_update(tx: Transaction, value: Document, new: Template) -> Template:
-    """Checks the new rules; VMs that have the old ones are outdated, or get the new ones where they rest."""
+    """Checks the new rules; VMs that have the old ones get the new ones."""
     assert isinstance(value, SecurityGroup)
     new.remove("NAME")
     try:
@@ -136,24 +108,8 @@ def check_update(tx: Transaction, value: Document, new: Template) -> Template:
     if new.values("RULE") != value.template.values("RULE"):
         group = tx.edit(SecurityGroup, value.id)
         group.template = new
-        members = _members(group)
-        group.outdated_vms = set(members)
-        for others in (group.updated_vms, group.updating_vms, group.error_vms):
-            others.clear()
-        _rewrite(tx, members)
+        security_group_rules.spread(tx, group, everybody=True)
     return new
-
-
-def _members(group: SecurityGroup) -> set[int]:
-    return group.updated_vms | group.outdated_vms | group.updating_vms | group.error_vms
-
-
-def _rewrite(tx: Transaction, members: Iterable[int]) -> None:
-    for vm_id in sorted(members):
-        if tx.get(VM, vm_id).phase not in _ON_HOST:
-            vm = tx.edit(VM, vm_id)
-            vm_nics.leave_security_groups(tx, vm)
-            vm_nics.join_security_groups(tx, vm)
 
 
 def check_rules(template: Template) -> None:

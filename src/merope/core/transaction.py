@@ -51,6 +51,9 @@ class Caller:
 SYSTEM = Caller(ONEADMIN, ONEADMIN_GROUP, "oneadmin", "oneadmin", frozenset({ONEADMIN_GROUP}))
 
 
+#: A security group waits for the answer, whatever becomes of the VM.
+KEPT_EFFECTS = frozenset({"vm.update_sg"})
+
 #: In place of an id: every finished object.
 ALL_ARCHIVED = -1
 
@@ -230,12 +233,17 @@ class Transaction:
         return wanted
 
     def drop_effects(self, family: str, oid: int) -> None:
-        """What is under way for an object is no longer wanted; a late answer finds no row and is ignored."""
+        """What is under way for an object is no longer wanted; a late answer finds no row and is ignored.
+
+        But what somebody else than the object waits for (KEPT_EFFECTS).
+        """
         for effect_id in self.state.effects_of.get((family, oid), set()):
-            self._rows[EFFECT_TABLE, effect_id] = None
+            if self.state.effects[effect_id].op not in KEPT_EFFECTS:
+                self._rows[EFFECT_TABLE, effect_id] = None
         kept = []
         for effect in self._effects:
-            if (effect.op.partition(".")[0], effect.oid) == (family, oid):
+            mine = (effect.op.partition(".")[0], effect.oid) == (family, oid)
+            if mine and effect.op not in KEPT_EFFECTS:
                 del self._rows[EFFECT_TABLE, effect.id]
             else:
                 kept.append(effect)

@@ -4,7 +4,7 @@ Source: spec templates.yaml `NIC`, `NIC_ALIAS`, `NIC_DEFAULT`; examples/vm-runni
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 from merope.core import authorization, vm_named, vm_requests
 from merope.core.transaction import Transaction
@@ -214,21 +214,36 @@ def security_groups(template: Template) -> list[int]:
 def join_security_groups(tx: Transaction, vm: VM) -> None:
     """Copies the rules of the NICs' groups into the VM and counts it among those that have them."""
     vm.template.remove("SECURITY_GROUP_RULE")
-    room = MAX_RULES
     for group_id in security_groups(vm.template):
         if tx.find(SecurityGroup, group_id) is None:
             # A network may name one that was deleted since; what it let in is not let in any more.
             continue
         group = tx.edit(SecurityGroup, group_id)
         group.updated_vms.add(vm.id)
-        for rule in group.template.vectors("RULE"):
-            known = {"SECURITY_GROUP_ID": str(group_id), "SECURITY_GROUP_NAME": group.name}
-            for expanded in _expanded(tx, rule):
-                vm.template.add("SECURITY_GROUP_RULE", Vector(expanded | known))
-                room -= 1
-                if room < 0:
-                    detail = f"The security groups of VM {vm.id} have more than {MAX_RULES} rules together."
-                    raise ApiError(Code.ALLOCATE, detail, group_id)
+        put_rules(vm, group_id, rules_of(tx, group))
+
+
+def rules_of(tx: Transaction, group: SecurityGroup) -> list[dict[str, str]]:
+    """The rules of a group as VMs carry them: SECURITY_GROUP_RULE."""
+    known = {"SECURITY_GROUP_ID": str(group.id), "SECURITY_GROUP_NAME": group.name}
+    rules = group.template.vectors("RULE")
+    return [expanded | known for rule in rules for expanded in _expanded(tx, rule)]
+
+
+def put_rules(vm: VM, group_id: int, rules: Sequence[Mapping[str, str]]) -> None:
+    """Puts a group's rules in place of those that a VM has of it; ApiError ALLOCATE for too many."""
+    stored = vm.template.vectors("SECURITY_GROUP_RULE")
+    others = [rule for rule in stored if rule.get("SECURITY_GROUP_ID") != str(group_id)]
+    if len(others) + len(rules) > MAX_RULES:
+        detail = f"The security groups of VM {vm.id} have more than {MAX_RULES} rules together."
+        raise ApiError(Code.ALLOCATE, detail, group_id)
+    vm.template.remove("SECURITY_GROUP_RULE")
+    for rule in sorted([*others, *map(Vector, rules)], key=_group_of):
+        vm.template.add("SECURITY_GROUP_RULE", rule)
+
+
+def _group_of(rule: Vector) -> int:
+    return vm_requests.whole(rule.get("SECURITY_GROUP_ID", "")) or 0
 
 
 def _expanded(tx: Transaction, rule: Vector) -> list[dict[str, str]]:

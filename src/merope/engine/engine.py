@@ -13,7 +13,7 @@ from functools import partial
 from typing import Protocol
 
 from merope.core import lifecycle
-from merope.core.check_relations import IN_PASSING, ask_again
+from merope.core.check_relations import IN_PASSING, OVERTAKEN, ask_again
 from merope.core.results import take_result
 from merope.core.transaction import Transaction
 from merope.engine import policy
@@ -155,7 +155,7 @@ class Engine:
         current = self._current.get(_object_of(effect))
         if current is not None:
             self._behind.setdefault(_object_of(effect), deque()).append(effect)
-            if current.effect.op in IN_PASSING:
+            if current.effect.op in OVERTAKEN:
                 self._overtake(current, effect)
             return
         lane = self._lanes.setdefault(effect.host, _Lane())

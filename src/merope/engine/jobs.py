@@ -12,6 +12,8 @@ from merope.model.state import State
 from merope.model.user import User
 from merope.model.vm import VM, History
 
+#: Families of effects that bring all that they are about with them.
+_SELF_CONTAINED = ("secgroup.", "ipam.")
 _MIGRATING = frozenset(phase for phase in Phase if "MIGRATE" in phase.name)
 
 
@@ -31,6 +33,8 @@ def build(state: State, effect: Effect, finished: Finished | None) -> Job:
     """Raises MissingObject."""
     if effect.op.startswith("image."):
         return _image_job(state, effect)
+    if effect.op.startswith(_SELF_CONTAINED):
+        return Job(effect)
     vm = state.pools["vm_pool"].parsed(effect.oid)
     if vm is None and finished is not None:
         document = finished.vm_document(effect.oid)

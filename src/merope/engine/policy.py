@@ -16,6 +16,7 @@ ASKED_AGAIN = frozenset({"vm.migrate"})
 
 #: Seconds that an operation may take; then it has failed. Those not named have DEFAULT_TIMEOUT.
 TIMEOUTS: dict[str, float] = {
+    "vm.update_sg": 60.0,
     "vm.shutdown": 900.0,
     "vm.migrate": 7200.0,
     "vm.save": 3600.0,

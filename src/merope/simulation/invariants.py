@@ -42,7 +42,7 @@ _ALSO: dict[Phase, frozenset[str]] = {
     Phase.SAVE_MIGRATE: _STOPPED_BY,
     Phase.EPILOG: frozenset({"vm.epilog_local"}),
 }
-_IN_PASSING = frozenset({"vm.reboot", "vm.reset"})
+_IN_PASSING = frozenset({"vm.reboot", "vm.reset", "vm.update_sg"})
 _IMAGE_WAITS = {
     ImageState.LOCKED: ("image.copy", "image.make", "image.clone"),
     ImageState.LOCKED_USED: ("image.copy", "image.make", "image.clone"),
@@ -224,9 +224,11 @@ def effects(state: State) -> Iterator[str]:
     """Who waits for an answer has exactly one effect, and every effect has somebody who waits for it."""
     by_vm: dict[int, list[Effect]] = {}
     by_image: dict[int, list[Effect]] = {}
+    families = {"vm": by_vm, "image": by_image}
     for effect in state.effects.values():
-        family = by_vm if effect.op.startswith("vm.") else by_image
-        family.setdefault(effect.oid, []).append(effect)
+        family = families.get(effect.op.partition(".")[0])
+        if family is not None:
+            family.setdefault(effect.oid, []).append(effect)
     for vm in every(state, VM):
         ops = [effect.op for effect in by_vm.pop(vm.id, ()) if effect.op not in _IN_PASSING]
         due = lifecycle.EFFECTS.get(vm.phase)

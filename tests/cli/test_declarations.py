@@ -1,9 +1,6 @@
 """Properties of the declared tools, checked for every one of them."""
 
-from pathlib import Path
-
 import pytest
-import yaml
 from tests.cli.recorded import FakeCloud, command
 
 from merope.cli.completion import completion_script
@@ -12,19 +9,6 @@ from merope.cli.errors import UsageError
 from merope.cli.main import TOOLS, load_tool
 from merope.cli.parse import parse_options
 
-SPEC = Path(__file__).parents[3] / "shared" / "spec" / "cli.yaml"
-
-#: Sub-commands of 5.12 that come with the feature they belong to.
-LATER = {
-    "onevm save": "needs templates made of running machines",
-    "onehost sync": "copies probes to hosts; Merope's agent brings itself along",
-    "oneuser key": "belongs to the ssh authentication driver",
-    "onezone serversync": "copies configuration between front ends",
-}
-#: Options of the tables that the spec lists again for some commands, and options that come later.
-COMMON = {"--xml", "--json", "--help", "--version", "--verbose", "--user", "--password", "--endpoint"}
-OPTIONS_LATER = {("onevm recover", "--interactive")}
-
 COMMANDS = [(name, c.name) for name in TOOLS for c in load_tool(name).commands]
 
 
@@ -32,55 +16,6 @@ def _declared(tool: str, name: str) -> Command:
     found = load_tool(tool).command(name)
     assert found is not None
     return found
-
-
-def _spec() -> dict[str, dict[str, dict[str, dict[str, list[str]]]]]:
-    if not SPEC.exists():
-        pytest.skip(f"{SPEC} is absent: the tables of 5.12 stand beside the repository")
-    commands: dict[str, dict[str, dict[str, dict[str, list[str]]]]] = yaml.safe_load(SPEC.read_text())[
-        "commands"
-    ]
-    return commands
-
-
-@pytest.mark.parametrize("tool", TOOLS)
-def test_every_sub_command_of_5_12_is_there(tool: str) -> None:
-    declared = {c.name for c in load_tool(tool).commands}
-    missing = {f"{tool} {name}" for name in _spec()[tool]["commands"] if name not in declared}
-    assert missing <= LATER.keys()
-
-
-@pytest.mark.parametrize("tool", [t for t in TOOLS if t != "oneacct"])
-def test_every_option_of_5_12_is_understood(tool: str) -> None:
-    for name, form in _spec()[tool]["commands"].items():
-        if (declared := load_tool(tool).command(name)) is None:
-            continue
-        known = {o.name for o in declared.options} | {o.short for o in declared.options} | COMMON
-        for line in form.get("opts", []):
-            for option in [w for w in line.split() if w.startswith("-") and len(w) > 1]:
-                if (f"{tool} {name}", option) not in OPTIONS_LATER:
-                    assert option in known, f"{tool} {name} lacks {option}"
-
-
-@pytest.mark.parametrize("tool", [t for t in TOOLS if t != "oneacct"])
-def test_every_argument_of_5_12_can_be_given(tool: str) -> None:
-    for name, form in _spec()[tool]["commands"].items():
-        if (declared := load_tool(tool).command(name)) is None:
-            continue
-        assert len(declared.args) >= len(form["args"]), f"{tool} {name}"
-        needed = sum(not a.startswith("[") for a in form["args"])
-        assert sum(not a.optional for a in declared.args) <= needed, f"{tool} {name}"
-
-
-@pytest.mark.parametrize("tool", [t for t in TOOLS if t not in ("onehost", "oneacct")])
-def test_every_column_of_5_12_has_its_width(tool: str) -> None:
-    own = load_tool(tool)
-    widths = {c.name: c.size for c in (*own.columns, *own.more)}
-    columns: dict[str, list[str]] = _spec()[tool]["columns"]  # type: ignore[assignment]
-    for layout in (*columns["default"], *columns["other"]):
-        name, _, form = layout.partition(":")
-        if not form.startswith("None"):
-            assert widths[name] == int("".join(c for c in form if c.isdecimal())), f"{tool} {name}"
 
 
 @pytest.mark.parametrize(("tool", "name"), COMMANDS)

@@ -39,6 +39,19 @@ def _expected(line: str) -> str:
     return block.removesuffix("\n")
 
 
+_DEFAULT_VDC = (
+    "<VDC><ID>0</ID><NAME>default</NAME><GROUPS><ID>1</ID><ID>100</ID></GROUPS><CLUSTERS><CLUSTER>"
+    "<ZONE_ID>0</ZONE_ID><CLUSTER_ID>-10</CLUSTER_ID></CLUSTER></CLUSTERS><HOSTS/><DATASTORES/><VNETS/>"
+    "<TEMPLATE/></VDC>"
+)
+
+
+def _pool(*documents: str) -> str:
+    """A pool of these documents, named by their root."""
+    root = documents[0][1:].partition(">")[0]
+    return f"<{root}_POOL>{''.join(documents)}</{root}_POOL>"
+
+
 def _cloud() -> FakeCloud:
     answers: dict[object, Answer] = {
         "one.zone.raftstatus": recorded("raftstatus"),
@@ -56,8 +69,16 @@ def _cloud() -> FakeCloud:
     }
     for kind in ("zone", "host", "datastore", "image", "template", "vm", "user", "group"):
         answers[f"one.{kind}pool.info"] = recorded(f"{kind}-pool")
-    for kind in ("zone", "cluster", "image", "template", "group"):
+    for kind in ("zone", "cluster", "image", "template", "group", "vdc", "vmgroup", "vrouter", "vntemplate"):
         answers[f"one.{kind}.info"] = recorded(kind)
+    for kind in ("vdc", "vmgroup", "vrouter", "vntemplate"):
+        answers[f"one.{kind}pool.info"] = _pool(recorded(kind))
+    answers["one.vdcpool.info"] = _pool(recorded("vdc"), _DEFAULT_VDC)
+    answers["one.hookpool.info"] = _pool(recorded("hook-api"), recorded("hook-state"))
+    answers["one.hook.info"] = recorded("hook-state")
+    answers["one.marketpool.info"] = recorded("market-pool")
+    answers["one.marketapppool.info"] = "<MARKETPLACEAPP_POOL/>"
+    answers["one.vmpool.showback"] = recorded("showback")
     # A clone was made between the recordings of the documents and of the output.
     pool = answers["one.templatepool.info"]
     assert isinstance(pool, str)
@@ -100,6 +121,17 @@ _MEMORY_BUG = ("256K", "256M")
         "onesecgroup show 100",
         "onezone show 0",
         "oneacct",
+        "onevdc list",
+        "onevmgroup list",
+        "onevrouter list",
+        "onevntemplate list",
+        "onehook list",
+        "onemarket list",
+        "onemarketapp list",
+        "onevdc show lab",
+        "onevmgroup show 0",
+        "onehook show 0",
+        "oneshowback list",
     ],
 )
 def test_a_command_prints_what_5_12_printed(line: str, monkeypatch: pytest.MonkeyPatch) -> None:

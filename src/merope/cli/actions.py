@@ -156,7 +156,7 @@ def template_text(document: Element, section: str = "TEMPLATE") -> str:
 
 
 def create(kind: str, *more: Callable[[Context], Argument]) -> Run:
-    """Allocate from a template file; `more` are the method's further arguments."""
+    """Allocate from a template file (print it with --dry); `more` are the method's further arguments."""
 
     def run(ctx: Context) -> None:
         text = ctx.read_template()
@@ -164,6 +164,9 @@ def create(kind: str, *more: Callable[[Context], Argument]) -> Run:
             if ctx.terminal.interactive:
                 raise CliError("A template file is needed ('-' reads it from standard input).")
             text = ctx.terminal.read_file("-")
+        if ctx.flag("dry"):
+            ctx.print(text.rstrip("\n"))
+            return
         arguments = [m(ctx) for m in more]
         ctx.print_id(ctx.client.number(api(kind, "allocate"), text, *arguments))
 

@@ -26,6 +26,15 @@ TOOLS = {
     "onesecgroup": "secgroup",
     "onezone": "zone",
     "oneacct": "acct",
+    "oneshowback": "showback",
+    "onevntemplate": "vntemplate",
+    "onevrouter": "vrouter",
+    "onevmgroup": "vmgroup",
+    "onevdc": "vdc",
+    "onehook": "hook",
+    "onemarket": "market",
+    "onemarketapp": "marketapp",
+    "onelog": "log",
 }
 
 FAILED = 255
@@ -191,6 +200,42 @@ def onezone() -> int:
 
 def oneacct() -> int:
     return main("oneacct")
+
+
+def oneshowback() -> int:
+    return main("oneshowback")
+
+
+def onevntemplate() -> int:
+    return main("onevntemplate")
+
+
+def onevrouter() -> int:
+    return main("onevrouter")
+
+
+def onevmgroup() -> int:
+    return main("onevmgroup")
+
+
+def onevdc() -> int:
+    return main("onevdc")
+
+
+def onehook() -> int:
+    return main("onehook")
+
+
+def onemarket() -> int:
+    return main("onemarket")
+
+
+def onemarketapp() -> int:
+    return main("onemarketapp")
+
+
+def onelog() -> int:
+    return main("onelog")
 
 
 if __name__ == "__main__":

@@ -76,6 +76,8 @@ IMAGE_TYPE = ("OS", "CD", "DB", "KL", "RD", "CX")
 HOST = ("init", "update", "on", "err", "dsbl", "retry", "init", "dsbl", "off")
 DATASTORE = ("on", "off")
 DATASTORE_TYPE = ("img", "sys", "fil")
+APP = ("ini", "rdy", "lck", "err", "dis")
+APP_TYPE = ("unk", "img", "tpl", "srv")
 
 ACTIVE = 3
 

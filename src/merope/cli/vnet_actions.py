@@ -47,11 +47,16 @@ _COMPUTED = re.compile(r"USED_LEASES|LEASES|\w+_END|IP6_(GLOBAL|ULA)")
 def add_range(ctx: Context) -> None:
     text = ctx.read_template()
     if text is None:
-        text = _range(ctx).to_text()
+        text = Template([("AR", range_from_options(ctx))]).to_text()
     ctx.client.call("one.vn.add_ar", ctx.oid(), text)
 
 
-def _range(ctx: Context) -> Template:
+def has_range_options(ctx: Context) -> bool:
+    return any(ctx.flag(option) for option in _ATTRIBUTES)
+
+
+def range_from_options(ctx: Context) -> Vector:
+    """The address range that RANGE_OPTIONS describe.  Raises UsageError without a size."""
     vector = Vector()
     for option, attribute in _ATTRIBUTES.items():
         if (value := ctx.option(option, object)) is not None:
@@ -60,7 +65,7 @@ def _range(ctx: Context) -> Template:
         raise UsageError("--size or a template file must be given.")
     has_address = {"IP", "IP6", "GLOBAL_PREFIX", "ULA_PREFIX"} & vector.keys()
     vector["TYPE"] = _type(vector) if has_address else "ETHER"
-    return Template([("AR", vector)])
+    return vector
 
 
 def _type(vector: Vector) -> str:

@@ -134,6 +134,12 @@ def _checked(text: str, source: str) -> str:
     return text
 
 
+def find_home(environ: Mapping[str, str] | None = None) -> str | None:
+    """The directory of the cloud that the working directory (or ONE_LOCATION) means, None without one."""
+    places = Places.of_process()
+    return _directory_cloud(places if environ is None else places._replace(environ=environ))
+
+
 def _directory_cloud(places: Places) -> str | None:
     if location := places.environ.get("ONE_LOCATION"):
         return os.path.join(location, "var")

@@ -16,7 +16,7 @@ class Filter(IntEnum):
 class Kind(NamedTuple):
     """`name` is the word of the commands, `api` of the methods (one.<api>.info), `root` the document's root.
 
-    `pool_arguments`: 0 none, 3 filter and id range, 4 also the state (virtual machines).
+    `pool_arguments`: 0 none, 3 filter and id range, 4 also the state (virtual machines) or type (documents).
     `label` is how a person calls it.
     """
 
@@ -51,6 +51,13 @@ KINDS: dict[str, Kind] = {
         Kind("secgroup", "secgroup", "SECURITY_GROUP", "security group", 3),
         Kind("zone", "zone", "ZONE", "zone"),
         Kind("vdc", "vdc", "VDC", "VDC"),
+        Kind("document", "document", "DOCUMENT", "document", 4),
+        Kind("vntemplate", "vntemplate", "VNTEMPLATE", "virtual network template", 3),
+        Kind("vmgroup", "vmgroup", "VM_GROUP", "VM group", 3),
+        Kind("vrouter", "vrouter", "VROUTER", "virtual router", 3),
+        Kind("hook", "hook", "HOOK", "hook", 3),
+        Kind("market", "market", "MARKETPLACE", "marketplace"),
+        Kind("marketapp", "marketapp", "MARKETPLACEAPP", "marketplace app", 3),
         Kind("acl", "acl", "ACL", "ACL rule", pool_api="acl"),
     )
 }

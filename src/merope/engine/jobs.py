@@ -42,13 +42,27 @@ def build(state: State, effect: Effect, finished: Finished | None) -> Job:
     if not isinstance(vm, VM) or vm.history is None:
         raise MissingObject(f"virtual machine {effect.oid} is not there any more")
     host = state.pools["host_pool"].parsed(effect.host)
+    image, datastore = _target(state, effect)
     return Job(
         effect,
         vm=vm,
         host=host if isinstance(host, Host) else None,
         source=_source(state, effect, vm, finished),
+        image=image,
+        datastore=datastore,
         token=_token_secret(state, vm),
     )
+
+
+def _target(state: State, effect: Effect) -> tuple[Image | None, Datastore | None]:
+    """The image that a disk of a VM is saved as, and its datastore."""
+    stated = effect.arguments.get("image")
+    if not isinstance(stated, int):
+        return None, None
+    image = state.pools["image_pool"].parsed(stated)
+    if not isinstance(image, Image):
+        raise MissingObject(f"image {stated} is not there any more")
+    return image, _datastore_of(state, image)
 
 
 def _source(state: State, effect: Effect, vm: VM, finished: Finished | None) -> History | None:
@@ -81,7 +95,12 @@ def _image_job(state: State, effect: Effect) -> Job:
         image = Image.from_xml(document)
     if not isinstance(image, Image):
         raise MissingObject(f"image {effect.oid} is not there any more")
+    datastore = _datastore_of(state, image)
+    return Job(effect, image=image, datastore=datastore, original=str(effect.arguments.get("source", "")))
+
+
+def _datastore_of(state: State, image: Image) -> Datastore:
     datastore = state.pools["datastore_pool"].parsed(image.datastore_id)
     if not isinstance(datastore, Datastore):
-        raise MissingObject(f"datastore {image.datastore_id} of image {effect.oid} is not there any more")
-    return Job(effect, image=image, datastore=datastore, original=str(effect.arguments.get("source", "")))
+        raise MissingObject(f"datastore {image.datastore_id} of image {image.id} is not there any more")
+    return datastore

@@ -12,7 +12,8 @@ CLEANING_SECONDS = (*RETRY_SECONDS, 60.0, 300.0, 900.0)
 
 #: What may have been done although it failed, and says so when it is asked again: where the domain is after
 #: a migration that was cut off decides which host the VM is on.
-ASKED_AGAIN = frozenset({"vm.migrate"})
+#: What is plugged in and not in the VM's document, or the reverse, would be found out by nobody.
+ASKED_AGAIN = frozenset({"vm.migrate", "vm.attach_disk", "vm.detach_disk", "vm.attach_nic", "vm.detach_nic"})
 
 #: Seconds that an operation may take; then it has failed. Those not named have DEFAULT_TIMEOUT.
 TIMEOUTS: dict[str, float] = {
@@ -26,9 +27,21 @@ TIMEOUTS: dict[str, float] = {
     "vm.prolog_resume": 7200.0,
     "vm.epilog": 7200.0,
     "vm.epilog_stop": 7200.0,
+    "vm.attach_disk": 7200.0,
+    "vm.detach_disk": 7200.0,
+    "vm.prolog_attach": 7200.0,
+    "vm.epilog_detach": 7200.0,
+    "vm.snapshot_create": 3600.0,
+    "vm.snapshot_revert": 3600.0,
+    "vm.snapshot_delete": 3600.0,
+    "vm.disk_snapshot_create": 7200.0,
+    "vm.disk_snapshot_revert": 7200.0,
+    "vm.save_as": 86400.0,
     "image.copy": 86400.0,
     "image.clone": 86400.0,
     "image.make": 3600.0,
+    "image.snapshot_revert": 7200.0,
+    "image.snapshot_flatten": 86400.0,
 }
 DEFAULT_TIMEOUT = 600.0
 

@@ -15,17 +15,21 @@ from merope.drivers.simulated.hypervisor import SimulatedHypervisor
 from merope.drivers.simulated.network import SimulatedNetwork
 from merope.drivers.simulated.storage import SimulatedFile
 from merope.drivers.simulated.transfer import SimulatedTransfer
-from merope.drivers.simulated.world import World, disk_ids
+from merope.drivers.simulated.world import World, disk_ids, snapshot_names
 from merope.drivers.transfer.base import Transfer
 from merope.engine.places import Layout
 from merope.model.phase import Phase
 from merope.model.state import State
 from merope.model.vm import VM
 
+_BEFORE_AND_AFTER = ("PROLOG", "EPILOG", "BOOT", "CLEANUP", "LCM_INIT")
+_AT_REST = ("_POWEROFF", "_SUSPENDED", "_UNDEPLOYED")
 _WITH_DOMAIN = frozenset(
     phase
     for phase in Phase
-    if phase.active and not phase.name.startswith(("PROLOG", "EPILOG", "BOOT", "CLEANUP", "LCM_INIT"))
+    if phase.active
+    and not phase.name.startswith(_BEFORE_AND_AFTER)
+    and not (phase.name.startswith(("HOTPLUG_", "DISK_")) and phase.name.endswith(_AT_REST))
 )
 
 
@@ -72,6 +76,11 @@ class SimulatedDrivers:
         names = [f"disk.{number}" for number in disk_ids(vm.template)]
         for name in [*names, "checkpoint"]:
             storage.put(owner, directory / name, SimulatedFile(1, "raw", storage.new_content()))
+        for kept in vm.snapshots:
+            for snapshot in kept.vectors("SNAPSHOT"):
+                path = directory / f"disk.{kept.get('DISK_ID')}.snap.{snapshot['ID']}"
+                storage.put(owner, path, SimulatedFile(1, "raw", storage.new_content()))
+        self.world.snapshots[vm.id] = {name: {} for name in snapshot_names(vm.template)}
         if vm.phase in _WITH_DOMAIN:
             self.world.start(self.world.host(record.hostname), vm, directory, vm.deploy_id)
 

@@ -51,6 +51,18 @@ class DatastoreDriver(Protocol):
         """Nothing is removed that this datastore has not made; what is not there is removed already."""
         ...
 
+    def snapshot_delete(self, image: Image, snapshot: int, datastore: Datastore) -> None:
+        """Removes a snapshot of a persistent image; refused when the image is built on it."""
+        ...
+
+    def snapshot_revert(self, image: Image, snapshot: int, datastore: Datastore) -> None:
+        """Makes the image what it was when the snapshot was taken; the snapshot stays."""
+        ...
+
+    def snapshot_flatten(self, image: Image, snapshot: int, datastore: Datastore) -> None:
+        """Makes the image what it was when the snapshot was taken, and removes all snapshots."""
+        ...
+
     def stat(self, path: str, datastore: Datastore) -> int:
         """Virtual size in MB (rounded up) of what `path` (a file or URL) would become as an image.
 

@@ -86,6 +86,54 @@ class Hypervisor(Protocol):
         """Live-migrates the domain to the host named `destination`."""
         ...
 
+    def has_disk(self, vm: VM, deploy_id: str, disk_id: int) -> bool:
+        """Whether the running domain has the VM's disk of that DISK_ID plugged in."""
+        ...
+
+    def attach_disk(self, vm: VM, deploy_id: str, disk_id: int, system_dir: Path) -> None:
+        """Plugs the disk, as the template has it and whose file is there, into the running domain."""
+        ...
+
+    def detach_disk(self, vm: VM, deploy_id: str, disk_id: int) -> None:
+        """Takes the disk away; returns when the guest has let go of it and its file is closed."""
+        ...
+
+    def attach_nic(self, vm: VM, deploy_id: str, nic_id: int, system_dir: Path) -> None: ...
+
+    def detach_nic(self, vm: VM, deploy_id: str, nic_id: int) -> None: ...
+
+    def renew_context(self, vm: VM, deploy_id: str, system_dir: Path) -> None:
+        """Shows the running guest its CONTEXT image, which was written anew, as a changed CD-ROM.
+
+        A domain without that drive is left alone: it gets it when it starts next.
+        """
+        ...
+
+    def snapshot_create(self, vm: VM, deploy_id: str, snapshot_id: int, system_dir: Path) -> str:
+        """Memory and disks of the running guest as they are now; answers the hypervisor's name for it."""
+        ...
+
+    def snapshot_revert(self, vm: VM, deploy_id: str, name: str, system_dir: Path) -> None: ...
+
+    def snapshot_delete(self, vm: VM, deploy_id: str, name: str, system_dir: Path) -> None:
+        """Also of a VM that does not run: its snapshots are in its disks."""
+        ...
+
+    def disk_resize(self, vm: VM, deploy_id: str, disk_id: int, size: int) -> None:
+        """Grows the disk of the running guest to `size` MB; one that is as large is left alone."""
+        ...
+
+    def disk_copy(self, vm: VM, deploy_id: str, disk_id: int, target: Path, image_format: str) -> None:
+        """Copies a disk of the running guest, as it is at one moment, to a file that needs no other.
+
+        `target` gets its name, or is replaced, when the copy is whole.
+        """
+        ...
+
+    def disk_continue(self, vm: VM, deploy_id: str, disk_id: int, overlay: Path) -> None:
+        """From now on the running guest writes to `overlay`, a qcow2 file over the one that it wrote to."""
+        ...
+
     def domains(self) -> list[Domain]:
         """Every domain on the host, ours and wild ones."""
         ...

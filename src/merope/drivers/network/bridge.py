@@ -33,8 +33,8 @@ class BridgeNetwork:
         self._keep_empty = keep_empty_bridge
         self._run = run
 
-    def pre(self, vm: VM) -> None:
-        for nic in _our_nics(vm):
+    def pre(self, vm: VM, nic_id: int | None = None) -> None:
+        for nic in _our_nics(vm, nic_id):
             name = _bridge_of(vm, nic)
             phydev = nic.get("PHYDEV", "")
             mtu = _mtu_of(vm, nic)
@@ -47,12 +47,20 @@ class BridgeNetwork:
                 self._enslave(name, phydev)
                 self._set_mtu(name, phydev, mtu)
 
-    def post(self, vm: VM, deploy_id: str) -> None:
+    def post(self, vm: VM, deploy_id: str, nic_id: int | None = None) -> None:
         """Nothing: the hypervisor plugs the NICs, and a bridge has no rules of its own."""
 
-    def clean(self, vm: VM) -> None:
-        for nic in _our_nics(vm):
+    def update(self, vm: VM, deploy_id: str, security_group: int) -> None:
+        """Nothing: a bridge filters nothing; security groups are for the drivers that do."""
+
+    def clean(self, vm: VM, nic_id: int | None = None) -> None:
+        leaving = _our_nics(vm, nic_id)
+        staying = [] if nic_id is None else [nic for nic in _our_nics(vm) if nic not in leaving]
+        needed = {_bridge_of(vm, nic) for nic in staying}
+        for nic in leaving:
             name = _bridge_of(vm, nic)
+            if name in needed:
+                continue
             with self._locked():
                 (self._need(name) / str(vm.id)).unlink(missing_ok=True)
                 if not self._keep_empty and not self._is_needed(name):
@@ -120,8 +128,10 @@ class BridgeNetwork:
             yield
 
 
-def _our_nics(vm: VM) -> list[Vector]:
-    return [nic for nic in vm.template.vectors("NIC") if nic.get("VN_MAD", "").lower() == VN_MAD]
+def _our_nics(vm: VM, nic_id: int | None = None) -> list[Vector]:
+    """The NICs of this driver, or the one of that NIC_ID when it is of this driver."""
+    ours = [nic for nic in vm.template.vectors("NIC") if nic.get("VN_MAD", "").lower() == VN_MAD]
+    return [nic for nic in ours if nic_id is None or nic.get("NIC_ID") == str(nic_id)]
 
 
 def _bridge_of(vm: VM, nic: Vector) -> str:

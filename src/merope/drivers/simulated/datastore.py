@@ -2,6 +2,7 @@
 
 from merope.drivers.datastore.base import Stored, Usage
 from merope.drivers.diskimage import FORMATS
+from merope.drivers.errors import DriverError
 from merope.drivers.simulated.storage import DUMMY_SOURCE, SimulatedFile
 from merope.drivers.simulated.world import World
 from merope.model.datastore import Datastore
@@ -39,8 +40,38 @@ class SimulatedDatastore:
 
     def remove(self, image: Image, datastore: Datastore) -> None:  # noqa: ARG002 - an image knows its place
         self._world.counters["remove"] += 1
-        if self._world.storage.images.pop(image.source, None) is not None:
+        images = self._world.storage.images
+        if images.pop(image.source, None) is not None:
             self._note_users(image.source)
+        for name in [name for name in images if name.startswith(f"{image.source}.snap.")]:
+            del images[name]
+
+    def snapshot_delete(self, image: Image, snapshot: int, datastore: Datastore) -> None:  # noqa: ARG002
+        self._world.counters["image_snapshot_delete"] += 1
+        self._world.storage.images.pop(f"{image.source}.snap.{snapshot}", None)
+
+    def snapshot_revert(self, image: Image, snapshot: int, datastore: Datastore) -> None:  # noqa: ARG002
+        self._world.counters["image_snapshot_revert"] += 1
+        self._revert(image, snapshot)
+
+    def snapshot_flatten(self, image: Image, snapshot: int, datastore: Datastore) -> None:  # noqa: ARG002
+        self._world.counters["image_snapshot_flatten"] += 1
+        images = self._world.storage.images
+        prefix = f"{image.source}.snap."
+        names = [name for name in images if name.startswith(prefix)]
+        if names:
+            self._revert(image, snapshot)
+        for name in names:
+            del images[name]
+
+    def _revert(self, image: Image, snapshot: int) -> None:
+        images = self._world.storage.images
+        if image.source not in images:
+            return  # one that this world has not made
+        kept = images.get(f"{image.source}.snap.{snapshot}")
+        if kept is None:
+            raise DriverError(f"the snapshot {snapshot} of image {image.id} is not there")
+        images[image.source].content, images[image.source].size = kept.content, kept.size
 
     def stat(self, path: str, datastore: Datastore) -> int:  # noqa: ARG002 - there is nothing to look at
         return IMAGE_SIZE

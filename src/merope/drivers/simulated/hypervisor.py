@@ -1,5 +1,9 @@
 """The hypervisor of the simulated world."""
 
+# The interface tells a driver more than this one needs.
+# ruff: noqa: ARG002
+
+from dataclasses import replace
 from pathlib import Path
 
 from merope.drivers.errors import DriverError
@@ -66,6 +70,63 @@ class SimulatedHypervisor:
         elif deploy_id not in target.domains:
             raise DriverError(f"the domain {deploy_id} is neither on {self._name} nor on {destination}")
 
+    def has_disk(self, vm: VM, deploy_id: str, disk_id: int) -> bool:
+        return any(path.name == f"disk.{disk_id}" for path in self._running("", deploy_id).disks)
+
+    def attach_disk(self, vm: VM, deploy_id: str, disk_id: int, system_dir: Path) -> None:
+        domain = self._running("attach_disk", deploy_id)
+        path = system_dir / f"disk.{disk_id}"
+        self._world.require_files(self._host(), vm.id, [path])
+        if path not in domain.disks:
+            domain.disks = (*domain.disks, path)
+
+    def detach_disk(self, vm: VM, deploy_id: str, disk_id: int) -> None:
+        domain = self._running("detach_disk", deploy_id)
+        domain.disks = tuple(path for path in domain.disks if path.name != f"disk.{disk_id}")
+
+    def attach_nic(self, vm: VM, deploy_id: str, nic_id: int, system_dir: Path) -> None:
+        domain = self._running("attach_nic", deploy_id)
+        if (vm.id, nic_id) not in self._host().nics:
+            raise DriverError(f"NIC {nic_id} of VM {vm.id} was not prepared on {self._name}")
+        domain.nics.add(nic_id)
+
+    def detach_nic(self, vm: VM, deploy_id: str, nic_id: int) -> None:
+        self._running("detach_nic", deploy_id).nics.discard(nic_id)
+
+    def renew_context(self, vm: VM, deploy_id: str, system_dir: Path) -> None:
+        self._running("renew_context", deploy_id)
+
+    def snapshot_create(self, vm: VM, deploy_id: str, snapshot_id: int, system_dir: Path) -> str:
+        domain = self._running("snapshot_create", deploy_id)
+        contents = {path: self._file(path).content for path in domain.disks}
+        self._world.snapshots[vm.id].setdefault(f"snap-{snapshot_id}", contents)
+        return f"snap-{snapshot_id}"
+
+    def snapshot_revert(self, vm: VM, deploy_id: str, name: str, system_dir: Path) -> None:
+        domain = self._running("snapshot_revert", deploy_id)
+        kept = self._world.snapshots[vm.id]
+        if name not in kept:
+            raise DriverError(f"the domain {deploy_id} has no snapshot {name}")
+        for path, content in kept[name].items():
+            if path in domain.disks:
+                self._write(path, content)
+
+    def snapshot_delete(self, vm: VM, deploy_id: str, name: str, system_dir: Path) -> None:
+        self._host("snapshot_delete")
+        self._world.snapshots.get(vm.id, {}).pop(name, None)
+
+    def disk_resize(self, vm: VM, deploy_id: str, disk_id: int, size: int) -> None:
+        file = self._file(self._path(self._running("disk_resize", deploy_id), disk_id))
+        file.size = max(file.size, size)
+
+    def disk_copy(self, vm: VM, deploy_id: str, disk_id: int, target: Path, image_format: str) -> None:
+        file = self._file(self._path(self._running("disk_copy", deploy_id), disk_id))
+        copied = replace(file, image_format=image_format, image="")
+        self._world.storage.put_anywhere(self._world.owner(self._name), target, copied)
+
+    def disk_continue(self, vm: VM, deploy_id: str, disk_id: int, overlay: Path) -> None:
+        raise DriverError("disks of the simulated world are copied, they have no overlays")
+
     def domains(self) -> list[Domain]:
         return [
             Domain(each.deploy_id, each.state, each.vm_id, each.name, each.memory_kb, each.vcpus)
@@ -101,3 +162,19 @@ class SimulatedHypervisor:
         if domain is None or domain.state is not DomainState.RUNNING:
             raise DriverError(f"the domain {deploy_id} does not run on {self._name}")
         return domain
+
+    @staticmethod
+    def _path(domain: SimulatedDomain, disk_id: int) -> Path:
+        found = next((path for path in domain.disks if path.name == f"disk.{disk_id}"), None)
+        if found is None:
+            raise DriverError(f"the domain {domain.deploy_id} has no disk {disk_id}")
+        return found
+
+    def _file(self, path: Path) -> SimulatedFile:
+        found = self._world.storage.find(self._name, path)
+        if found is None:
+            raise DriverError(f"{path} is not there")
+        return found
+
+    def _write(self, path: Path, content: int) -> None:
+        self._world.storage.write(self._file(path), content)

@@ -68,6 +68,39 @@ class Storage:
             for name in entries:
                 yield host, Path(parent) / name
 
+    def put_anywhere(self, host: str, path: Path, file: SimulatedFile) -> None:
+        """Puts a file where `path` says: over an image when it is the SOURCE of one, else on `host`."""
+        if str(path).startswith(DUMMY_SOURCE):
+            self.images[str(path)] = file
+        else:
+            self.put(host, path, file)
+
+    def write(self, file: SimulatedFile, content: int) -> None:
+        """New content of a file, and of the image that it is used in place of."""
+        file.content = content
+        if file.image:
+            self.image(file.image).content = content
+
+    def snapshots(self, host: str, disk: Path) -> dict[int, SimulatedFile]:
+        """The snapshots of a disk by id: beside it, or beside the image that it is."""
+        image = self._image_of(host, disk)
+        names = self.images if image else self.directory(host, disk.parent)
+        prefix = f"{image or disk.name}.snap."
+        return {int(name.removeprefix(prefix)): names[name] for name in names if name.startswith(prefix)}
+
+    def snapshot_path(self, host: str, disk: Path, snapshot: int) -> Path:
+        """Where the snapshot of a disk is or will be; for `put_anywhere` and `remove_anywhere`."""
+        return Path(f"{self._image_of(host, disk) or disk}.snap.{snapshot}")
+
+    def remove_anywhere(self, host: str, path: Path) -> None:
+        self.images.pop(str(path), None)
+        self.remove(host, path)
+
+    def _image_of(self, host: str, disk: Path) -> str:
+        """The image that a disk is, when this world knows it apart from others."""
+        file = self.find(host, disk)
+        return file.image if file is not None and file.image != DUMMY_SOURCE else ""
+
     def image(self, source: str) -> SimulatedFile:
         """The image with this SOURCE. Raises DriverError when it is not there.
 

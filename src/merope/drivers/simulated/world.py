@@ -26,7 +26,10 @@ HOST_MEMORY = 16 * 1024 * 1024
 
 @dataclass(slots=True)
 class SimulatedDomain:
-    """A domain on a host; `vm_id` is None for a wild one. `disks` are the files that it holds open."""
+    """A domain on a host; `vm_id` is None for a wild one. `disks` are the files that it holds open.
+
+    `nics` are the NIC ids of its interfaces.
+    """
 
     deploy_id: str
     name: str
@@ -35,6 +38,7 @@ class SimulatedDomain:
     vcpus: int
     disks: tuple[Path, ...] = ()
     state: DomainState = DomainState.RUNNING
+    nics: set[int] = field(default_factory=set)
 
 
 @dataclass(slots=True)
@@ -65,6 +69,10 @@ class World:
         self.violations: list[str] = []
         self.deaf: set[int] = set()
         """VMs whose guests do not react to ACPI."""
+        self.snapshots: dict[int, dict[str, dict[Path, int]]] = {}
+        """The content of every disk at each system snapshot, by VM id and the snapshot's name."""
+        self.filtered: Counter[tuple[int, int]] = Counter()
+        """How often a VM's interfaces were given the rules of a security group anew, by VM and group id."""
         self.shared_storage = shared_storage
         self._open = open_hosts
         self._places: dict[int, tuple[SimulatedHost, SimulatedDomain]] = {}
@@ -121,9 +129,14 @@ class World:
             (vm.template.get_int("MEMORY", 0) or 0) * 1024,
             vm.template.get_int("VCPU", 1) or 1,
             disks,
+            nics={int(nic["NIC_ID"]) for nic in vm.template.vectors("NIC") if nic.get("NIC_ID")},
         )
         host.domains[domain.deploy_id] = domain
         self._places[vm.id] = host, domain
+        kept = snapshot_names(vm.template)
+        self.snapshots[vm.id] = {
+            name: contents for name, contents in self.snapshots.get(vm.id, {}).items() if name in kept
+        }
         return domain
 
     def require_files(self, host: SimulatedHost, vm_id: int, files: Collection[Path]) -> None:
@@ -167,6 +180,11 @@ class World:
         if self.in_use(path):
             self.violated(f"{op} of {path} while the VM runs")
 
+    def removed(self, path: Path) -> None:
+        """Notes that a file or directory is gone, and with a VM's directory its system snapshots."""
+        if path.name.isdigit():
+            self.snapshots.pop(int(path.name), None)
+
     def violated(self, sentence: str) -> None:
         self.violations.append(sentence)
 
@@ -181,6 +199,7 @@ class World:
             found += [
                 f"NIC {nic} of VM {vm} on {host.name}" for vm, nic in sorted(host.nics) if vm not in alive
             ]
+        found += [f"snapshots of VM {vm}" for vm, kept in self.snapshots.items() if kept and vm not in alive]
         found += [f"file {path}" for _, path in self.storage if _vm_id(path) not in alive]
         return found
 
@@ -241,6 +260,14 @@ def disk_ids(template: Template) -> list[str]:
     """DISK_ID of every disk and of the CONTEXT CD-ROM, in the order of the template."""
     vectors = [*template.vectors("DISK"), *template.vectors("CONTEXT")]
     return [vector["DISK_ID"] for vector in vectors if vector.get("DISK_ID")]
+
+
+def snapshot_names(template: Template) -> set[str]:
+    """The hypervisor's names of the system snapshots that a VM has."""
+    return {
+        snapshot.get("HYPERVISOR_ID") or f"snap-{snapshot.get('SNAPSHOT_ID', '')}"
+        for snapshot in template.vectors("SNAPSHOT")
+    }
 
 
 def _vm_id(path: Path) -> int:

@@ -4,7 +4,8 @@ Idempotent: a target that is already there and complete is left alone or replace
 beside it, then renamed); deleting what is not there succeeds; moving what has already arrived succeeds.
 
 A VM's directory is `<DATASTORE_LOCATION>/<system datastore id>/<vm id>`; in it are `disk.<DISK_ID>`,
-`checkpoint` (the memory of a suspended guest), `kernel` and `initrd`.
+`checkpoint` (the memory of a suspended guest), `kernel` and `initrd`. What belongs to a disk, as its
+snapshots in `disk.<DISK_ID>.snap`, comes and goes with it.
 """
 
 from dataclasses import dataclass
@@ -22,6 +23,18 @@ class Place:
     path: Path
 
 
+@dataclass(frozen=True, slots=True)
+class LiveSnapshot:
+    """What the hypervisor has to do for a snapshot of a disk whose guest runs.
+
+    `chained`: the guest goes on in the file `path`, which is there, and what it wrote to before is the
+    snapshot. Otherwise the disk is copied to `path`, which is the snapshot.
+    """
+
+    path: Path
+    chained: bool
+
+
 class Transfer(Protocol):
     """Raises DriverError. Sizes in MB. Every target is a VM's directory or a file in it, and checked to be.
 
@@ -37,7 +50,10 @@ class Transfer(Protocol):
         ...
 
     def link(self, source: Path, target: Place, image_format: str) -> None:
-        """Gives a VM the image itself (persistent images), or a copy that `save_back` returns."""
+        """Gives a VM the image itself (persistent images), or a copy that `save_back` returns.
+
+        Its snapshots come along.
+        """
         ...
 
     def make_swap(self, size: int, target: Place) -> None: ...
@@ -67,4 +83,36 @@ class Transfer(Protocol):
 
     def resize(self, target: Place, size: int, image_format: str) -> None:
         """Grows the disk of a VM that does not run to `size`; a disk never shrinks."""
+        ...
+
+    def snapshot_create(self, disk: Place, snapshot: int, image_format: str) -> None:
+        """Keeps the disk of a VM that does not run as it is now, as its snapshot of that id.
+
+        An id is given once to a disk; what has the id already is that snapshot.
+        """
+        ...
+
+    def snapshot_live(self, disk: Place, snapshot: int, image_format: str) -> LiveSnapshot | None:
+        """Prepares a snapshot of a disk whose guest runs; None when it is there already and whole."""
+        ...
+
+    def snapshot_revert(self, disk: Place, snapshot: int, image_format: str) -> None:
+        """Makes the disk of a VM that does not run what it was; the snapshot stays."""
+        ...
+
+    def snapshot_delete(self, disk: Place, snapshot: int) -> None:
+        """Also while the guest runs. Refused when the disk or another snapshot is built on it."""
+        ...
+
+    def image_target(self, source: Path) -> Path:
+        """Where a disk may be saved to: `source`, checked to be an image in a datastore of this cloud."""
+        ...
+
+    def copy_out(
+        self, disk: Place, snapshot: int, image_format: str, source: Path, source_format: str
+    ) -> None:
+        """Writes a disk that nobody writes to, or its snapshot (-1: none), over the image `source`.
+
+        `image_format` is the disk's, `source_format` the one that the image has.
+        """
         ...

@@ -38,9 +38,33 @@ def _remove(drivers: Drivers, job: Job) -> dict[str, str]:
     return {}
 
 
+def _snapshot_delete(drivers: Drivers, job: Job) -> dict[str, str]:
+    driver, image, datastore = _parts(drivers, job)
+    driver.snapshot_delete(image, int(job.effect.arguments["snapshot"]), datastore)
+    return {}
+
+
+def _snapshot_revert(drivers: Drivers, job: Job) -> dict[str, str]:
+    driver, image, datastore = _parts(drivers, job)
+    driver.snapshot_revert(image, int(job.effect.arguments["snapshot"]), datastore)
+    return {}
+
+
+def _snapshot_flatten(drivers: Drivers, job: Job) -> dict[str, str]:
+    driver, image, datastore = _parts(drivers, job)
+    driver.snapshot_flatten(image, int(job.effect.arguments["snapshot"]), datastore)
+    return {}
+
+
 PLANS: dict[str, Plan] = {
     "image.copy": _copy,
     "image.make": _make,
     "image.clone": _clone,
     "image.remove": _remove,
+}
+
+SNAPSHOT_PLANS: dict[str, Plan] = {
+    "image.snapshot_delete": _snapshot_delete,
+    "image.snapshot_revert": _snapshot_revert,
+    "image.snapshot_flatten": _snapshot_flatten,
 }

@@ -5,10 +5,10 @@ from merope.engine.plans.base import Drivers, Plan, here
 
 
 def _update_rules(drivers: Drivers, job: Job) -> dict[str, str]:
-    """What drivers do after a VM has started puts the rules of its document in force, as often as wanted."""
+    """The rules of the VM's document are put in force, as often as wanted."""
     on = here(drivers, job)
     for network in on.networks:
-        network.post(on.vm, on.deploy_id)
+        network.update(on.vm, on.deploy_id, int(job.effect.arguments["secgroup"]))
     return {}
 
 

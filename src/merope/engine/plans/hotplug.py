@@ -1,0 +1,148 @@
+"""The plans of what is plugged into a VM and out of it: disks, interfaces, its context."""
+
+from contextlib import suppress
+
+from merope.drivers.errors import DriverError
+from merope.drivers.network.base import NetworkDriver
+from merope.engine.job import Job
+from merope.engine.plans.base import (
+    Drivers,
+    On,
+    Plan,
+    bring,
+    disk_of,
+    here,
+    is_saved,
+    nic_of,
+    save_back,
+    write_context,
+)
+from merope.model.phase import Phase
+from merope.model.template import Vector
+
+
+def _attach_disk(drivers: Drivers, job: Job) -> dict[str, str]:
+    on = here(drivers, job)
+    disk = disk_of(on)
+    number, deploy_id = int(disk["DISK_ID"]), on.deploy_id
+    if not on.hypervisor.has_disk(on.vm, deploy_id, number):
+        # Nobody uses a file of that name: it is what an attempt that was given up has left.
+        _take(on, disk)
+        bring(on, disk)
+    try:
+        on.hypervisor.attach_disk(on.vm, deploy_id, number, on.directory)
+    except DriverError:
+        # Where the host cannot be asked, the disk may be in use, and stays.
+        with suppress(DriverError):
+            on.hypervisor.detach_disk(on.vm, deploy_id, number)
+            _take(on, disk)
+        raise
+    return {}
+
+
+def _take(on: On, disk: Vector) -> None:
+    """The file of a disk that no guest has written to goes; the image that it may be stays."""
+    on.transfer_of(disk).delete(on.disk(disk["DISK_ID"]))
+
+
+def _detach_disk(drivers: Drivers, job: Job) -> dict[str, str]:
+    on = here(drivers, job)
+    disk = disk_of(on)
+    on.hypervisor.detach_disk(on.vm, on.deploy_id, int(disk["DISK_ID"]))
+    _put_away(on, disk)
+    return {}
+
+
+def _put_away(on: On, disk: Vector) -> None:
+    if is_saved(disk):
+        save_back(on, disk, on.host)
+    else:
+        _take(on, disk)
+
+
+def _prolog_attach(drivers: Drivers, job: Job) -> dict[str, str]:
+    on = here(drivers, job)
+    disk = disk_of(on)
+    _take(on, disk)
+    bring(on, disk)
+    return {}
+
+
+def _epilog_detach(drivers: Drivers, job: Job) -> dict[str, str]:
+    on = here(drivers, job)
+    _put_away(on, disk_of(on))
+    return {}
+
+
+def _attach_nic(drivers: Drivers, job: Job) -> dict[str, str]:
+    on = here(drivers, job)
+    nic = nic_of(on)
+    number, deploy_id = int(nic["NIC_ID"]), on.deploy_id
+    try:
+        for network in _networks_of(on, nic):
+            network.pre(on.vm, number)
+        if not _is_alias(nic):
+            on.hypervisor.attach_nic(on.vm, deploy_id, number, on.directory)
+        for network in _networks_of(on, nic):
+            network.post(on.vm, deploy_id, number)
+        _tell_guest(on, deploy_id)
+    except DriverError:
+        with suppress(DriverError):
+            _unplug(on, nic, deploy_id)
+        raise
+    return {}
+
+
+def _detach_nic(drivers: Drivers, job: Job) -> dict[str, str]:
+    on = here(drivers, job)
+    nic = nic_of(on)
+    deploy_id = on.deploy_id
+    _unplug(on, nic, deploy_id)
+    _tell_guest(on, deploy_id, without=_variables_of(nic))
+    return {}
+
+
+def _unplug(on: On, nic: Vector, deploy_id: str) -> None:
+    number = int(nic["NIC_ID"])
+    if not _is_alias(nic):
+        on.hypervisor.detach_nic(on.vm, deploy_id, number)
+    for network in _networks_of(on, nic):
+        network.clean(on.vm, number)
+
+
+def _networks_of(on: On, nic: Vector) -> list[NetworkDriver]:
+    return [on.drivers.network(nic["VN_MAD"], on.host)] if nic.get("VN_MAD") else []
+
+
+def _is_alias(nic: Vector) -> bool:
+    return bool(nic.get("PARENT_ID"))
+
+
+def _variables_of(nic: Vector) -> str:
+    """What the names of the interface's variables begin with in CONTEXT."""
+    if _is_alias(nic):
+        return f"ETH{nic['PARENT_ID']}_ALIAS{nic.get('ALIAS_ID', '')}_"
+    return f"ETH{nic['NIC_ID']}_"
+
+
+def _tell_guest(on: On, deploy_id: str, *, without: str = "") -> None:
+    """What was plugged is in the context, as 5.12 does it: the image is written anew and shown again."""
+    if on.vm.phase is not Phase.HOTPLUG_NIC_POWEROFF and write_context(on, without=without):
+        on.hypervisor.renew_context(on.vm, deploy_id, on.directory)
+
+
+def _update_conf(drivers: Drivers, job: Job) -> dict[str, str]:
+    on = here(drivers, job)
+    _tell_guest(on, on.deploy_id)
+    return {}
+
+
+PLANS: dict[str, Plan] = {
+    "vm.attach_disk": _attach_disk,
+    "vm.detach_disk": _detach_disk,
+    "vm.prolog_attach": _prolog_attach,
+    "vm.epilog_detach": _epilog_detach,
+    "vm.attach_nic": _attach_nic,
+    "vm.detach_nic": _detach_nic,
+    "vm.update_conf": _update_conf,
+}

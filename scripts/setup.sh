@@ -3,7 +3,7 @@
 #
 #   test   the Python environment (.venv) with the tools of developers
 #   cloud  the Python environment, and the system packages of a host with QEMU and libvirt
-#   all    both
+#   all    both, and the database servers that tests start for themselves
 #
 # It asks before it installs system packages when a person sits at the terminal, and does nothing where
 # nothing is missing. PYTHON names another interpreter than the one that would be found.
@@ -12,9 +12,9 @@ set -eu
 cd "$(dirname "$0")/.."
 what=${1:-all}
 case $what in
-test) extras=dev,gate,yaml ;;
+test) extras=dev,gate,mysql,postgresql,yaml ;;
 cloud) extras=gate,kvm,yaml ;;
-all) extras=dev,gate,kvm,yaml ;;
+all) extras=dev,gate,kvm,mysql,postgresql,yaml ;;
 *)
     echo "usage: scripts/setup.sh test | cloud | all" >&2
     exit 2
@@ -43,6 +43,8 @@ kvm     syslinux-common      the same
 kvm     mtools               puts it on the image
 kvm     iproute2             bridges and addresses
 kvm     curl                 looks at the page that the guest serves
+servers mariadb-server       tests of the store; they start one of their own
+servers postgresql           the same
 '
 
 say() { printf '%s\n' "$*"; }
@@ -136,6 +138,7 @@ needed_packages() {
     fi
     [ "$what" != test ] || return 0
     missing_packages kvm
+    [ "$what" != all ] || missing_packages servers
     # The headers are a package of their own only for the distribution's Python.
     if [ "$base" = /usr ]; then
         missing_packages headers

@@ -14,6 +14,7 @@ from merope.model.phase import Phase
 from merope.model.state import State
 from merope.model.template import Template, Vector
 from merope.model.vm import VM, History
+from merope.store.sql import SqlStore
 from merope.store.sqlite import SqliteStore
 
 
@@ -90,7 +91,7 @@ def portrait(state: State) -> dict[str, Any]:
     }
 
 
-def loaded(store: SqliteStore) -> State:
+def loaded(store: SqlStore) -> State:
     state = State()
     store.load(state)
     return state

@@ -19,7 +19,15 @@ from merope.store.dialect import Dialect
 from merope.store.errors import StoreError
 from merope.store.schema import TABLES, VERSION, VERSION_TABLES, check_layout
 
-_LOADED = ("acl", "user_quotas", "group_quotas", "system_attributes", "pool_control", EFFECT_TABLE)
+_LOADED = (
+    "acl",
+    "user_quotas",
+    "group_quotas",
+    "system_attributes",
+    "pool_control",
+    "hook_log",
+    EFFECT_TABLE,
+)
 #: Keys that one statement removes.
 _KEYS = 200
 Read = Callable[..., Iterator[tuple[Any, ...]]]
@@ -113,7 +121,8 @@ class SqlStore(ABC):
     def load(self, state: State) -> None:
         """Reads everything that lives into `state`. Raises StoreError, also for what is no document."""
         with self.reading() as read:
-            state.index = next((row[0] for row in read("SELECT change_index FROM merope_log WHERE id=0")), 0)
+            for row in read("SELECT change_index FROM merope_log WHERE id=0"):
+                state.index = row[0]
             for kind in KINDS:
                 live = f" WHERE state <> {VmState.DONE:d}" if kind.table == "vm_pool" else ""
                 self._load_table(read, state, kind.table, f"{live} ORDER BY oid")

@@ -62,9 +62,10 @@ def test_a_service_acts_for_the_user_that_it_names(core: Core) -> None:
     ann = core.user("ann")
     verdict = check(core, "serveradmin", "ann:signed")
     assert (verdict.step, verdict.uid, verdict.holder) == (Step.DRIVER, ann, 1)
-    assert (verdict.driver, verdict.name, verdict.secret) == ("server_cipher", "serveradmin", "ann:signed")
+    assert (verdict.driver, verdict.name, verdict.target) == ("server_cipher", "serveradmin", "ann")
+    assert verdict.secret == "signed"
     limited = check(core, "serveradmin", "ann:1:signed")
-    assert (limited.uid, limited.egid, limited.secret) == (ann, 1, "ann:signed")
+    assert (limited.uid, limited.egid, limited.target, limited.secret) == (ann, 1, "ann", "signed")
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,6 @@
 
 import asyncio
 import logging
-import os
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Executor
 from typing import Any, Protocol
@@ -11,15 +9,11 @@ from typing import Any, Protocol
 from merope.api import calls
 from merope.api.backend import Outcome, Peer, Value, Wire
 from merope.api.call_log import Call, CallLog
-from merope.api.sessions import Sessions
-from merope.api.turns import Turns
+from merope.api.login import Authenticator, Logins
 from merope.core import execute as core
 from merope.core import login
-from merope.core.login import Step, Verdict
 from merope.core.methods import Method, Result
-from merope.core.transaction import ALL_ARCHIVED, SYSTEM, Archived, Caller, Transaction
-from merope.core.user import upgrade_password
-from merope.model import passwords
+from merope.core.transaction import ALL_ARCHIVED, Archived, Caller, Transaction
 from merope.model.errors import ApiError, Code
 from merope.model.settings import Settings
 from merope.model.state import Entry, State
@@ -81,14 +75,14 @@ class Dispatcher:
         executor: Executor,
         prepare: Mapping[str, Prepare],
         call_log: CallLog | None = None,
+        drivers: Authenticator | None = None,
     ) -> None:
         self._cloud = cloud
         self._archive = archive
         self._executor = executor
         self._prepare = prepare
         self._log = call_log
-        self._sessions = Sessions(cloud.state, cloud.settings, time.monotonic)
-        self._turns = Turns()
+        self._logins = Logins(cloud, self._as_system, executor, drivers)
         self._requests = 0
 
     def call(self, method: str, params: list[Value], peer: Peer) -> Outcome | Awaitable[Outcome]:
@@ -98,7 +92,7 @@ class Dispatcher:
         assert isinstance(session, str)
         self._requests += 1
         number = self._requests
-        caller = self._sessions.remembered(session)
+        caller = self._logins.remembered(session)
         if caller is None:
             return self._log_in(declared, arguments, session, peer, number)
         return self._call(Call(number, declared, arguments, caller, peer))
@@ -106,64 +100,12 @@ class Dispatcher:
     async def _log_in(
         self, method: Method, arguments: list[Any], session: str, peer: Peer, number: int
     ) -> Outcome:
-        caller = await self._authenticate(session, peer)
+        caller = await self._logins.log_in(session, peer)
         if caller is None:
             error = login.not_authenticated()
             return self._outcome(Call(number, method, arguments, _NOBODY, peer), error=error)
         outcome = self._call(Call(number, method, arguments, caller, peer))
         return outcome if isinstance(outcome, Outcome) else await outcome
-
-    async def _authenticate(self, session: str, peer: Peer) -> Caller | None:
-        verdict = self._sessions.check(session, self._cloud.now())
-        if verdict.step is Step.VERIFY:
-            async with self._turns.of(peer.host, verdict.holder):
-                # Others may have come with the same session meanwhile.
-                known = self._sessions.remembered(session)
-                if known is not None:
-                    return known
-                valid = await self._is_right(verdict)
-            if not valid or verdict.uid < 0:
-                return None
-            accepted = {verdict.stored, await self._upgraded(verdict)}
-            verdict = self._sessions.check(session, self._cloud.now())
-            # The password may have been changed while the old one was being verified.
-            if verdict.uid < 0 or verdict.stored not in accepted:
-                return None
-        elif verdict.step is not Step.GRANTED:
-            if verdict.step is Step.DRIVER:
-                log.warning("authentication driver %s is not available", verdict.driver)
-            return None
-        caller = self._sessions.caller(verdict)
-        if caller is not None:
-            self._sessions.remember(session, verdict, caller)
-        return caller
-
-    async def _is_right(self, verdict: Verdict) -> bool:
-        if self._sessions.is_known_wrong(verdict):
-            return False
-        loop = asyncio.get_running_loop()
-        valid = await loop.run_in_executor(self._executor, passwords.verify, verdict.stored, verdict.secret)
-        if not valid:
-            self._sessions.remember_wrong(verdict)
-        return valid
-
-    async def _upgraded(self, verdict: Verdict) -> str:
-        """A password that is stored in an older form is stored anew, now that its text is known.
-
-        Answers the stored form that there is then.
-        """
-        cost = self._cloud.settings.password_kdf_cost
-        if not passwords.needs_upgrade(verdict.stored, cost):
-            return verdict.stored
-        loop = asyncio.get_running_loop()
-        fresh = await loop.run_in_executor(self._executor, hash_password, verdict.secret, cost)
-
-        def command(tx: Transaction) -> Result:
-            return int(upgrade_password(tx, verdict.holder, verdict.stored, fresh))
-
-        _, index = self._run(command, SYSTEM, -1)
-        await self._cloud.durable(index)
-        return fresh
 
     def _call(self, call: Call) -> Outcome | Awaitable[Outcome]:
         if call.method.prepare:
@@ -189,8 +131,11 @@ class Dispatcher:
         prepare = self._prepare[call.method.prepare]
         if call.method.prepare != "password":
             return await prepare(names, call.caller)
-        async with self._turns.of(call.peer.host, call.caller.uid):
+        async with self._logins.turns.of(call.peer.host, call.caller.uid):
             return await prepare(names, call.caller)
+
+    def _as_system(self, command: Callable[[Transaction], Result], caller: Caller) -> tuple[Result, int]:
+        return self._run(command, caller, -1)
 
     def _run(
         self,
@@ -298,8 +243,3 @@ class Dispatcher:
         if self._log is not None:
             self._log.invoked(call, 0, "", result)
         return Outcome(Wire(result) if isinstance(result, bytes) else result)
-
-
-def hash_password(password: str, cost: int) -> str:
-    """The stored form of a password; takes milliseconds on purpose."""
-    return passwords.hash_password(password, os.urandom(16), cost)

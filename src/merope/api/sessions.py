@@ -17,21 +17,28 @@ REMEMBERED = 10_000
 
 @dataclass(slots=True)
 class _Known:
-    """`entry` is the user's row when it was verified: any change of the user makes it void."""
+    """`entry` is the user's row when it was verified: any change of the user makes it void.
+
+    `expires` is when it must be verified again, by the clock; `ends` the epoch at which what was shown ends.
+    """
 
     caller: Caller
     entry: Entry
     holder: Entry
     expires: float
+    ends: int
 
 
 class Sessions:
     """Remembers verified sessions for `session_expiration_time` seconds, by a keyed digest of their text."""
 
-    def __init__(self, state: State, settings: Settings, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, state: State, settings: Settings, clock: Callable[[], float], now: Callable[[], int]
+    ) -> None:
         self._state = state
         self._settings = settings
         self._clock = clock
+        self._now = now
         self._key = os.urandom(32)
         self._known: dict[bytes, _Known] = {}
         self._wrong: dict[bytes, None] = {}
@@ -44,7 +51,7 @@ class Sessions:
             return None
         users = self._state.pools["user_pool"].entries
         current = users.get(known.entry.oid) is known.entry and users.get(known.holder.oid) is known.holder
-        if current and known.expires > self._clock():
+        if current and known.expires > self._clock() and (known.ends == -1 or known.ends > self._now()):
             return known.caller
         del self._known[digest]
         return None
@@ -57,8 +64,11 @@ class Sessions:
     def caller(self, verdict: Verdict) -> Caller | None:
         return login.caller(self._state, self._settings, verdict.uid, verdict.egid)
 
-    def remember(self, session: str, verdict: Verdict, caller: Caller) -> None:
-        """To be called for a session whose secret was verified; tokens, which expire, are looked up anew."""
+    def remember(self, session: str, verdict: Verdict, caller: Caller, ends: int = -1) -> None:
+        """To be called for a session whose secret was verified; tokens, which expire, are looked up anew.
+
+        `ends` is the epoch at which what a driver verified expires, -1 for never.
+        """
         lasting = self._settings.session_expiration_time
         users = self._state.pools["user_pool"].entries
         entry, holder = users.get(caller.uid), users.get(verdict.holder)
@@ -66,7 +76,7 @@ class Sessions:
             return
         if len(self._known) >= REMEMBERED:
             del self._known[next(iter(self._known))]
-        known = _Known(caller, entry, holder, self._clock() + lasting)
+        known = _Known(caller, entry, holder, self._clock() + lasting, ends)
         self._known[self._digest(session)] = known
 
     def is_known_wrong(self, verdict: Verdict) -> bool:

@@ -75,10 +75,15 @@ def addadmin(tx: Transaction, oid: int, uid: int) -> int:
         raise _edit_error(oid, f"User {uid} is not part of Group {oid}.")
     if uid in group.admins:
         raise _edit_error(oid, f"User {uid} is already an administrator of Group {oid}.")
-    tx.edit(Group, oid).admins.add(uid)
-    for rule in _admin_rules(oid, uid):
-        acl.add(tx, rule)
+    appoint(tx, oid, uid)
     return oid
+
+
+def appoint(tx: Transaction, gid: int, uid: int) -> None:
+    """A member who is no administrator of the group becomes one."""
+    tx.edit(Group, gid).admins.add(uid)
+    for rule in _admin_rules(gid, uid):
+        acl.add(tx, rule)
 
 
 @method("one.group.deladmin", integer("id"), integer("user"), needs=_ADMIN_OF_BOTH)
@@ -86,7 +91,7 @@ def deladmin(tx: Transaction, oid: int, uid: int) -> int:
     """Makes an administrator of the group an ordinary member."""
     if uid not in tx.get(Group, oid).admins:
         raise _edit_error(oid, f"User {uid} is not an administrator of Group {oid}.")
-    _resign(tx, oid, uid)
+    resign(tx, oid, uid)
     return oid
 
 
@@ -95,10 +100,11 @@ def leave_group(tx: Transaction, gid: int, uid: int) -> None:
     group = tx.edit(Group, gid)
     group.users.discard(uid)
     if uid in group.admins:
-        _resign(tx, gid, uid)
+        resign(tx, gid, uid)
 
 
-def _resign(tx: Transaction, gid: int, uid: int) -> None:
+def resign(tx: Transaction, gid: int, uid: int) -> None:
+    """An administrator of the group becomes an ordinary member."""
     tx.edit(Group, gid).admins.discard(uid)
     for rule in _admin_rules(gid, uid):
         acl.remove(tx, rule)

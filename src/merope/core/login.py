@@ -21,8 +21,8 @@ from merope.model.user import User
 #: Users of this driver exist for services that act for them; they cannot log in themselves.
 PUBLIC = "public"
 
-#: Drivers whose users are services: their secret names the user for whom they ask.
-SERVER_DRIVERS = frozenset({"server_cipher", "server_x509"})
+#: Drivers whose names begin so have services as users: their secret names the user for whom they ask.
+SERVER_DRIVERS = "server"
 
 
 class Step(Enum):
@@ -41,8 +41,9 @@ class Verdict:
     VERIFY: `passwords.verify(stored, secret)`, and then perhaps `needs_upgrade`. For a name that is not
     known `uid` is -1 and the stored form is one that nothing matches: it is to be verified all the same,
     so that the time of the answer does not tell which names exist.
-    DRIVER: driver `driver` gets `name`, `stored` and `secret`. A result may be remembered as long as
-    `stored` is the password of user `holder`.
+    DRIVER: driver `driver` gets `name`, `stored` and `secret`, and `target` from a service. For a name that
+    is not known `uid` and `holder` are -1: the driver is DEFAULT_AUTH, and may know somebody of that name.
+    A result may be remembered as long as `stored` is the password of user `holder`.
     """
 
     step: Step
@@ -50,6 +51,7 @@ class Verdict:
     egid: int = -1
     driver: str = ""
     name: str = ""
+    target: str = ""
     holder: int = -1
     stored: str = field(default="", repr=False)
     secret: str = field(default="", repr=False)
@@ -62,8 +64,7 @@ def check_credentials(state: State, now: int, name: str, secret: str, settings: 
     """The first half of a login: everything that is fast. `now` is an epoch in seconds."""
     uid = state.pool(USER).named(name, 0)
     if uid is None:
-        stored = _unmatched(settings.password_kdf_cost)
-        return Verdict(Step.VERIFY, driver=CORE, name=name, stored=stored, secret=secret)
+        return _unknown(name, secret, settings)
     user = _user(state, uid)
     if user is None or not user.enabled or not secret or user.auth_driver == PUBLIC:
         return _DENIED
@@ -72,10 +73,25 @@ def check_credentials(state: State, now: int, name: str, secret: str, settings: 
         # An expired token is not tried as a password.
         usable = not passwords.has_expired(token, now)
         return Verdict(Step.GRANTED, uid, token.egid, holder=uid) if usable else _DENIED
-    if user.auth_driver in SERVER_DRIVERS:
+    if user.auth_driver.startswith(SERVER_DRIVERS):
         return _for_another(state, user, secret)
     step = Step.VERIFY if user.auth_driver == CORE else Step.DRIVER
-    return Verdict(step, uid, -1, user.auth_driver, name, uid, user.password, secret)
+    return Verdict(step, uid, -1, user.auth_driver, name, "", uid, user.password, secret)
+
+
+def enabled_drivers(settings: Settings) -> tuple[str, ...]:
+    """The drivers that AUTHN of AUTH_MAD names."""
+    found = (section.get("AUTHN", "").split(",") for section in settings.auth_mad.values())
+    return tuple(dict.fromkeys(name.strip() for names in found for name in names if name.strip()))
+
+
+def _unknown(name: str, secret: str, settings: Settings) -> Verdict:
+    if settings.default_auth in enabled_drivers(settings):
+        if not name or not secret:
+            return _DENIED
+        return Verdict(Step.DRIVER, driver=settings.default_auth, name=name, secret=secret)
+    stored = _unmatched(settings.password_kdf_cost)
+    return Verdict(Step.VERIFY, driver=CORE, name=name, stored=stored, secret=secret)
 
 
 def _for_another(state: State, server: User, secret: str) -> Verdict:
@@ -89,17 +105,8 @@ def _for_another(state: State, server: User, secret: str) -> Verdict:
     known = _user(state, uid)
     if known is None or not known.enabled or (egid != -1 and egid not in known.groups):
         return _DENIED
-    # The driver is given the whole of what the service signed for.
-    return Verdict(
-        Step.DRIVER,
-        uid,
-        egid,
-        server.auth_driver,
-        server.name,
-        server.id,
-        server.password,
-        f"{target}:{token}",
-    )
+    driver, name, stored = server.auth_driver, server.name, server.password
+    return Verdict(Step.DRIVER, uid, egid, driver, name, target, server.id, stored, token)
 
 
 def caller(state: State, settings: Settings, uid: int, egid: int = -1) -> Caller | None:

@@ -279,8 +279,13 @@ def delgroup(tx: Transaction, oid: int, gid: int) -> int:
 
 def _refuse_managed_groups(tx: Transaction, user: User, code: Code = Code.ACTION) -> None:
     driver = user.auth_driver
-    if _driver_conf(tx, driver).get("DRIVER_MANAGED_GROUPS", "NO").upper() == "YES":
+    if has_managed_groups(tx, driver):
         raise ApiError(code, f"Groups cannot be manually managed for auth driver {driver}", user.id)
+
+
+def has_managed_groups(tx: Transaction, driver: str) -> bool:
+    """Whether the groups of the driver's users are what the driver says at each login."""
+    return _driver_conf(tx, driver).get("DRIVER_MANAGED_GROUPS", "NO").upper() == "YES"
 
 
 @method("one.user.quota", integer("id"), text("quota"), needs=_ADMIN)

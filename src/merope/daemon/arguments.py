@@ -21,6 +21,7 @@ class Started:
     layout: Layout
     config: Config
     sandbox: bool
+    config_file: Path | None = None
 
 
 def read(argv: Sequence[str]) -> Started:
@@ -36,5 +37,6 @@ def read(argv: Sequence[str]) -> Started:
     given = parser.parse_args(argv)
     layout = Layout.at(given.home)
     wanted = Wanted(given.port, given.listen, given.config, given.drivers)
-    config = load(layout.home, wanted.config or layout.config_file, command_line(wanted), wanted.sandbox)
-    return Started(layout, config, wanted.sandbox)
+    file = wanted.config or layout.config_file
+    config = load(layout.home, file, command_line(wanted), wanted.sandbox)
+    return Started(layout, config, wanted.sandbox, file)

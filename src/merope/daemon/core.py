@@ -12,7 +12,7 @@ import secrets
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,8 @@ from typing import Any
 import uvloop
 
 from merope.api.call_log import CallLog
-from merope.api.dispatch import Dispatcher, hash_password
+from merope.api.dispatch import Dispatcher
+from merope.api.login import hash_password
 from merope.api.metrics import Registry
 from merope.api.server import Door, DoorError
 from merope.api.settings import DoorSettings
@@ -28,12 +29,16 @@ from merope.core import commands
 from merope.core.bootstrap import bootstrap
 from merope.core.results import handled
 from merope.core.transaction import Transaction
+from merope.daemon import authentication
 from merope.daemon.arguments import Started, read
+from merope.daemon.authentication import Authentication
 from merope.daemon.config import ConfigError
 from merope.daemon.layout import UnsafeError, write_private
 from merope.daemon.preparations import Preparations
 from merope.daemon.scheduling import Scheduling
 from merope.daemon.service import BAD_CONFIGURATION
+from merope.drivers.auth.base import AuthDriver
+from merope.drivers.errors import DriverError
 from merope.drivers.simulated.world import World
 from merope.engine import plans
 from merope.engine.cloud import Cloud, Inputs
@@ -68,12 +73,13 @@ def main(argv: list[str] | None = None) -> int:
     try:
         started = read(sys.argv[1:] if argv is None else argv)
         check_supported(started.config.settings)
+        auth = _auth_drivers(started)
     except ConfigError as error:
         log.error("%s", error)
         return BAD_CONFIGURATION
     logging.getLogger().setLevel(_LEVELS.get(started.config.settings.log_debug_level, logging.INFO))
     try:
-        return uvloop.run(Core(started).serve())
+        return uvloop.run(Core(started, auth).serve())
     except (StoreError, DoorError, UnsafeError) as error:
         log.error("%s", error)
         return 1
@@ -83,6 +89,15 @@ def check_supported(settings: Settings) -> None:
     """Raises ConfigError for what the configuration may say and this release has not got."""
     if settings.db_backend != "sqlite":
         raise ConfigError([f"DB/BACKEND {settings.db_backend!r}: this release stores in sqlite only."])
+
+
+def _auth_drivers(started: Started) -> dict[str, AuthDriver]:
+    """Raises ConfigError for drivers that cannot be had, and for what is wrong with their files."""
+    where = authentication.places(started.layout.home, started.config_file)
+    try:
+        return authentication.drivers(started.config.settings, where)
+    except DriverError as error:
+        raise ConfigError(str(error).splitlines()) from error
 
 
 def check_operations() -> None:
@@ -95,7 +110,8 @@ def check_operations() -> None:
 class Core:
     """Everything that runs in the core's process."""
 
-    def __init__(self, started: Started) -> None:
+    def __init__(self, started: Started, auth: Mapping[str, AuthDriver]) -> None:
+        self._auth = auth
         self._sandbox = started.sandbox
         self._config = started.config
         self._settings: Settings = started.config.settings
@@ -134,6 +150,7 @@ class Core:
             self._threads,
             loop.call_soon_threadsafe,
         )
+        logins = Authentication(cloud, self._settings, self._auth)
         registry = Registry()
         _measure(registry, cloud, engine)
         dispatcher = Dispatcher(
@@ -142,6 +159,7 @@ class Core:
             executor=self._threads,
             prepare=Preparations(cloud, executor, store, self._threads, recorder).table,
             call_log=CallLog(sys.stderr, self._settings.log_call_format) if self._logs_calls() else None,
+            drivers=logins,
         )
         door = Door(registry, lambda: cloud.trouble or None)
         await door.start(dispatcher, self._door_settings())
@@ -157,6 +175,7 @@ class Core:
         poller.stop()
         recovery.stop()
         await door.stop(DRAIN_SECONDS)
+        logins.close()
         engine.stop()
         if isinstance(executor, WorkerPool):
             await executor.close()

@@ -7,7 +7,8 @@ from concurrent.futures import Executor
 from contextlib import suppress
 from typing import Any, TypeVar
 
-from merope.api.dispatch import Prepare, hash_password
+from merope.api.dispatch import Prepare
+from merope.api.login import hash_password
 from merope.core import accounting
 from merope.core.showback import span_fault
 from merope.core.transaction import Caller, Transaction

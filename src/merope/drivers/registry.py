@@ -1,4 +1,4 @@
-"""Which driver a name in a document (VM_MAD, TM_MAD, DS_MAD, VN_MAD) means.
+"""Which driver a name in a document (VM_MAD, TM_MAD, DS_MAD, VN_MAD, AUTH_DRIVER) means.
 
 Drivers are loaded when they are first asked for: one whose library is not installed hinders nobody else.
 Third parties add theirs as entry points of the group `merope.drivers.<kind>`, which may not take a name
@@ -12,6 +12,7 @@ from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import cast
 
+from merope.drivers.auth.base import AuthDriver
 from merope.drivers.datastore.base import DatastoreDriver
 from merope.drivers.errors import DriverError
 from merope.drivers.hypervisor.base import Hypervisor
@@ -26,6 +27,7 @@ class Kind(Enum):
     TRANSFER = "transfer"
     DATASTORE = "datastore"
     NETWORK = "network"
+    AUTH = "auth"
 
 
 BUILT_IN: dict[Kind, dict[str, str]] = {
@@ -48,6 +50,14 @@ BUILT_IN: dict[Kind, dict[str, str]] = {
         "bridge": "merope.drivers.network.bridge:BridgeNetwork",
         "dummy": "merope.drivers.network.dummy:DummyNetwork",
     },
+    Kind.AUTH: {
+        "ldap": "merope.drivers.auth.ldap:LdapDriver",
+        "plain": "merope.drivers.auth.plain:PlainDriver",
+        "server_cipher": "merope.drivers.auth.server_cipher:ServerCipherDriver",
+        "server_x509": "merope.drivers.auth.server_x509:ServerX509Driver",
+        "ssh": "merope.drivers.auth.ssh:SshDriver",
+        "x509": "merope.drivers.auth.x509:X509Driver",
+    },
 }
 
 
@@ -69,6 +79,11 @@ def datastore(name: str) -> Callable[..., DatastoreDriver]:
 def network(name: str) -> Callable[..., NetworkDriver]:
     """The class of the network driver called `name`. Raises DriverError when there is none."""
     return cast("Callable[..., NetworkDriver]", driver(Kind.NETWORK, name))
+
+
+def auth(name: str) -> Callable[..., AuthDriver]:
+    """The class of the authentication driver called `name`. Raises DriverError when there is none."""
+    return cast("Callable[..., AuthDriver]", driver(Kind.AUTH, name))
 
 
 def names(kind: Kind) -> list[str]:

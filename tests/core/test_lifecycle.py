@@ -4,8 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
+from tests.core import vm_devices_world as devices
 from tests.core.schemas import check_schema
-from tests.core.vm_world import ANN, AWAY, NODE0, NODE1, Cloud, check, console, stand, take
+from tests.core.vm_world import ANN, AWAY, NODE0, NODE1, TEMPLATE, Cloud, check, console, stand, take
 
 from merope.core import lifecycle, results, vm, vm_machine, vm_results, vm_steps
 from merope.core.lifecycle import Row, Step
@@ -14,6 +15,7 @@ from merope.model.effect import Effect
 from merope.model.errors import ApiError, Code
 from merope.model.phase import Phase
 from merope.model.states import HistoryAction
+from merope.model.template import Vector
 from merope.model.vm import VM, History
 
 WORDS = "the driver's words"
@@ -43,7 +45,10 @@ def look(cloud: Cloud, oid: int) -> Moment:
 def drive(cloud: Cloud, oid: int, event: str, phase: Phase) -> None:
     """Makes the event happen as users, drivers and monitoring make it happen."""
     name = event.removesuffix("-off")
-    if event in vm.ACTIONS:
+    deed = devices.deed(event)
+    if deed is not None:
+        deed(cloud, oid)
+    elif event in vm.ACTIONS:
         cloud.call(ANN, "one.vm.action", event, oid)
     elif event.startswith("deploy") and not name.endswith(("-ok", "-ko")):
         cloud.call(0, "one.vm.deploy", oid, NODE0)
@@ -65,6 +70,10 @@ def drive(cloud: Cloud, oid: int, event: str, phase: Phase) -> None:
         cloud.commit(tx)
     else:
         answer, ok = name[:-3], name.endswith("-ok")
+        if phase in lifecycle.ON_DEVICES:
+            [waiting] = cloud.effects("vm")
+            take(cloud, oid, waiting.op, ok, WORDS)
+            return
         expected = lifecycle.EFFECTS[phase]
         known = [op for op, word in lifecycle.ANSWERS.items() if word == answer]
         take(cloud, oid, expected if expected in known else known[0], ok, WORDS, deploy_id=DEPLOY_ID)
@@ -86,7 +95,11 @@ def prepared(cloud: Cloud, row: Row, phase: Phase) -> int:
         cloud.call(ANN, "one.vm.action", "terminate", oid)
         return oid
     kept = {"deploy-stopped": Phase.STOPPED, "deploy-undeployed": Phase.UNDEPLOYED}.get(row.event)
-    oid = stand(cloud, kept or phase, powered_off=powered_off)
+    if row.event.endswith("-cold"):
+        devices.cold(cloud)
+    answer = row.event.removesuffix("-ok").removesuffix("-ko")
+    template = devices.ALIASED if devices.deed(row.event) is not None else TEMPLATE
+    oid = stand(cloud, kept or phase, powered_off=powered_off, answer=answer, template=template)
     if kept is not None:
         cloud.call(ANN, "one.vm.action", "resume", oid)
         if phase is Phase.HOLD:
@@ -222,6 +235,24 @@ def _recounted(cloud: Cloud, before: Moment, after: Moment) -> str:
     return ""
 
 
+def _parts(moment: Moment, *names: str) -> list[Vector]:
+    return [vector for name in names for vector in moment.vm.template.vectors(name)]
+
+
+def _plugged(kept: bool, *names: str) -> StepCheck:
+    """What was marked stays without a mark, or is gone; whether all is given back is what `check` recounts."""
+
+    def wrong(cloud: Cloud, before: Moment, after: Moment) -> str:
+        earlier, later = _parts(before, *names), _parts(after, *names)
+        if any(part.get("ATTACH") for part in later):
+            return "a mark is left"
+        if kept:
+            return "" if len(later) >= len(earlier) else "it is gone"
+        return "" if len(later) < len(earlier) else "it is still there"
+
+    return wrong
+
+
 STEPS: dict[Step, StepCheck] = {
     Step.TAKE_CAPACITY: _recounted,
     Step.RELEASE_CAPACITY: _recounted,
@@ -252,6 +283,10 @@ STEPS: dict[Step, StepCheck] = {
     ),
     Step.FREE_ALL: _freed,
     Step.FORGET_PLACEMENT: _forgotten,
+    Step.KEEP_DISK: _plugged(True, "DISK"),
+    Step.DROP_DISK: _plugged(False, "DISK"),
+    Step.KEEP_NIC: _plugged(True, "NIC", "NIC_ALIAS"),
+    Step.DROP_NIC: _plugged(False, "NIC", "NIC_ALIAS"),
 }
 
 

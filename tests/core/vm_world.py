@@ -4,9 +4,10 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+from tests.core import vm_devices_world as devices
 from tests.core.conftest import Core
 
-from merope.core import lifecycle, results, vm_machine, vm_quotas, vm_steps
+from merope.core import check_groups, lifecycle, results, vm_machine, vm_quotas, vm_steps
 from merope.core.check_relations import IN_PASSING
 from merope.core.image import usage as image_usage
 from merope.core.transaction import SYSTEM, Caller, Transaction
@@ -143,11 +144,18 @@ class Cloud(Core):
         return table.get(oid, Quotas()).usage()
 
 
-def stand(cloud: Cloud, phase: Phase, *, powered_off: bool = False) -> int:
-    """A VM of ann's in that phase: its stored document, its records, and what it has of hosts and quotas."""
+def stand(
+    cloud: Cloud, phase: Phase, *, powered_off: bool = False, answer: str = "", template: str = TEMPLATE
+) -> int:
+    """A VM of ann's in that phase: its stored document, its records, and what it has of hosts and quotas.
+
+    `answer`: what it waits for, where the phase does not tell (lifecycle.ANSWERS).
+    """
     if phase in (Phase.CLONING, Phase.CLONING_FAILURE):
         return _cloning(cloud, phase)
-    oid = cloud.vm()
+    if phase in lifecycle.ON_DEVICES:
+        return devices.begin(cloud, phase, answer)
+    oid = cloud.vm(template)
     tx = cloud.transaction(SYSTEM)
     vm = tx.edit(VM, oid)
     vm.state, vm.lcm_state = phase.state, phase.lcm_state
@@ -266,6 +274,7 @@ def check(cloud: Cloud) -> None:
     _check_images(cloud, vms)
     _check_quotas(cloud, vms)
     _check_groups(cloud, vms)
+    assert not list(check_groups.vm_groups(cloud.state)), "a role lists other VMs than those that play it"
     for vm in vms:
         _check_effects(cloud, vm)
         _check_records(cloud, vm)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from itertools import pairwise
 
-from merope.core import lifecycle, vm_machine
+from merope.core import lifecycle, vm_flight
 from merope.core.check import Finding, every, finding, setting
 from merope.core.transaction import Transaction
 from merope.model.cluster import Cluster
@@ -16,7 +16,6 @@ from merope.model.group import Group
 from merope.model.host import Host
 from merope.model.image import Image
 from merope.model.kinds import BY_DOCUMENT
-from merope.model.phase import Phase
 from merope.model.state import State
 from merope.model.states import ImageState
 from merope.model.user import User
@@ -28,15 +27,6 @@ from merope.model.vnet import VirtualNetwork
 OVERTAKEN = frozenset({"vm.reboot", "vm.reset"})
 IN_PASSING = OVERTAKEN | {"vm.update_sg"}
 OUTLIVING = frozenset({"vm.delete", "image.remove", "secgroup.spread"})
-_STOPPED_BY = frozenset({"vm.shutdown", "vm.cancel"})
-#: What a phase may wait for besides the effect of the table.
-_ALSO: dict[Phase, frozenset[str]] = {
-    Phase.SHUTDOWN: _STOPPED_BY,
-    Phase.SHUTDOWN_POWEROFF: _STOPPED_BY,
-    Phase.SHUTDOWN_UNDEPLOY: _STOPPED_BY,
-    Phase.SAVE_MIGRATE: _STOPPED_BY,
-    Phase.EPILOG: frozenset({"vm.epilog_local"}),
-}
 _MADE_BY = frozenset({"image.copy", "image.make", "image.clone"})
 _IMAGE_WAITS = {
     ImageState.LOCKED: _MADE_BY,
@@ -116,7 +106,7 @@ def _vm_waits(vm: VM, ops: list[str]) -> Iterator[Finding]:
             yield finding(vm, f"it is {vm.phase.name} and waits for nothing, but under way are {ops}")
     elif not ops:
         yield finding(vm, f"it is {vm.phase.name} and waits for {due}, which is not under way", _asking(vm))
-    elif len(ops) > 1 or ops[0] not in _ALSO.get(vm.phase, frozenset()) | {due}:
+    elif len(ops) > 1 or ops[0] not in lifecycle.awaited(vm.phase):
         yield finding(vm, f"it is {vm.phase.name} and waits for {due}, but under way are {ops}")
 
 
@@ -126,9 +116,7 @@ def _asking(vm: VM) -> partial[None] | None:
 
 def ask_again(tx: Transaction, *, vm_id: int) -> None:
     """What the VM's phase waits for is asked for; operations may be done twice."""
-    own = tx.edit(VM, vm_id)
-    source = own.phase in (Phase.MIGRATE, Phase.SAVE_MIGRATE)
-    vm_machine.ask(tx, own, lifecycle.EFFECTS[own.phase], source=source)
+    vm_flight.ask_again(tx, tx.edit(VM, vm_id))
 
 
 def _complete(tx: Transaction, *, effect_id: int) -> None:

@@ -22,6 +22,8 @@ _NAMES = (
     "vdc",
     "vm",
     "vm_deploy",
+    "vm_disk_plug",
+    "vm_nic_plug",
     "vm_recover",
     "vm_results",
     "vm_updateconf",

@@ -43,13 +43,15 @@ _SUBSTITUTED = ("SCHED_REQUIREMENTS",)
 _PUBLIC = ("PUBLIC_CLOUD", "EC2")
 
 
-def check_restricted(tx: Transaction, template: Template, base: Template | None = None) -> None:
+def check_restricted(
+    tx: Transaction, template: Template, base: Template | None = None, *, what: str = "VM Template"
+) -> None:
     """Raises ApiError AUTHORIZATION when somebody who is no administrator sets a restricted attribute."""
     if tx.caller.is_admin:
         return
     found = restricted_attribute(template, tx.settings.vm_restricted_attr, base)
     if found:
-        raise authorization.denied(tx.caller, f"VM Template includes a restricted attribute {found}")
+        raise authorization.denied(tx.caller, f"{what} includes a restricted attribute {found}")
 
 
 def allocate(tx: Transaction, source: Template, *, on_hold: bool) -> VM:

@@ -39,8 +39,10 @@ _NIC_VARIABLES: tuple[tuple[str, tuple[str, ...], str | None], ...] = (
     ("METRIC6", ("METRIC6",), "METRIC6"),
     ("CONTEXT_FORCE_IPV4", ("CONTEXT_FORCE_IPV4",), "CONTEXT_FORCE_IPV4"),
     ("IP6_PREFIX_LENGTH", ("PREFIX_LENGTH",), "PREFIX_LENGTH"),
-    ("VROUTER_IP6", ("VROUTER_IP6_GLOBAL",), None),
+    ("VROUTER_IP6", ("VROUTER_IP6_GLOBAL", "VROUTER_IP6"), None),
 )
+#: What the VMs of a virtual router are told to find one another.
+_ROUTER = ("VROUTER_ID", "VROUTER_KEEPALIVED_ID", "VROUTER_KEEPALIVED_PASSWORD")
 
 #: What only the cloud reads of a user: a template of somebody else's must not bring it into one's guest.
 _SECRET = "TOKEN_PASSWORD"  # noqa: S105 - the attribute's name
@@ -95,6 +97,9 @@ def generate(tx: Transaction, vm: VM, context: Vector) -> None:
     if context.get("NETWORK", "").upper() == "YES":
         for nic in vm.template.vectors("NIC") + vm.template.vectors("NIC_ALIAS"):
             context.update(nic_variables(tx, nic))
+    for name in _ROUTER:
+        if vm.template.get(name):
+            context[name] = vm.template.get(name)
     if context.get("TOKEN", "").upper() == "YES":
         endpoint = tx.settings.onegate_endpoint
         if not endpoint:
@@ -107,10 +112,29 @@ def generate(tx: Transaction, vm: VM, context: Vector) -> None:
         vm.template.set("CREATED_BY", str(tx.caller.uid))
 
 
-def nic_variables(tx: Transaction, nic: Vector) -> dict[str, str]:
-    prefix = f"ETH{nic['NIC_ID']}_"
+def add_nic(tx: Transaction, vm: VM, nic: Vector) -> None:
+    """What the guest reads of a NIC or alias that it gets."""
+    context = vm.template.vector("CONTEXT")
+    if context is not None and context.get("NETWORK", "").upper() == "YES":
+        context.update(nic_variables(tx, nic))
+
+
+def remove_nic(vm: VM, nic: Vector) -> None:
+    """The guest reads no more of a NIC with its aliases, or of an alias."""
+    context = vm.template.vector("CONTEXT")
+    if context is not None:
+        for name in [name for name in context if name.startswith(_prefix(nic))]:
+            del context[name]
+
+
+def _prefix(nic: Vector) -> str:
     if "PARENT_ID" in nic:
-        prefix = f"ETH{nic['PARENT_ID']}_ALIAS{nic['ALIAS_ID']}_"
+        return f"ETH{nic['PARENT_ID']}_ALIAS{nic['ALIAS_ID']}_"
+    return f"ETH{nic['NIC_ID']}_"
+
+
+def nic_variables(tx: Transaction, nic: Vector) -> dict[str, str]:
+    prefix = _prefix(nic)
     network = tx.find(VirtualNetwork, int(nic.get("NETWORK_ID") or -1))
     found = {}
     for name, keys, attribute in _NIC_VARIABLES:

@@ -9,7 +9,6 @@ from merope.model.host import Host
 from merope.model.permissions import Op
 from merope.model.phase import Phase
 from merope.model.states import DatastoreType, HistoryAction, HostState
-from merope.model.template import Vector
 from merope.model.vm import VM, History
 
 _NEW = (Phase.PENDING, Phase.HOLD)
@@ -54,7 +53,8 @@ def deploy(tx: Transaction, vm_id: int, host_id: int, enforce: bool, ds_id: int,
     own.template.set("TM_MAD_SYSTEM", system.tm_mad)
     if phase in _NEW:
         vm_disks.place_volatile(own.template, system)
-        _disk_modes(tx, own, system.tm_mad)
+        for disk in own.template.vectors("DISK"):
+            vm_disks.set_mode(tx, disk, system.tm_mad)
     vm_machine.go(tx, own, row)
     vm_requirements.compute(tx, own)
     return vm_id
@@ -139,27 +139,6 @@ def _open(tx: Transaction, vm: VM, host: Host, system: Datastore) -> None:
     fresh.uid = -1 if internal else tx.caller.uid
     fresh.gid = -1 if internal else tx.caller.gid
     fresh.request_id = str(-1 if internal else tx.context.request_id)
-
-
-def _disk_modes(tx: Transaction, vm: VM, system_mad: str) -> None:
-    """Where a disk's copy goes when the system datastore's driver is another (spec `disk_derivation`)."""
-    for disk in vm.template.vectors("DISK"):
-        if not disk.get("IMAGE_ID") or disk.get("TM_MAD") == system_mad:
-            continue
-        datastore = tx.find(Datastore, int(disk["DATASTORE_ID"]))
-        if datastore is not None:
-            _disk_mode(disk, datastore, system_mad)
-
-
-def _disk_mode(disk: Vector, datastore: Datastore, system_mad: str) -> None:
-    modes = [word.strip() for word in datastore.template.get("TM_MAD_SYSTEM").split(",")]
-    if system_mad not in modes:
-        return
-    disk["TM_MAD_SYSTEM"] = system_mad
-    for name in ("LN_TARGET", "CLONE_TARGET", "DISK_TYPE"):
-        value = datastore.template.get(f"{name}_{system_mad.upper()}")
-        if value:
-            disk[name] = value
 
 
 @method(

@@ -39,17 +39,26 @@ def acquire(tx: Transaction, vm_id: int, uid: int, template: Template) -> bool:
     """Takes the images and fills the disks in; answers whether every image is ready to be used."""
     ready = True
     for number, disk in enumerate(template.vectors("DISK")):
-        disk["DISK_ID"] = str(number)
-        used = image_of(tx, disk, uid)
-        if used is None:
-            _check_volatile(tx, disk, number)
-            continue
-        if used.type not in _DISK_IMAGES:
-            kind = ImageType(used.type).name
-            raise ApiError(Code.ALLOCATE, f"DISK {number}: image {used.id} is a {kind} image, not a disk.")
-        asked = disk.get("SIZE", "")
-        ready = image.acquire(tx, used.id, vm_id) and ready
-        _fill(tx, disk, tx.get(Image, used.id), asked, number)
+        ready = take(tx, vm_id, uid, disk, number) and ready
+    return ready
+
+
+def take(tx: Transaction, vm_id: int, uid: int, disk: Vector, number: int, *, attach: bool = False) -> bool:
+    """Takes the image of one disk and fills the disk in; answers whether the image is ready to be used.
+
+    `attach`: for a VM that is on a host and cannot wait. Raises ApiError ALLOCATE, NO_EXISTS.
+    """
+    disk["DISK_ID"] = str(number)
+    used = image_of(tx, disk, uid)
+    if used is None:
+        _check_volatile(tx, disk, number)
+        return True
+    if used.type not in _DISK_IMAGES:
+        kind = ImageType(used.type).name
+        raise ApiError(Code.ALLOCATE, f"DISK {number}: image {used.id} is a {kind} image, not a disk.")
+    asked = disk.get("SIZE", "")
+    ready = image.acquire(tx, used.id, vm_id, attach=attach)
+    _fill(tx, disk, tx.get(Image, used.id), asked, number)
     return ready
 
 
@@ -67,7 +76,10 @@ def _fill(tx: Transaction, disk: Vector, used: Image, asked: str, number: int) -
 _FROM_IMAGE = frozenset(
     "SOURCE TYPE DISK_TYPE CLONE SAVE PERSISTENT IMAGE_STATE ORIGINAL_SIZE DATASTORE DATASTORE_ID TM_MAD "
     "CLUSTER_ID CLONE_TARGET LN_TARGET TM_MAD_SYSTEM ALLOW_ORPHANS DISK_SNAPSHOT_TOTAL_SIZE SIZE "
-    "IMAGE_UID IMAGE_UNAME IMAGE_ID IMAGE ORDER".split()
+    "IMAGE_UID IMAGE_UNAME IMAGE_ID IMAGE ORDER "
+    # What is under way with a disk.
+    "ATTACH RESIZE SIZE_PREV DISK_SNAPSHOT_ACTIVE DISK_SNAPSHOT_ID HOTPLUG_SAVE_AS_ACTIVE HOTPLUG_SAVE_AS "
+    "HOTPLUG_SAVE_AS_SOURCE HOTPLUG_SAVE_AS_SNAPSHOT_ID".split()
 )
 _OF_VOLATILE = frozenset({"TYPE", "SIZE"})
 
@@ -128,14 +140,35 @@ def _check_volatile(tx: Transaction, disk: Vector, number: int) -> None:
 def place_volatile(template: Template, system: Datastore) -> None:
     """What the volatile disks of a VM show once its system datastore is known."""
     for disk in template.vectors("DISK"):
-        if disk.get("IMAGE_ID"):
-            continue
-        disk["DATASTORE"] = system.name
-        disk["DATASTORE_ID"] = str(system.id)
-        disk["TM_MAD"] = system.tm_mad
-        disk["CLUSTER_ID"] = ",".join(map(str, sorted(system.clusters)))
-        disk["DISK_TYPE"] = DiskType(system.disk_type).name
-        disk["ALLOW_ORPHANS"] = system.template.get("ALLOW_ORPHANS", "NO")
+        if not disk.get("IMAGE_ID"):
+            place(disk, system)
+
+
+def place(disk: Vector, system: Datastore) -> None:
+    """What a volatile disk shows of the system datastore that it is in."""
+    disk["DATASTORE"] = system.name
+    disk["DATASTORE_ID"] = str(system.id)
+    disk["TM_MAD"] = system.tm_mad
+    disk["CLUSTER_ID"] = ",".join(map(str, sorted(system.clusters)))
+    disk["DISK_TYPE"] = DiskType(system.disk_type).name
+    disk["ALLOW_ORPHANS"] = system.template.get("ALLOW_ORPHANS", "NO")
+
+
+def set_mode(tx: Transaction, disk: Vector, system_mad: str) -> None:
+    """Where a disk's copy goes when the system datastore's driver is another (spec `disk_derivation`)."""
+    if not disk.get("IMAGE_ID") or disk.get("TM_MAD") == system_mad:
+        return
+    datastore = tx.find(Datastore, int(disk["DATASTORE_ID"]))
+    if datastore is None:
+        return
+    modes = [word.strip() for word in datastore.template.get("TM_MAD_SYSTEM").split(",")]
+    if system_mad not in modes:
+        return
+    disk["TM_MAD_SYSTEM"] = system_mad
+    for name in ("LN_TARGET", "CLONE_TARGET", "DISK_TYPE"):
+        value = datastore.template.get(f"{name}_{system_mad.upper()}")
+        if value:
+            disk[name] = value
 
 
 def assign_targets(template: Template, cdrom_prefix: str) -> None:
@@ -164,11 +197,12 @@ def assign_targets(template: Template, cdrom_prefix: str) -> None:
     for item in ordered:
         if not item.get("TARGET"):
             prefix = item.get("DEV_PREFIX") or cdrom_prefix
-            item["TARGET"] = _free_target(prefix, used)
+            item["TARGET"] = free_target(prefix, used)
             used.add(item["TARGET"])
 
 
-def _free_target(prefix: str, used: set[str]) -> str:
+def free_target(prefix: str, used: set[str]) -> str:
+    """A device name that is not used yet; raises ApiError ALLOCATE."""
     for letter in ascii_lowercase:
         if prefix + letter not in used:
             return prefix + letter

@@ -3,7 +3,7 @@
 from merope.core import lifecycle, vm_quotas, vm_steps
 from merope.core.lifecycle import Row
 from merope.core.transaction import Transaction
-from merope.core.vm_steps import Facts
+from merope.core.vm_facts import Facts
 from merope.model.phase import Phase
 from merope.model.states import HistoryAction
 from merope.model.vm import VM
@@ -52,13 +52,15 @@ def go(tx: Transaction, vm: VM, row: Row, facts: Facts | None = None) -> None:
     """Takes the VM through the transition of a row that was looked up before its records changed."""
     if row.action is not None:
         note_action(tx, vm, row.action)
+    known = facts or Facts()
     for step in row.steps:
-        vm_steps.STEPS[step](tx, vm, facts or Facts())
+        vm_steps.STEPS[step](tx, vm, known)
     if row.to is not None:
         enter(tx, vm, row.to, asked=not row.event.startswith(_FOUND))
     effect = row.effect or (lifecycle.EFFECTS.get(row.to, "") if row.to is not None else "")
     if effect:
-        ask(tx, vm, effect, source=row.source)
+        arguments = known.arguments if row.to in lifecycle.ON_DEVICES else {}
+        ask(tx, vm, effect, source=row.source, **arguments)
 
 
 def enter(tx: Transaction, vm: VM, phase: Phase, *, asked: bool = True) -> None:
@@ -78,13 +80,13 @@ def enter(tx: Transaction, vm: VM, phase: Phase, *, asked: bool = True) -> None:
         vm.etime = tx.now
 
 
-def ask(tx: Transaction, vm: VM, effect: str, *, source: bool = False) -> None:
+def ask(tx: Transaction, vm: VM, effect: str, *, source: bool = False, **arguments: str | int) -> None:
     """Asks for an effect of the VM's, on its host or on the one that a migration leaves."""
     current = vm.history
     host = -1 if current is None else current.hid
     if source:
         host = vm_steps.source_record(tx, vm).hid
-    tx.effect(effect, vm.id, host)
+    tx.effect(effect, vm.id, host, **arguments)
 
 
 def note_action(tx: Transaction, vm: VM, action: HistoryAction) -> None:

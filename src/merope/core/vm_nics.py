@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from merope.core import authorization, vm_named, vm_requests
 from merope.core.transaction import Transaction
 from merope.model.address_range import AddressRange
+from merope.model.addresses import mac_text
 from merope.model.errors import ApiError, Code
 from merope.model.leases import owner_of
 from merope.model.permissions import ObjectType, Op
@@ -26,10 +27,12 @@ _TARGET = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,14}", re.ASCII)
 
 _NOT_IN_DEFAULT = ("NETWORK_ID", "NETWORK", "NETWORK_UID", "NETWORK_UNAME")
 _REQUESTS = ("IP", "IP6", "MAC")
+#: The address that VMs of a router pass among themselves, and the router holds.
+FLOATING = tuple(f"VROUTER_{name}" for name in ("MAC", "IP", "IP6", "IP6_LINK", "IP6_ULA", "IP6_GLOBAL"))
 #: What a NIC has from its network, its lease and its place; what a template says of them is left out.
-_OURS = tuple(
+OURS = tuple(
     "AR_ID VN_MAD PHYDEV OUTER_VLAN_ID BRIDGE_TYPE CLUSTER_ID PARENT_NETWORK_ID IP6_LINK IP6_ULA IP6_GLOBAL "
-    "VROUTER_IP VROUTER_IP6_GLOBAL ORDER NIC_ID ALIAS_ID ALIAS_IDS PARENT_ID "
+    "ORDER NIC_ID ALIAS_ID ALIAS_IDS PARENT_ID ATTACH "
     "CONF BRIDGE_CONF OVS_BRIDGE_CONF IP_LINK_CONF".split()
 )
 
@@ -54,24 +57,40 @@ def prepare(template: Template) -> None:
     wrong = next((key for key in _NOT_IN_DEFAULT if key in default), None)
     if wrong:
         raise ApiError(Code.ALLOCATE, f"NIC_DEFAULT cannot have the attribute {wrong}.")
-    number = 0
-    if len(template.vectors("NIC")) + len(template.vectors("NIC_ALIAS")) > MAX_NICS:
+    check_number(template, 0)
+    nics = template.vectors("NIC")
+    for number, nic in enumerate(nics):
+        name_nic(template, nic, number)
+    for number, alias in enumerate(template.vectors("NIC_ALIAS"), start=len(nics)):
+        name_alias(template, alias, number)
+
+
+def check_number(template: Template, more: int) -> None:
+    """Raises ApiError ALLOCATE when there are too many NICs and aliases with `more` of them."""
+    if len(template.vectors("NIC")) + len(template.vectors("NIC_ALIAS")) + more > MAX_NICS:
         raise ApiError(Code.ALLOCATE, f"A VM has at most {MAX_NICS} NICs and aliases.")
-    for nic in template.vectors("NIC"):
-        number = _number(nic, number)
-        for key, value in default.items():
-            nic.setdefault(key, value)
-        nic.setdefault("NAME", f"NIC{nic['NIC_ID']}")
-    for alias in template.vectors("NIC_ALIAS"):
-        number = _number(alias, number)
-        _join_parent(template, alias)
 
 
-def _number(nic: Vector, number: int) -> int:
-    for key in (*_OURS, *(_NOT_IN_DEFAULT if is_auto(nic) else ())):
+def name_nic(template: Template, nic: Vector, number: int) -> None:
+    """Gives a NIC its id, its name and what NIC_DEFAULT says."""
+    _number(template, nic, number)
+    default = template.vector("NIC_DEFAULT") or Vector()
+    for key, value in default.items():
+        nic.setdefault(key, value)
+    nic.setdefault("NAME", f"NIC{number}")
+
+
+def name_alias(template: Template, alias: Vector, number: int) -> None:
+    """Gives an alias its id and name and joins it to its NIC; raises ApiError ALLOCATE."""
+    _number(template, alias, number)
+    _join_parent(template, alias)
+
+
+def _number(template: Template, nic: Vector, number: int) -> None:
+    theirs = () if template.get("VROUTER_ID") else FLOATING
+    for key in (*OURS, *theirs, *(_NOT_IN_DEFAULT if is_auto(nic) else ())):
         nic.pop(key, None)
     nic["NIC_ID"] = str(number)
-    return number + 1
 
 
 def _join_parent(template: Template, alias: Vector) -> None:
@@ -83,8 +102,9 @@ def _join_parent(template: Template, alias: Vector) -> None:
         name = vm_requests.shown(wanted)
         raise ApiError(Code.ALLOCATE, f"NIC_ALIAS: there is no NIC with the NAME {name} given as PARENT.")
     held = [word for word in parent.get("ALIAS_IDS", "").split(",") if word]
+    siblings = (other for other in template.vectors("NIC_ALIAS") if other.get("NIC_ID") in held)
     alias["PARENT_ID"] = parent["NIC_ID"]
-    alias["ALIAS_ID"] = str(len(held))
+    alias["ALIAS_ID"] = str(1 + max((int(other["ALIAS_ID"]) for other in siblings), default=-1))
     alias.setdefault("NAME", f"{parent['NAME']}_ALIAS{alias['NIC_ID']}")
     parent["ALIAS_IDS"] = ",".join([*held, alias["NIC_ID"]])
 
@@ -112,26 +132,36 @@ def uses(tx: Transaction, template: Template, uid: int) -> list[authorization.Ta
 def acquire(tx: Transaction, vm_id: int, uid: int, nic: Vector) -> None:
     """Takes a lease for a NIC and fills in what comes from its network; raises ApiError ALLOCATE."""
     network = tx.edit(VirtualNetwork, network_of(tx, nic, uid).id)
-    owner = owner_of(ObjectType.VM, vm_id)
-    ranged, index = _lease(network, nic, owner)
-    network.recount()
     inherited = tx.settings.inherit_vnet_attr
-    given = groups_of(nic)
+    groups = {*groups_of(nic), *_words(network.template.get("SECURITY_GROUPS"))}
     for key in ("NETWORK_UID", "NETWORK_UNAME"):
         nic.pop(key, None)
+    asked = Vector(nic)
     nic.update(network_attributes(network, inherited))
-    nic.update(ranged.nic_attributes(index, inherited))
+    if is_floating_only(nic):
+        low = int.from_bytes(tx.context.random(4), "big")
+        nic["MAC"] = mac_text((tx.settings.mac_prefix & 0xFFFF) << 32 | low)
+    else:
+        ranged, index = lease(network, asked, owner_of(ObjectType.VM, vm_id))
+        network.recount()
+        nic.update(ranged.nic_attributes(index, inherited))
+        groups.update(ranged.security_groups)
+    nic["SECURITY_GROUPS"] = ",".join(map(str, sorted(groups)))
     target = nic.get("TARGET", "")
     if target and not _TARGET.fullmatch(target):
         # It becomes the name of an interface, and of a socket in the VM's directory.
         detail = f"TARGET must be the name of an interface, not {vm_requests.shown(target)}."
         raise ApiError(Code.ALLOCATE, f"NIC {nic['NIC_ID']}: {detail}")
     nic["TARGET"] = target or f"one-{vm_id}-{nic['NIC_ID']}"
-    groups = {*given, *_words(network.template.get("SECURITY_GROUPS")), *ranged.security_groups}
-    nic["SECURITY_GROUPS"] = ",".join(map(str, sorted(groups)))
 
 
-def _lease(network: VirtualNetwork, nic: Vector, owner: int) -> tuple[AddressRange, int]:
+def is_floating_only(nic: Vector) -> bool:
+    """Whether a NIC of a router's VM has no address but that which the router holds."""
+    return "VROUTER_MAC" in nic and nic.get("FLOATING_ONLY", "").upper() == "YES"
+
+
+def lease(network: VirtualNetwork, nic: Vector, owner: int) -> tuple[AddressRange, int]:
+    """Gives an owner the address that a NIC asks for, or the first that is free; ApiError ALLOCATE."""
     asked = [key for key in _REQUESTS if nic.get(key)]
     if len(asked) > 1:
         raise ApiError(
@@ -261,10 +291,42 @@ def _expanded(tx: Transaction, rule: Vector) -> list[dict[str, str]]:
     return found
 
 
+def join_groups_of(tx: Transaction, vm: VM, nic: Vector) -> None:
+    """The VM gets the rules of those of a NIC's groups that none of its other NICs has brought."""
+    for group_id in groups_of(nic):
+        group = tx.find(SecurityGroup, group_id)
+        if group is None or vm.id in _members(group):
+            continue
+        own = tx.edit(SecurityGroup, group_id)
+        own.updated_vms.add(vm.id)
+        put_rules(vm, group_id, rules_of(tx, own))
+
+
+def leave_groups_of(tx: Transaction, vm: VM, nic: Vector) -> None:
+    """The VM loses the rules of those of a NIC's groups that none of the NICs it still has needs."""
+    kept = security_groups(vm.template)
+    for group_id in groups_of(nic):
+        if group_id in kept:
+            continue
+        put_rules(vm, group_id, [])
+        if tx.find(SecurityGroup, group_id) is not None:
+            own = tx.edit(SecurityGroup, group_id)
+            for members in _lists(own):
+                members.discard(vm.id)
+
+
+def _lists(group: SecurityGroup) -> tuple[set[int], ...]:
+    return (group.updated_vms, group.outdated_vms, group.updating_vms, group.error_vms)
+
+
+def _members(group: SecurityGroup) -> set[int]:
+    return set().union(*_lists(group))
+
+
 def leave_security_groups(tx: Transaction, vm: VM) -> None:
     for group_id in security_groups(vm.template):
         if tx.find(SecurityGroup, group_id) is None:
             continue
         group = tx.edit(SecurityGroup, group_id)
-        for members in (group.updated_vms, group.outdated_vms, group.updating_vms, group.error_vms):
+        for members in _lists(group):
             members.discard(vm.id)

@@ -3,10 +3,11 @@
 Source: spec templates.yaml `quotas`, states.yaml `quota_by_state`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
-from merope.core import quota
-from merope.core.lifecycle import WITHOUT_CAPACITY
+from merope.core import quota, vm_nics
+from merope.core.lifecycle import DEVICES_AT_REST, WITHOUT_CAPACITY
 from merope.core.transaction import Transaction
 from merope.model.phase import Phase
 from merope.model.quota import Usage
@@ -17,6 +18,7 @@ _WAITING = (Phase.INIT, Phase.PENDING, Phase.HOLD, Phase.CLONING, Phase.CLONING_
 # On the way from one rest to another, or to the end: no limit may stand in that way.
 _AT_REST = (
     *WITHOUT_CAPACITY,
+    *DEVICES_AT_REST,
     Phase.PROLOG_MIGRATE_POWEROFF,
     Phase.PROLOG_MIGRATE_POWEROFF_FAILURE,
     Phase.PROLOG_MIGRATE_SUSPEND,
@@ -63,10 +65,21 @@ def everything(vm: VM) -> Usage:
     return whole(vm) + leases(vm.template) + images(vm.template)
 
 
+@contextmanager
+def counted(tx: Transaction, vm: VM) -> Iterator[None]:
+    """What the VM takes more, or less, after the block than before it is charged to its owner.
+
+    Raises ApiError AUTHORIZATION that names the limit.
+    """
+    before = everything(vm)
+    yield
+    quota.charge(tx, vm.uid, vm.gid, everything(vm) - before)
+
+
 def leases(template: Template) -> Usage:
     usage = Usage()
     for nic in template.vectors("NIC") + template.vectors("NIC_ALIAS"):
-        if nic.get("NETWORK_ID"):
+        if nic.get("NETWORK_ID") and not vm_nics.is_floating_only(nic):
             usage = usage.network(int(nic["NETWORK_ID"]))
     return usage
 

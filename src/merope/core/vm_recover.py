@@ -1,8 +1,18 @@
 """Getting VMs out of where they are stuck: recover, and deleting them whatever their state."""
 
-from merope.core import lifecycle, vm_console, vm_machine, vm_release, vm_results, vm_rights, vm_steps
+from merope.core import (
+    lifecycle,
+    vm_console,
+    vm_flight,
+    vm_machine,
+    vm_release,
+    vm_results,
+    vm_rights,
+    vm_steps,
+)
 from merope.core.methods import integer, method
 from merope.core.transaction import Transaction
+from merope.core.vm_facts import Facts
 from merope.model.errors import ApiError, Code
 from merope.model.phase import Phase
 from merope.model.states import HistoryAction
@@ -62,10 +72,8 @@ def _decide(tx: Transaction, vm: VM, *, succeeded: bool) -> None:
         return
     if not phase.active:
         raise _wrong_state(vm, "recover operation")
-    answer = "ok" if succeeded else "ko"
-    event = f"recover-{answer}"
-    if phase in lifecycle.EFFECTS:
-        event = f"{lifecycle.ANSWERS[lifecycle.EFFECTS[phase]]}-{answer}"
+    flight = vm_flight.under_way(tx, vm) if phase in lifecycle.EFFECTS else None
+    event = f"{'recover' if flight is None else flight.answer}-{'ok' if succeeded else 'ko'}"
     row = vm_machine.row_for(tx, vm, event)
     if row is None:
         raise _wrong_state(vm, "recover operation")
@@ -75,7 +83,7 @@ def _decide(tx: Transaction, vm: VM, *, succeeded: bool) -> None:
     tx.drop_effects("vm", vm.id)
     if vm_steps.record(own).action not in vm_machine.PUT_AWAY:
         vm_machine.note_action(tx, own, HistoryAction.RECOVER)
-    vm_machine.go(tx, own, row)
+    vm_machine.go(tx, own, row, Facts(arguments={} if flight is None else flight.arguments))
 
 
 def _retry(tx: Transaction, vm: VM) -> None:
@@ -84,7 +92,7 @@ def _retry(tx: Transaction, vm: VM) -> None:
     if not phase.active:
         raise _wrong_state(vm, "retry")
     again = lifecycle.RETRIES.get(phase, phase)
-    if again not in lifecycle.EFFECTS:
+    if again not in lifecycle.EFFECTS or phase in lifecycle.ON_DEVICES:
         return
     own = tx.edit(VM, vm.id)
     asked = [tx.state.effects[number] for number in tx.state.effects_of.get(("vm", vm.id), ())]
@@ -117,6 +125,7 @@ def delete(tx: Transaction, vm_id: int, *, in_database_only: bool = False) -> No
     if phase is Phase.DONE:
         return
     own = tx.edit(VM, vm_id)
+    vm_flight.call_off(tx, own)
     tx.drop_effects("vm", vm_id)
     current = own.history
     away = vm_machine.put_away(own)
@@ -141,6 +150,7 @@ def _recreate(tx: Transaction, vm: VM) -> None:
     if row is not None:
         vm_machine.go(tx, own, row)
         return
+    vm_flight.call_off(tx, own)
     tx.drop_effects("vm", vm.id)
     _give_back(tx, own, phase)
     vm_machine.note_action(tx, own, HistoryAction.DELETE_RECREATE)
@@ -177,4 +187,4 @@ def _give_back(tx: Transaction, vm: VM, phase: Phase) -> None:
     if phase not in lifecycle.WITHOUT_CAPACITY:
         vm_steps.release_capacity(tx, vm, vm_steps.record(vm).hid)
     if phase in lifecycle.MIGRATING and phase not in lifecycle.LEFT_SOURCE:
-        vm_steps.STEPS[lifecycle.Step.RELEASE_SOURCE](tx, vm, vm_steps.Facts())
+        vm_steps.STEPS[lifecycle.Step.RELEASE_SOURCE](tx, vm, Facts())

@@ -3,7 +3,7 @@
 from merope.core import image, lifecycle, vm_machine, vm_steps
 from merope.core.results import on_result
 from merope.core.transaction import Transaction
-from merope.core.vm_steps import Facts
+from merope.core.vm_facts import Facts
 from merope.model.effect import Effect
 from merope.model.image import Image
 from merope.model.phase import Phase
@@ -25,7 +25,7 @@ def _take(tx: Transaction, effect: Effect, ok: bool, message: str, data: dict[st
         return
     vm = tx.edit(VM, effect.oid)
     event = f"{lifecycle.ANSWERS[effect.op]}-{'ok' if ok else 'ko'}"
-    vm_machine.fire(tx, vm, event, Facts("" if ok else message, data))
+    vm_machine.fire(tx, vm, event, Facts("" if ok else message, data, effect.arguments))
 
 
 for _op in lifecycle.ANSWERS:

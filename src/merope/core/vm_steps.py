@@ -1,25 +1,17 @@
 """The steps of the life-cycle: what a transition does to the VM's record, its host and its owner's quotas."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
-from merope.core import vm_console, vm_release, vm_requirements
+from merope.core import vm_console, vm_disk_steps, vm_nic_steps, vm_release, vm_requirements
 from merope.core.lifecycle import Step
 from merope.core.results import note_error
 from merope.core.transaction import Transaction
+from merope.core.vm_facts import Facts
 from merope.model.change import Row
 from merope.model.errors import ApiError, Code
 from merope.model.host import Host
 from merope.model.states import HistoryAction
 from merope.model.vm import VM, History
-
-
-@dataclass(slots=True)
-class Facts:
-    """What comes with an event: the driver's answer, and who asked."""
-
-    message: str = ""
-    data: dict[str, str] = field(default_factory=dict)
 
 
 def capacity(vm: VM) -> tuple[int, int]:
@@ -258,4 +250,8 @@ STEPS: dict[Step, StepFunction] = {
     Step.DROP_EFFECTS: _drop_effects,
     Step.FREE_ALL: _free_all,
     Step.FORGET_PLACEMENT: _forget_placement,
+    Step.KEEP_DISK: vm_disk_steps.keep,
+    Step.DROP_DISK: vm_disk_steps.drop,
+    Step.KEEP_NIC: vm_nic_steps.keep,
+    Step.DROP_NIC: vm_nic_steps.drop,
 }

@@ -3,7 +3,7 @@
 Source: spec states.yaml `vm_updateconf_states`.
 """
 
-from merope.core import generic, vm_allocate, vm_context, vm_disks, vm_files, vm_rights
+from merope.core import generic, vm_allocate, vm_context, vm_disks, vm_files, vm_machine, vm_rights
 from merope.core.methods import integer, method, text
 from merope.core.transaction import Transaction
 from merope.model.errors import ApiError, Code
@@ -58,7 +58,8 @@ _PHASES = frozenset(
     also="MANAGE VM (updateconf; moved by VM_*_OPERATIONS), USE on each file that is named",
 )
 def updateconf(tx: Transaction, vm_id: int, source: str) -> int:
-    """Replaces the sections that the template has; a guest that runs sees them when it boots next."""
+    """Replaces the sections that the template has; a guest that runs sees its new context at once, and the
+    other sections when it boots next."""
     vm = tx.get(VM, vm_id)
     vm_rights.require(tx, vm, "updateconf")
     given = generic.parse_template(source)
@@ -79,6 +80,8 @@ def updateconf(tx: Transaction, vm_id: int, source: str) -> int:
         vm_disks.assign_boot_order(own.template)
     if "CONTEXT" in conf:
         vm_context.build(tx, own)
+    if own.phase is Phase.RUNNING:
+        vm_machine.fire(tx, own, "updateconf")
     return vm_id
 
 

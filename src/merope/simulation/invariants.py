@@ -33,15 +33,6 @@ D = TypeVar("D", bound=Document)
 Check = Callable[[State], Iterator[str]]
 
 _AT_REST_ON_HOST = (Phase.SUSPENDED, Phase.POWEROFF)
-_STOPPED_BY = frozenset({"vm.shutdown", "vm.cancel"})
-#: What a phase may wait for besides the effect of the table.
-_ALSO: dict[Phase, frozenset[str]] = {
-    Phase.SHUTDOWN: _STOPPED_BY,
-    Phase.SHUTDOWN_POWEROFF: _STOPPED_BY,
-    Phase.SHUTDOWN_UNDEPLOY: _STOPPED_BY,
-    Phase.SAVE_MIGRATE: _STOPPED_BY,
-    Phase.EPILOG: frozenset({"vm.epilog_local"}),
-}
 _IN_PASSING = frozenset({"vm.reboot", "vm.reset", "vm.update_sg"})
 _IMAGE_WAITS = {
     ImageState.LOCKED: ("image.copy", "image.make", "image.clone"),
@@ -232,7 +223,7 @@ def effects(state: State) -> Iterator[str]:
     for vm in every(state, VM):
         ops = [effect.op for effect in by_vm.pop(vm.id, ()) if effect.op not in _IN_PASSING]
         due = lifecycle.EFFECTS.get(vm.phase)
-        allowed = _ALSO.get(vm.phase, frozenset()) | {due}
+        allowed = lifecycle.awaited(vm.phase)
         if due is None and ops:
             yield f"VM {vm.id} is {vm.phase.name} and waits for nothing, but there are {ops}"
         if due is not None and (len(ops) != 1 or ops[0] not in allowed):

@@ -7,16 +7,20 @@ Source: spec states.yaml `actions`, `recover_map`, `retry_map`, `monitor_trigger
 """
 
 from merope.core.lifecycle.answers import ANSWER_ROWS
+from merope.core.lifecycle.devices import DEVICE_ANSWERS, DEVICE_REQUESTS
 from merope.core.lifecycle.phases import (
     ANSWERS,
+    DEVICES_AT_REST,
     EFFECTS,
     FAILURES,
     LEFT_SOURCE,
     MIGRATING,
+    ON_DEVICES,
     RETRIES,
     WAITING,
     WITHOUT_CAPACITY,
     WITHOUT_DOMAIN,
+    awaited,
 )
 from merope.core.lifecycle.recoveries import MONITOR_ROWS, RECOVERY_ROWS
 from merope.core.lifecycle.requests import REQUESTS
@@ -26,11 +30,15 @@ from merope.model.phase import Phase
 __all__ = [
     "ANSWERS",
     "ANSWER_ROWS",
+    "DEVICES_AT_REST",
+    "DEVICE_ANSWERS",
+    "DEVICE_REQUESTS",
     "EFFECTS",
     "FAILURES",
     "LEFT_SOURCE",
     "MIGRATING",
     "MONITOR_ROWS",
+    "ON_DEVICES",
     "RECOVERY_ROWS",
     "REQUESTS",
     "RETRIES",
@@ -41,9 +49,12 @@ __all__ = [
     "WITHOUT_DOMAIN",
     "Row",
     "Step",
+    "awaited",
 ]
 
-ROWS: tuple[Row, ...] = REQUESTS + ANSWER_ROWS + RECOVERY_ROWS + MONITOR_ROWS
+ROWS: tuple[Row, ...] = (
+    REQUESTS + DEVICE_REQUESTS + ANSWER_ROWS + DEVICE_ANSWERS + RECOVERY_ROWS + MONITOR_ROWS
+)
 
 TABLE: dict[tuple[str, Phase], Row] = {(row.event, phase): row for row in ROWS for phase in row.phases}
 if len(TABLE) != sum(len(row.phases) for row in ROWS):

@@ -30,7 +30,31 @@ EFFECTS: dict[Phase, str] = {
     P.EPILOG_STOP: "vm.epilog_stop",
     P.EPILOG_UNDEPLOY: "vm.epilog_stop",
     P.CLEANUP_RESUBMIT: "vm.cleanup",
+    P.HOTPLUG: "vm.attach_disk",
+    P.HOTPLUG_PROLOG_POWEROFF: "vm.prolog_attach",
+    P.HOTPLUG_EPILOG_POWEROFF: "vm.epilog_detach",
+    P.HOTPLUG_NIC: "vm.attach_nic",
+    P.HOTPLUG_NIC_POWEROFF: "vm.attach_nic",
 }
+
+_STOPPED_BY = frozenset({"vm.shutdown", "vm.cancel"})
+#: What a phase may wait for instead.
+ALSO: dict[Phase, frozenset[str]] = {
+    P.SHUTDOWN: _STOPPED_BY,
+    P.SHUTDOWN_POWEROFF: _STOPPED_BY,
+    P.SHUTDOWN_UNDEPLOY: _STOPPED_BY,
+    P.SAVE_MIGRATE: _STOPPED_BY,
+    P.EPILOG: frozenset({"vm.epilog_local"}),
+    P.HOTPLUG: frozenset({"vm.detach_disk", "vm.update_conf"}),
+    P.HOTPLUG_NIC: frozenset({"vm.detach_nic"}),
+    P.HOTPLUG_NIC_POWEROFF: frozenset({"vm.detach_nic"}),
+}
+
+
+def awaited(phase: Phase) -> frozenset[str]:
+    """The operations of which a VM in the phase waits for one; empty when it waits for none."""
+    return ALSO.get(phase, frozenset()) | {EFFECTS[phase]} if phase in EFFECTS else frozenset()
+
 
 #: An effect's answer, as the event it becomes with "-ok" or "-ko".
 ANSWERS: dict[str, str] = {
@@ -47,6 +71,13 @@ ANSWERS: dict[str, str] = {
     "vm.epilog_local": "epilog",
     "vm.epilog_stop": "epilog",
     "vm.cleanup": "cleanup",
+    "vm.attach_disk": "attach",
+    "vm.prolog_attach": "attach",
+    "vm.detach_disk": "detach",
+    "vm.epilog_detach": "detach",
+    "vm.attach_nic": "attach-nic",
+    "vm.detach_nic": "detach-nic",
+    "vm.update_conf": "updateconf",
 }
 
 #: `recover retry` of a failure goes back to the phase that failed.
@@ -116,4 +147,12 @@ WITHOUT_CAPACITY: tuple[Phase, ...] = (
     P.EPILOG_STOP_FAILURE,
     P.EPILOG_UNDEPLOY,
     P.EPILOG_UNDEPLOY_FAILURE,
+)
+#: Phases of a VM of which a part is being changed: what is done is told by the part, not by the phase.
+ON_DEVICES: tuple[Phase, ...] = tuple(
+    phase for phase in EFFECTS if phase.name.startswith(("HOTPLUG", "DISK_"))
+)
+#: Of these the ones in which the VM does not run.
+DEVICES_AT_REST: tuple[Phase, ...] = tuple(
+    phase for phase in ON_DEVICES if phase.name.endswith(("_POWEROFF", "_SUSPENDED", "_UNDEPLOYED"))
 )

@@ -33,6 +33,10 @@ class Step(Enum):
     DROP_EFFECTS = "what is under way is called off"
     FREE_ALL = "images, leases and quotas are returned"
     FORGET_PLACEMENT = "history and placement begin anew"
+    KEEP_DISK = "the disk that was being plugged in or out stays with the VM"
+    DROP_DISK = "the disk that was being plugged in or out goes: its image and quotas are returned"
+    KEEP_NIC = "the NIC that was being plugged in or out stays with the VM, with its aliases"
+    DROP_NIC = "the NIC that was being plugged in or out goes: its leases and quotas are returned"
 
 
 @dataclass(frozen=True, slots=True)

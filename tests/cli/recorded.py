@@ -114,8 +114,11 @@ class Screen(Terminal):
         colour: bool = False,
         keys: tuple[str, ...] = (),
         editor: Callable[[str], str] | None = None,
+        environ: dict[str, str] | None = None,
     ) -> None:
-        super().__init__(io.StringIO(), io.StringIO(), io.StringIO(stdin), {}, width, interactive, colour)
+        super().__init__(
+            io.StringIO(), io.StringIO(), io.StringIO(stdin), environ or {}, width, interactive, colour
+        )
         self.keys = list(keys)
         self.editor = editor
         self.edited: list[str] = []

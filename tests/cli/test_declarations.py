@@ -1,14 +1,18 @@
 """Properties of the declared tools, checked for every one of them."""
 
+from pathlib import Path
+
 import pytest
 from tests.cli.recorded import FakeCloud, command
 
 from merope.cli.completion import completion_script
-from merope.cli.declare import GLOBAL_OPTIONS, Command, Opt, Tool
+from merope.cli.declare import Command, Opt, Tool
 from merope.cli.errors import UsageError
+from merope.cli.help import examples
 from merope.cli.main import TOOLS, load_tool
-from merope.cli.parse import parse_options
+from merope.cli.parse import parse_command
 
+ROOT = Path(__file__).parents[2]
 COMMANDS = [(name, c.name) for name in TOOLS for c in load_tool(name).commands]
 
 
@@ -40,11 +44,12 @@ def test_the_examples_of_the_help_can_be_parsed(tool: str, name: str) -> None:
     import shlex
 
     declared = _declared(tool, name)
-    for example in declared.examples:
-        words = [w for w in shlex.split(example) if w not in ("<", "password")]
+    shown = examples(load_tool(tool), declared)
+    assert shown
+    for example in shown:
+        words = shlex.split(example.partition(" < ")[0])
         assert words[0] == name
-        given, _ = parse_options((*declared.options, *GLOBAL_OPTIONS), words[1:])
-        assert all(not k.startswith("-") for k in given)
+        parse_command(load_tool(tool), declared, words[1:])
 
 
 @pytest.mark.parametrize("tool", TOOLS)
@@ -83,3 +88,25 @@ def test_the_bash_completion_is_bash() -> None:
 def test_completion_for_an_unknown_shell_says_which_there_are() -> None:
     with pytest.raises(UsageError, match="bash, zsh, fish, not for tcsh"):
         completion_script("tcsh")
+
+
+def test_help_before_a_command_is_the_help_of_the_command() -> None:
+    cloud = FakeCloud()
+    assert command("onevm help create", cloud) == command("onevm create --help", cloud)
+    assert command("onevm help nosuch", cloud).err.startswith("Command 'nosuch' not found")
+
+
+def test_the_package_has_a_program_for_every_tool() -> None:
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    own = {name for name, entry in project["scripts"].items() if entry == f"merope.cli.main:{name}"}
+    assert own == TOOLS.keys()
+
+
+def test_there_is_no_entry_point_for_what_is_no_tool() -> None:
+    from merope.cli import main
+
+    assert callable(main.onevm)
+    with pytest.raises(AttributeError, match="nosuch"):
+        _ = main.nosuch

@@ -26,9 +26,6 @@ TOOLS_LATER = {
 }
 #: What is different on purpose.
 DIFFERENT = {
-    "onevm save": "comes with the saving of disks",
-    "onevm recover --interactive": "comes with the saving of disks",
-    "onehost sync": "Merope's agent brings itself along",
     "oneuser key": "belongs to the ssh authentication driver",
     "onezone serversync": "copies the configuration between front ends, which are a later part",
     "onedatastore has other default columns": "USER and GROUP are recorded",

@@ -149,7 +149,7 @@ FORMAT_OPTIONS = (
 
 TABLE_OPTIONS = (
     opt("--list", "x,y,z", "the columns to show", "-l", values.upper_list),
-    opt("--listconf", "name", "a named selection of columns (default, all)", "-c"),
+    opt("--listconf", "name", "a named selection of columns (default, all, those of your column file)", "-c"),
     opt("--delay", "seconds", "repeat the list, that many seconds apart", "-d", values.seconds),
     opt("--filter", "x,y,z", "show rows where COLUMN=value; also !=, > and <", "-f"),
     opt(

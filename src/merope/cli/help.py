@@ -2,7 +2,7 @@
 
 import textwrap
 
-from merope.cli.declare import GLOBAL_OPTIONS, Command, Opt, Tool
+from merope.cli.declare import GLOBAL_OPTIONS, Arg, Command, Opt, Tool
 from merope.cli.parse import usage_line
 
 _WIDTH = 100
@@ -47,9 +47,38 @@ def command_help(tool: Tool, command: Command) -> str:
         o._replace(short="") if o.short in own else o for o in GLOBAL_OPTIONS if o.name not in own
     )
     parts += ["", "Options of every command:", _options(inherited)]
-    if command.examples:
-        parts += ["", "Examples:", *(f"   {tool.name} {e}" for e in command.examples)]
+    parts += ["", "Examples:", *(f"   {tool.name} {e}".rstrip() for e in examples(tool, command))]
     return "\n".join(parts)
+
+
+#: What stands for an argument in an example, where a list of objects (`0..3`) or an id (`0`) doesn't.
+_SAMPLES = {
+    "attr": "FREE_MEMORY",
+    "file": "new.txt",
+    "groupid": "users",
+    "hostid": "node1",
+    "ip": "10.1.0.17",
+    "name": "web",
+    "octet": "640",
+    "path": "disk.img",
+    "size": "10G",
+    "type": "DATABLOCK",
+    "userid": "ann",
+    "username": "ann",
+}
+
+
+def examples(tool: Tool, command: Command) -> tuple[str, ...]:
+    """Those declared, else one with a word for each argument that is needed."""
+    if command.examples or tool.run:
+        return command.examples or ("", "--json")
+    return (" ".join([command.name, *(_sample(a) for a in command.args if not a.optional)]),)
+
+
+def _sample(arg: Arg) -> str:
+    if arg.many:
+        return "0..3"
+    return _SAMPLES.get(arg.name, "0" if arg.of or arg.read is not str else arg.name)
 
 
 def _commands(tool: Tool) -> str:

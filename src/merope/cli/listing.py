@@ -1,12 +1,13 @@
 """`list` and `top`: a pool as a table, as CSV or as a document."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from xml.etree.ElementTree import Element
 
 from merope.cli import filters, table
+from merope.cli.column_files import Selection, expanding, selection
 from merope.cli.context import Context
-from merope.cli.declare import FORMAT_OPTIONS, TABLE_OPTIONS, Arg, Column, Command, Opt, Tool
+from merope.cli.declare import FORMAT_OPTIONS, TABLE_OPTIONS, Arg, Column, Command, Opt
 from merope.cli.errors import UsageError
 from merope.cli.view import View
 from merope.client import KINDS, Filter, parse_document
@@ -113,45 +114,45 @@ def print_table(ctx: Context, members: Sequence[Element], pool: Element | None =
     """The members as the options want them: which columns and rows, CSV, widths."""
     view = View(ctx.client, ctx.flag("numeric"))
     view.pool = pool
-    tool = ctx.invocation.tool
-    columns = _columns(ctx, tool)
-    members = _filtered(ctx, tool, members, view)
+    known = selection(ctx.invocation.tool, ctx.terminal.environ)
+    columns = _columns(ctx, known)
+    members = _filtered(ctx, known.every, members, view)
     cells = [[c.value(m, view) for c in columns] for m in members]
     header = not ctx.flag("no-header")
     if ctx.flag("csv") or ctx.flag("csv-del"):
         lines = table.csv(columns, cells, ctx.option("csv-del", str) or ",", header)
     else:
-        style, columns = _layout(ctx, columns)
+        style, columns = _layout(ctx, columns, known.shares)
         lines = table.lines(columns, cells, style)
     for line in lines:
         ctx.print(line)
 
 
 def describe(ctx: Context) -> None:
-    tool = ctx.invocation.tool
-    for column in (*tool.columns, *tool.more):
+    for column in selection(ctx.invocation.tool, ctx.terminal.environ).every:
         ctx.print(f"{column.name:<20} {column.help}")
 
 
-def _columns(ctx: Context, tool: Tool) -> list[Column]:
-    every = (*tool.columns, *tool.more)
+def _columns(ctx: Context, known: Selection) -> list[Column]:
     if wanted := ctx.option("list", list):
-        by_name = table.require(every, wanted)
+        by_name = table.require(known.every, wanted)
         return [by_name[name] for name in wanted]
-    match ctx.option("listconf", str):
-        case None | "default":
-            return list(tool.columns)
-        case "all":
-            return list(every)
-        case other:
-            raise UsageError(f"There is no selection of columns '{other}'; there are default and all.")
+    name = ctx.option("listconf", str)
+    if name is None:
+        return list(known.named.get(ctx.terminal.environ.get("ONE_LISTCONF", ""), known.default))
+    selections = {"default": known.default, "all": known.every, **known.named}
+    if name not in selections:
+        raise UsageError(f"There is no selection of columns '{name}'; there are {', '.join(selections)}.")
+    return list(selections[name])
 
 
-def _filtered(ctx: Context, tool: Tool, members: Sequence[Element], view: View) -> Sequence[Element]:
+def _filtered(
+    ctx: Context, every: Sequence[Column], members: Sequence[Element], view: View
+) -> Sequence[Element]:
     if (text := ctx.option("filter", str)) is None:
         return members
     conditions = filters.parse_filter(text)
-    by_name = table.require((*tool.columns, *tool.more), [c.column for c in conditions])
+    by_name = table.require(every, [c.column for c in conditions])
     used = {c.column: by_name[c.column].value for c in conditions}
     operator = ctx.option("operator", str) or "AND"
     return [
@@ -161,7 +162,9 @@ def _filtered(ctx: Context, tool: Tool, members: Sequence[Element], view: View) 
     ]
 
 
-def _layout(ctx: Context, columns: list[Column]) -> tuple[table.Style, list[Column]]:
+def _layout(
+    ctx: Context, columns: list[Column], configured: Mapping[str, float]
+) -> tuple[table.Style, list[Column]]:
     width = ctx.terminal.width
     sizes = ctx.option("size", dict) or {}
     adjusted = ctx.option("adjust", list) or []
@@ -173,6 +176,8 @@ def _layout(ctx: Context, columns: list[Column]) -> tuple[table.Style, list[Colu
         width = 0
     elif (shares := ctx.option("expand", dict)) is not None:
         columns = table.share_width(columns, shares, width or _columns_of(ctx))
+    elif width and (shares := expanding(columns, configured)):
+        columns = table.share_width(columns, shares, width)
     return table.Style(width, ctx.terminal.colour, not ctx.flag("no-header")), columns
 
 

@@ -1,4 +1,4 @@
-"""The entry points of the commands: one function for each tool, and `python -m merope.cli.main onevm …`."""
+"""The entry points of the commands: one for each tool, and `python -m merope.cli.main onevm …`."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -38,6 +38,7 @@ TOOLS = {
 }
 
 FAILED = 255
+_HELP = ("-h", "--help", "help")
 _INTERRUPTED = 130
 
 Connect = Callable[[Invocation], Client]
@@ -73,11 +74,15 @@ def run(
 def _run(tool: Tool, words: Sequence[str], terminal: Terminal, connect: Connect) -> int:
     if tool.run is not None:
         command: Command | None = Command(tool.name, tool.help, tool.run, options=tool.options)
-    elif not words or words[0] in ("-h", "--help", "help"):
+    elif not words or (words[0] in _HELP and len(words) == 1):
         from merope.cli.help import tool_help
 
         terminal.print(tool_help(tool))
         return 0
+    elif words[0] in _HELP:
+        # `onevm help create` explains create, as `onevm create --help` does.
+        words = (words[1], "--help")
+        command = tool.command(words[0])
     elif words[0].startswith("-"):
         raise UsageError(f"The command comes before the options: {tool.name} <command> {words[0]} …")
     else:
@@ -150,92 +155,11 @@ def main(name: str) -> int:
         return 0
 
 
-def onevm() -> int:
-    return main("onevm")
-
-
-def onehost() -> int:
-    return main("onehost")
-
-
-def onecluster() -> int:
-    return main("onecluster")
-
-
-def oneimage() -> int:
-    return main("oneimage")
-
-
-def onevnet() -> int:
-    return main("onevnet")
-
-
-def onedatastore() -> int:
-    return main("onedatastore")
-
-
-def onetemplate() -> int:
-    return main("onetemplate")
-
-
-def oneuser() -> int:
-    return main("oneuser")
-
-
-def onegroup() -> int:
-    return main("onegroup")
-
-
-def oneacl() -> int:
-    return main("oneacl")
-
-
-def onesecgroup() -> int:
-    return main("onesecgroup")
-
-
-def onezone() -> int:
-    return main("onezone")
-
-
-def oneacct() -> int:
-    return main("oneacct")
-
-
-def oneshowback() -> int:
-    return main("oneshowback")
-
-
-def onevntemplate() -> int:
-    return main("onevntemplate")
-
-
-def onevrouter() -> int:
-    return main("onevrouter")
-
-
-def onevmgroup() -> int:
-    return main("onevmgroup")
-
-
-def onevdc() -> int:
-    return main("onevdc")
-
-
-def onehook() -> int:
-    return main("onehook")
-
-
-def onemarket() -> int:
-    return main("onemarket")
-
-
-def onemarketapp() -> int:
-    return main("onemarketapp")
-
-
-def onelog() -> int:
-    return main("onelog")
+def __getattr__(name: str) -> Callable[[], int]:
+    """The entry point of each tool, as the package declares them: `merope.cli.main:onevm`."""
+    if name not in TOOLS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return lambda: main(name)
 
 
 if __name__ == "__main__":

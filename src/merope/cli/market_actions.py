@@ -87,7 +87,7 @@ def _encoded(app: Element, where: str) -> Template | None:
     if not (text := app.findtext(where)):
         return None
     try:
-        return parsed(base64.b64decode(text, validate=False).decode())
+        return parsed(base64.b64decode("".join(text.split()), validate=True).decode())
     except (binascii.Error, UnicodeDecodeError) as e:
         raise CliError(f"{where} of app {app.findtext('ID')} is no template in base64: {e}") from e
 

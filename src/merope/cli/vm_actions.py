@@ -20,7 +20,10 @@ _RECOVER = (
     ("recreate", 4, "delete the machine and begin anew"),
     ("delete-db", 5, "delete the machine from the database only"),
 )
-RECOVER_OPTIONS = tuple(flag(f"--{name}", text) for name, _, text in _RECOVER)
+RECOVER_OPTIONS = (
+    *(flag(f"--{name}", text) for name, _, text in _RECOVER),
+    flag("--interactive", "show what is wrong and ask what to do, until it is right"),
+)
 
 
 def action(name: str, text: str, scheduled: bool = True) -> Command:
@@ -120,6 +123,10 @@ def migrate(ctx: Context) -> int:
 
 def recover(ctx: Context) -> int:
     chosen = [number for name, number, _ in _RECOVER if ctx.flag(name)]
+    if ctx.flag("interactive") and len(chosen) < 2:
+        from merope.cli.vm_recovery import interactive
+
+        return ctx.for_each(ctx.ids(), lambda oid: interactive(ctx, oid, *chosen))
     if len(chosen) != 1:
         names = ", ".join(f"--{name}" for name, *_ in _RECOVER)
         raise UsageError(f"Exactly one of {names} must be given.")
@@ -132,3 +139,9 @@ def resize(ctx: Context) -> None:
     if not text.strip():
         raise UsageError("At least one of --cpu, --vcpu, --memory and --file must be given.")
     ctx.client.call("one.vm.resize", ctx.oid(), text, ctx.flag("enforce"))
+
+
+def save(ctx: Context) -> None:
+    from merope.cli.vm_save import save as save_as_template
+
+    save_as_template(ctx)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from xml.etree.ElementTree import Element
 
-from merope.cli import formats
+from merope.cli import formats, vm_recovery
 from merope.cli.context import Context
 from merope.cli.page import LOCK, OWNED, Field, Page, cells, enum_name, path, yes_no
 from merope.cli.shows.vm_sections import disk_snapshots, disks, history, interfaces, snapshots
@@ -71,6 +71,9 @@ _STATE = (
     Field("STATE", lambda vm: enum_name(VmState, vm.findtext("STATE"))),
     Field("LCM_STATE", lambda vm: enum_name(LcmState, vm.findtext("LCM_STATE"))),
     Field("WAITING", _waiting),
+    Field("ERROR", vm_recovery.error),
+    Field("WHAT HAPPENED", vm_recovery.what_happened),
+    Field("WHAT TO DO", vm_recovery.what_to_do),
     Field("LOCK", LOCK.value),
     Field("RESCHED", yes_no("RESCHED")),
 )

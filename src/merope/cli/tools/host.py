@@ -96,6 +96,18 @@ TOOL = Tool(
         ),
         each_command("host", "offline", "neither use nor monitor hosts", "status", 2),
         update_command("host"),
+        Command(
+            "sync",
+            "bring the probes of this release to hosts (all, those given, or those of a cluster)",
+            host_actions.sync,
+            (ids("host")._replace(optional=True),),
+            (
+                ref("--cluster", "cluster", "the hosts of this cluster", "-c"),
+                flag("--force", "also to hosts that have them (always done)"),
+                flag("--ssh", "accepted as in 5.12: the way is that of the host's monitoring"),
+            ),
+            ("sync", "sync node1,node2"),
+        ),
         *list_commands("host"),
         show_command("host", _page, decrypt=True),
         Command(

@@ -105,7 +105,7 @@ TOOL = Tool(
             vm_actions.recover,
             (ids("vm"),),
             vm_actions.RECOVER_OPTIONS,
-            ("recover 7 --retry", "recover 7 --delete"),
+            ("recover 7 --retry", "recover 7 --retry --interactive", "recover 7..9 --delete"),
         ),
         Command(
             "disk-attach",
@@ -187,6 +187,14 @@ TOOL = Tool(
                 opt("--file", "file", "a template with CPU, VCPU and MEMORY", "-f"),
             ),
             ("resize 0 --memory 2G --vcpu 2",),
+        ),
+        Command(
+            "save",
+            "make a template of a machine that is switched off, with its disks as they are",
+            vm_actions.save,
+            (one("vm"), word("name")),
+            (flag("--persistent", "make the saved images persistent"),),
+            ("save web web-2026-11",),
         ),
         Command(
             "updateconf",

@@ -20,14 +20,6 @@ TABLE = Path(__file__).resolve().parents[3] / "shared" / "spec" / "xmlrpc.yaml"
 #: Methods that are still to come. One that is added leaves this list.
 LATER = frozenset(
     (
-        "one.document.allocate",
-        "one.document.clone",
-        "one.document.delete",
-        "one.documentpool.info",
-        "one.hook.allocate",
-        "one.hook.delete",
-        "one.hook.retry",
-        "one.hooklog.info",
         "one.image.snapshotdelete",
         "one.image.snapshotflatten",
         "one.image.snapshotrevert",
@@ -50,12 +42,6 @@ LATER = frozenset(
         "one.vm.snapshotcreate",
         "one.vm.snapshotdelete",
         "one.vm.snapshotrevert",
-        "one.vmgroup.allocate",
-        "one.vmgroup.delete",
-        "one.vntemplate.allocate",
-        "one.vntemplate.clone",
-        "one.vntemplate.delete",
-        "one.vntemplate.instantiate",
         "one.vrouter.allocate",
         "one.vrouter.attachnic",
         "one.vrouter.delete",

@@ -48,7 +48,7 @@ def _check_access(tx: Transaction, method: Method) -> None:
         return
     caller = tx.caller
     if (caller.uid if method.access is Access.ONEADMIN else caller.gid) != 0:
-        api = method.name.split(".")[1].removesuffix("quota").removesuffix("pool")
+        api = method.name.split(".")[1].removesuffix("quota").removesuffix("pool").removesuffix("log")
         kind = BY_API.get(api)
         raise authorization.not_allowed(caller, api if kind is None else kind.label)
 

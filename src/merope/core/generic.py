@@ -379,12 +379,14 @@ def _declare_reading(common: Common, api: str) -> None:
     if common.kind not in _OWN_POOL:
         filters: tuple[Param, ...] = FILTERS if common.filtered else ()
         run = _pool(common)
-        register(Method(f"one.{api}pool.info", filters, Type.STRING, run, read_only=True, also=_ROWS))
+        register(Method(f"one.{api}pool.info", filters, Type.STRING, run, read_only=True, also=ROWS))
 
 
 _CHOWN = "MANAGE on the new owner, USE on the new group"
 _CHMOD = "MANAGE, or ADMIN where an admin bit changes"
-_ROWS = "USE on each object that is listed"
+ROWS = "USE on each object that is listed"
+#: Kinds whose `chmod` does more, and is declared in their own module.
+_OWN_CHMOD: tuple[type[Document], ...] = (VmTemplate, VirtualRouter)
 #: Kinds whose `info` or `pool.info` differs and is declared in their own module.
 _OWN_INFO: tuple[type[Document], ...] = (User, Group, VirtualNetwork, VmTemplate)
 _OWN_POOL: tuple[type[Document], ...] = (User, Group, VM, StoredDocument)

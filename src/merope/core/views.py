@@ -1,10 +1,12 @@
 """Documents as they go out: the stored body with what 5.12 adds to it, escaped, and kept on the entry."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import replace
 
 from merope.core.transaction import Transaction
 from merope.model.document import Document, escape
+from merope.model.hook import Logged
 from merope.model.kinds import BY_DOCUMENT, USER, Kind
 from merope.model.quota import sections_xml
 from merope.model.state import Entry, State
@@ -127,7 +129,24 @@ def _group_pool(state: State, entry: Entry) -> str:
     return f"{entry.body}<QUOTAS><ID>{entry.oid}</ID>{quotas}</QUOTAS>"
 
 
-_INFO = {"vm_pool": _vm_info, "host_pool": _host_info, "user_pool": _user_info, "group_pool": _group_info}
+def hook_log_xml(records: Iterable[Logged]) -> str:
+    inner = "".join(record.body for record in records)
+    return f"<HOOKLOG>{inner}</HOOKLOG>" if inner else "<HOOKLOG/>"
+
+
+def _hook_info(state: State, entry: Entry) -> str:
+    logged = state.hook_log.get(entry.oid, {})
+    log = hook_log_xml(logged[number] for number in sorted(logged))
+    return f"{entry.body.removesuffix('</HOOK>')}{log}</HOOK>"
+
+
+_INFO = {
+    "vm_pool": _vm_info,
+    "host_pool": _host_info,
+    "user_pool": _user_info,
+    "group_pool": _group_info,
+    "hook_pool": _hook_info,
+}
 _POOL = {
     "vm_pool": _vm_pool,
     "user_pool": _user_pool,

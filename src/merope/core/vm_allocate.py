@@ -12,6 +12,7 @@ from merope.core import (
     vm_context,
     vm_disks,
     vm_files,
+    vm_group,
     vm_nics,
     vm_quotas,
     vm_requests,
@@ -156,7 +157,12 @@ def _bad(sentence: str) -> ApiError:
 
 def _check_uses(tx: Transaction, template: Template) -> None:
     uid = tx.caller.uid
-    authorization.require(tx, *vm_disks.uses(tx, template, uid), *vm_nics.uses(tx, template, uid))
+    authorization.require(
+        tx,
+        *vm_disks.uses(tx, template, uid),
+        *vm_nics.uses(tx, template, uid),
+        *vm_group.uses(tx, template, uid),
+    )
     vm_files.resolve(tx, template, uid)
 
 
@@ -182,6 +188,7 @@ def _take_resources(tx: Transaction, vm: VM) -> bool:
     vm_disks.assign_boot_order(template)
     vm_context.build(tx, vm)
     vm_disks.assign_targets(template, tx.settings.default_cdrom_device_prefix)
+    vm_group.join(tx, vm)
     return ready
 
 

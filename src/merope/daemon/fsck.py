@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from merope.core import check_counts, check_relations, check_rows, commands
+from merope.core import check_counts, check_groups, check_relations, check_rows, commands
 from merope.core.check import Finding
 from merope.core.transaction import SYSTEM, Context, Transaction
 from merope.model.change import Row
@@ -25,7 +25,7 @@ from merope.store.errors import StoreError, sentence
 from merope.store.schema import TABLES
 from merope.store.sqlite import SqliteStore
 
-CHECKS = (*check_counts.CHECKS, *check_relations.CHECKS)
+CHECKS = (*check_counts.CHECKS, *check_groups.CHECKS, *check_relations.CHECKS)
 #: Repairs may bring to light what another finding hid.
 _ROUNDS = 3
 

@@ -14,6 +14,7 @@ from merope.model.change import Change, Key, Put, Row
 from merope.model.document import Document
 from merope.model.effect import TABLE as EFFECT_TABLE
 from merope.model.effect import Effect
+from merope.model.hook import Logged
 from merope.model.kinds import KINDS, Kind
 from merope.model.quota import Quotas
 from merope.model.states import VmState
@@ -165,6 +166,8 @@ class State:
         self.attributes: dict[str, str] = {}
         self.last_oids: dict[str, int] = {}
         self.history: dict[int, dict[int, str]] = {}
+        self.hook_log: dict[int, dict[int, Logged]] = {}
+        """hook → number of the execution → what is logged of it."""
         self.effects: dict[int, Effect] = {}
         self.effects_of: dict[tuple[str, int], set[int]] = {}
         self.vnc_ports: dict[tuple[int, int], int] = {}
@@ -181,6 +184,7 @@ class State:
             "system_attributes": self._put_attribute,
             "pool_control": self._put_last_oid,
             "history": self._put_history,
+            "hook_log": self._put_execution,
             EFFECT_TABLE: self._put_effect,
         }
 
@@ -302,6 +306,15 @@ class State:
             return _nothing
         records = self.history.setdefault(vm_id, {})
         return _put_value(records, seq, None if row is None else _without_snapshot(str(row["body"])))
+
+    def _put_execution(self, key: Key, row: Row | None) -> Callable[[], object]:
+        assert isinstance(key, tuple)
+        hook_id, number = key
+        self.forget_wires("hook_pool", hook_id)
+        new = None
+        if row is not None:
+            new = Logged(_number(row, "timestamp"), _number(row, "rc"), str(row["body"]))
+        return _put_value(self.hook_log.setdefault(hook_id, {}), number, new)
 
     def _put_effect(self, key: Key, row: Row | None) -> Callable[[], object]:
         assert isinstance(key, int)

@@ -14,7 +14,15 @@ from merope.store.sqlite import SqliteStore
 Rows = dict[str, dict[Key, Row]]
 
 #: Tables beside the pools and the history that a start reads whole.
-_LOADED = ("acl", "user_quotas", "group_quotas", "system_attributes", "pool_control", EFFECT_TABLE)
+_LOADED = (
+    "acl",
+    "user_quotas",
+    "group_quotas",
+    "system_attributes",
+    "pool_control",
+    "hook_log",
+    EFFECT_TABLE,
+)
 _UNIQUE = [
     (name, tuple(constraint.removeprefix("UNIQUE").strip("()").replace(" ", "").split(",")))
     for name, table in TABLES.items()

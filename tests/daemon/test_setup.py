@@ -130,7 +130,7 @@ def test_tests_need_no_packages_where_a_python_is(machine: Machine) -> None:
     machine.environment()
     assert machine.run("test").returncode == 0
     assert not any(line.startswith("apt-get") for line in machine.told())
-    assert any("--editable .[dev,gate,yaml]" in line for line in machine.told())
+    assert any("--editable .[dev," in line for line in machine.told())
 
 
 def test_nothing_is_done_where_nothing_is_missing(machine: Machine) -> None:

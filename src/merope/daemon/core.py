@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ from merope.drivers.auth.base import AuthDriver
 from merope.drivers.errors import DriverError
 from merope.drivers.simulated.world import World
 from merope.engine import plans
-from merope.engine.cloud import Cloud, Inputs
+from merope.engine.cloud import Cloud, Inputs, NotDurable
 from merope.engine.engine import Engine
 from merope.engine.inline import InlineExecutor
 from merope.engine.places import Layout as Places
@@ -55,7 +56,8 @@ from merope.model.settings import Settings
 from merope.model.state import State
 from merope.scheduler.snapshot import Limits
 from merope.store.errors import StoreError
-from merope.store.sqlite import SqliteStore
+from merope.store.location import location_of, open_store
+from merope.store.sql import SqlStore
 
 log = logging.getLogger("merope.core")
 
@@ -72,7 +74,6 @@ def main(argv: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format=_LOG_FORMAT, stream=sys.stderr)
     try:
         started = read(sys.argv[1:] if argv is None else argv)
-        check_supported(started.config.settings)
         auth = _auth_drivers(started)
     except ConfigError as error:
         log.error("%s", error)
@@ -83,12 +84,6 @@ def main(argv: list[str] | None = None) -> int:
     except (StoreError, DoorError, UnsafeError) as error:
         log.error("%s", error)
         return 1
-
-
-def check_supported(settings: Settings) -> None:
-    """Raises ConfigError for what the configuration may say and this release has not got."""
-    if settings.db_backend != "sqlite":
-        raise ConfigError([f"DB/BACKEND {settings.db_backend!r}: this release stores in sqlite only."])
 
 
 def _auth_drivers(started: Started) -> dict[str, AuthDriver]:
@@ -121,7 +116,9 @@ class Core:
 
     async def serve(self) -> int:
         loop = asyncio.get_running_loop()
-        store = SqliteStore(self._layout.database, lock_timeout_ms=self._settings.db_timeout)
+        store = open_store(location_of(self._settings, self._layout.database))
+        for warning in store.warnings:
+            log.warning("%s: %s", store.where, warning)
         state = State()
         store.load(state)
         cloud = Cloud(
@@ -165,11 +162,14 @@ class Core:
         await door.start(dispatcher, self._door_settings())
         engine.resume()
         poller.start()
-        recovery = Recovery(cloud, store.probe, self._writer, loop.call_later)
+        asked = _asked_to_stop(loop)
+        recovery = Recovery(
+            cloud, store.probe, self._writer, loop.call_later, settle=store.settle, superseded=asked.set
+        )
         recovery.start()
         scheduling.wake()
         log.info("serving at %s:%d", self._settings.listen_address, self._settings.port)
-        await _asked_to_stop(loop)
+        await asked.wait()
         log.info("stopping")
         scheduling.stop()
         poller.stop()
@@ -179,12 +179,14 @@ class Core:
         engine.stop()
         if isinstance(executor, WorkerPool):
             await executor.close()
-        await cloud.durable(state.index)
+        # What the database did not take was refused to whoever asked for it.
+        with suppress(NotDurable):
+            await cloud.durable(state.index)
         recorder.flush()
         self._writer.shutdown()
         self._threads.shutdown()
         store.close()
-        return 0
+        return 1 if cloud.superseded else 0
 
     def _limits(self) -> Limits:
         """MAX_VM, MAX_DISPATCH and MAX_HOST where the administrator wrote them into sched.conf."""
@@ -248,7 +250,7 @@ class Core:
 class Finished:
     """Documents of finished VMs, for cleaning up after them."""
 
-    def __init__(self, store: SqliteStore) -> None:
+    def __init__(self, store: SqlStore) -> None:
         self._store = store
 
     def vm_document(self, oid: int) -> str | None:
@@ -275,11 +277,11 @@ def _length(pool: Any) -> Callable[[], float]:
     return lambda: len(pool)
 
 
-async def _asked_to_stop(loop: asyncio.AbstractEventLoop) -> None:
+def _asked_to_stop(loop: asyncio.AbstractEventLoop) -> asyncio.Event:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    await stop.wait()
+    return stop
 
 
 __all__ = ["commands", "main"]

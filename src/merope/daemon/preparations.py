@@ -22,7 +22,7 @@ from merope.model.errors import ApiError
 from merope.model.state import Entry
 from merope.model.states import VmState
 from merope.model.template import Template, TemplateError
-from merope.store.sqlite import SqliteStore
+from merope.store.sql import SqlStore
 
 T = TypeVar("T")
 
@@ -39,7 +39,7 @@ class Preparations:
     """One per process. Each answers with what its method's command finds in `context.prepared`."""
 
     def __init__(
-        self, cloud: Cloud, prober: Prober, store: SqliteStore, threads: Executor, recorder: Recorder
+        self, cloud: Cloud, prober: Prober, store: SqlStore, threads: Executor, recorder: Recorder
     ) -> None:
         self._cloud = cloud
         self._prober = prober
@@ -117,19 +117,18 @@ class Preparations:
         """(id, text) by id and time: of the last `seconds`, all (-1), or only the last of each (0)."""
         await self._recorder.written()
         key, time = _FIGURES[table]
-        # The last of a group is that whose time is the highest: SQLite's rule for bare columns with MAX.
-        columns, end = (f"{key}, body", f"ORDER BY {key}, {time}")
         conditions, values = ["1=1"], list[int]()
         if seconds == 0:
-            columns, end = f"{key}, body, MAX({time})", f"GROUP BY {key} ORDER BY {key}"
+            conditions.append(f"{time}=(SELECT MAX({time}) FROM {table} m WHERE m.{key}={table}.{key})")  # noqa: S608 - names of ours
         elif seconds > 0:
             conditions.append(f"{time} > ?")
             values.append(self._cloud.now() - seconds)
         if oid is not None:
             conditions.append(f"{key}=?")
             values.append(oid)
-        statement = f"SELECT {columns} FROM {table} WHERE {' AND '.join(conditions)} {end}"  # noqa: S608 - names of ours
-        return [row[:2] for row in await self._query(statement, values)]
+        within = " AND ".join(conditions)
+        statement = f"SELECT {key}, body FROM {table} WHERE {within} ORDER BY {key}, {time}"  # noqa: S608 - names of ours
+        return await self._query(statement, values)
 
     # Accounting
 

@@ -19,7 +19,7 @@ from merope.model.change import Change
 from merope.model.errors import ApiError, Code
 from merope.model.settings import Settings
 from merope.model.state import Entry, State, Undo, undo
-from merope.store.errors import StoreError
+from merope.store.errors import InDoubtError, StoreError, SupersededError
 
 log = logging.getLogger("merope.store")
 
@@ -52,7 +52,14 @@ class _Pending:
 
 
 class NotDurable(Exception):  # noqa: N818 - what became of a change, not always an error of the caller
-    """The change could not be stored and has been taken back."""
+    """The change could not be stored and has been taken back.
+
+    `in_doubt`: whether it is stored is not known yet; it is taken back until it is (`Cloud.settle`).
+    """
+
+    def __init__(self, reason: str, in_doubt: bool = False) -> None:
+        super().__init__(reason)
+        self.in_doubt = in_doubt
 
 
 class Cloud:
@@ -81,6 +88,9 @@ class Cloud:
         self._listeners: list[Listener] = []
         self.trouble = ""
         """Why the last write failed; empty while the store is well."""
+        self.superseded = False
+        """Another has written to the database: what is in memory is not true any more."""
+        self._doubtful: list[Change] = []
 
     def subscribe(self, listener: Listener) -> None:
         self._listeners.append(listener)
@@ -165,7 +175,12 @@ class Cloud:
         self._writing, self._pending = self._pending, []
         changes = [item.change for item in self._writing]
         loop = asyncio.get_running_loop()
-        loop.run_in_executor(self._executor, self._store.commit, changes).add_done_callback(self._written)
+        commit = self._refuse if self._doubtful else self._store.commit
+        loop.run_in_executor(self._executor, commit, changes).add_done_callback(self._written)
+
+    def _refuse(self, _: Sequence[Change]) -> None:
+        """They were made without those whose fate is not known, and could not be stored after them."""
+        raise StoreError(self.trouble)
 
     def _written(self, future: "asyncio.Future[None]") -> None:
         error = future.exception()
@@ -198,16 +213,46 @@ class Cloud:
         log.error("%s; %d changes taken back", error, len(self._writing) + len(self._pending))
         for item in reversed(self._writing + self._pending):
             undo(item.undo)
+        if isinstance(error, InDoubtError):
+            self._doubtful = [item.change for item in self._writing]
+        self.superseded = self.superseded or isinstance(error, SupersededError)
+        last = self._doubtful[-1].index if isinstance(error, InDoubtError) else -1
         self._writing, self._pending = [], []
         self.state.index = self._durable
         waiters, self._waiters = self._waiters, deque()
-        for _, waiter in waiters:
+        for index, waiter in waiters:
             if not waiter.done():
-                waiter.set_exception(NotDurable(str(error)))
+                waiter.set_exception(NotDurable(str(error), index <= last))
         if not isinstance(error, StoreError):
             raise error
+
+    @property
+    def in_doubt(self) -> int | None:
+        """The last change of those of which it is not known whether they are stored."""
+        return self._doubtful[-1].index if self._doubtful else None
+
+    def settle(self, stored: bool) -> bool:
+        """What became of the changes in doubt is known. Those that are stored are made again.
+
+        False while others are being refused, which have to be taken back first.
+        """
+        if self._writing or self._pending:
+            return False
+        doubtful, self._doubtful = self._doubtful, []
+        self.trouble = ""
+        became = "stored" if stored else "not stored"
+        log.warning("%d changes were %s when the connection was lost", len(doubtful), became)
+        if stored:
+            for change in doubtful:
+                self.state.apply(change)
+            self._durable = doubtful[-1].index
+            for change in doubtful:
+                self._tell(change)
+        return True
 
 
 def not_stored(error: NotDurable) -> ApiError:
     """What the caller of a request is told."""
+    if error.in_doubt:
+        return ApiError(Code.INTERNAL, f"It is not known yet whether the change was made. {error}")
     return ApiError(Code.INTERNAL, f"The change could not be stored and was not made. {error}")

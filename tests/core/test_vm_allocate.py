@@ -41,6 +41,7 @@ def recorded_world() -> Core:
     assert core.call(0, "one.secgroup.allocate", f"NAME=web\n{rules}") == 100
     core.call(0, "one.image.allocate", "NAME=disk\nTYPE=DATABLOCK\nSIZE=64", 1)
     core.answer(op="image", source="dummy_path", format="raw")
+    core.call(0, "one.vmgroup.allocate", "NAME=tier\nROLE=[NAME=front]\nROLE=[NAME=db]")
     return core
 
 

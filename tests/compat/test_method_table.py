@@ -23,14 +23,6 @@ LATER = frozenset(
         "one.image.snapshotdelete",
         "one.image.snapshotflatten",
         "one.image.snapshotrevert",
-        "one.market.allocatedb",
-        "one.market.updatedb",
-        "one.marketapp.allocate",
-        "one.marketapp.allocatedb",
-        "one.marketapp.delete",
-        "one.marketapp.dropdb",
-        "one.marketapp.enable",
-        "one.marketapp.updatedb",
         "one.system.sql",
         "one.system.sqlquery",
         "one.vm.diskresize",
@@ -52,7 +44,6 @@ LATER = frozenset(
         "one.zone.fedreplicate",
         "one.zone.replicate",
         "one.zone.resetserver",
-        "one.zone.updatedb",
         "one.zone.voterequest",
     )
 )

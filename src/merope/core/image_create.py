@@ -5,7 +5,7 @@ Source: spec templates.yaml `image`, xmlrpc.yaml `one.image.allocate` and `one.i
 
 from dataclasses import dataclass
 
-from merope.core import authorization, generic, image_use, quota, vm_requests
+from merope.core import authorization, generic, image_use, marketplace_app, quota, vm_requests
 from merope.core.methods import Need, boolean, integer, method, text
 from merope.core.preferences import preference
 from merope.core.transaction import Transaction
@@ -69,7 +69,7 @@ def allocate(tx: Transaction, source: str, ds_id: int, check_capacity: bool) -> 
     kind = _take_type(tx, template)
     _check_store(datastore, kind)
     persistent = _take_persistent(tx, template, datastore, kind)
-    origin = _take_origin(tx, template, kind)
+    origin = _take_origin(tx, template, kind, marketplace_app.take_origin(tx, template, datastore))
     if not (tx.caller.is_admin and not check_capacity):
         check_space(tx, datastore, origin.size)
     image = Image(
@@ -160,7 +160,8 @@ class _Origin:
     size: int
 
 
-def _take_origin(tx: Transaction, template: Template, kind: ImageType) -> _Origin:
+def _take_origin(tx: Transaction, template: Template, kind: ImageType, app_size: int | None) -> _Origin:
+    """`app_size`: MB of the app that PATH is of, None when it is of none."""
     path, source, stated = (template.get(name) for name in ("PATH", "SOURCE", "SIZE"))
     for name in ("PATH", "SOURCE", "SIZE"):
         template.remove(name)
@@ -170,6 +171,8 @@ def _take_origin(tx: Transaction, template: Template, kind: ImageType) -> _Origi
         raise generic.allocate_error("No PATH in template.")
     if not path:
         return _Origin("", source, _stated_size(stated))
+    if app_size:
+        return _Origin(path, "", app_size)
     error = tx.context.prepared.get("error")
     if error:
         raise _no_size(str(error))

@@ -112,8 +112,8 @@ def release(
         set_state(tx, own, _RELEASED[state])
 
 
-def start_clone(tx: Transaction, image_id: int, clone_id: int) -> None:
-    """A clone is being made of the image; raises ApiError ALLOCATE when its state forbids that."""
+def start_clone(tx: Transaction, image_id: int, clone_id: int, *, app: bool = False) -> None:
+    """A clone, or (`app`) an app, is being made of the image; ApiError ALLOCATE when its state forbids it."""
     own = tx.edit(Image, image_id)
     if own.state == ImageState.READY:
         set_state(tx, own, ImageState.CLONE if own.persistent else ImageState.USED)
@@ -121,16 +121,16 @@ def start_clone(tx: Transaction, image_id: int, clone_id: int) -> None:
         state = ImageState(own.state).name
         raise _refused(f"Cannot clone image {image_id}, it is in state: {state}")
     own.cloning_ops += 1
-    own.clones.add(clone_id)
+    (own.app_clones if app else own.clones).add(clone_id)
 
 
-def end_clone(tx: Transaction, image_id: int, clone_id: int) -> None:
+def end_clone(tx: Transaction, image_id: int, clone_id: int, *, app: bool = False) -> None:
     """The clone is made, or has failed, or is no longer wanted."""
     image = tx.find(Image, image_id)
-    if image is None or clone_id not in image.clones:
+    if image is None or clone_id not in (image.app_clones if app else image.clones):
         return
     own = tx.edit(Image, image_id)
-    own.clones.discard(clone_id)
+    (own.app_clones if app else own.clones).discard(clone_id)
     own.cloning_ops = max(0, own.cloning_ops - 1)
     if own.cloning_ops == 0 and own.running_vms == 0 and own.state in (ImageState.USED, ImageState.CLONE):
         set_state(tx, own, ImageState.READY)

@@ -1,10 +1,11 @@
-"""Marketplaces: commands. What is in them is read by their drivers."""
+"""Marketplaces: commands. What is in them is read by their drivers, see marketplace_app."""
 
-from merope.core import acl, generic
+from merope.core import acl, generic, marketplace_app
 from merope.core.methods import Need, integer, method, text
 from merope.core.transaction import Transaction
 from merope.model.document import Document
 from merope.model.marketplace import Marketplace
+from merope.model.marketplace_app import MarketplaceApp
 from merope.model.permissions import ObjectType, Op
 from merope.model.template import Template
 
@@ -49,13 +50,17 @@ def _fault(tx: Transaction, template: Template) -> str:
 
 @method("one.market.delete", integer("id"), needs=(Need(Op.MANAGE, Marketplace, "id"),))
 def delete(tx: Transaction, oid: int) -> int:
-    """Removes a marketplace; one that is ours to fill must be empty."""
+    """Removes a marketplace; one that is ours to fill must be empty, a public one goes with its apps."""
     market = tx.get(Marketplace, oid)
     public = tx.settings.market_mad_conf.get(market.market_mad, {}).get("PUBLIC", "NO").upper() == "YES"
     if market.marketplaceapps and not public:
         raise generic.delete_error(market, f"marketplace  {oid} is not empty.")
+    for app_id in sorted(market.marketplaceapps):
+        app = tx.find(MarketplaceApp, app_id)
+        if app is not None:
+            marketplace_app.drop(tx, app)
     acl.drop_rules_about(tx, ObjectType.MARKETPLACE, oid)
-    tx.delete(market)
+    tx.delete(tx.get(Marketplace, oid))
     return oid
 
 
@@ -70,3 +75,13 @@ def check_update(tx: Transaction, value: Document, new: Template) -> Template:
         raise generic.update_error(str(fault), value.id)
     tx.edit(Marketplace, value.id).market_mad = new.get("MARKET_MAD")
     return new
+
+
+def _follow_rename(tx: Transaction, value: Document) -> None:
+    assert isinstance(value, Marketplace)
+    for app_id in value.marketplaceapps:
+        if tx.find(MarketplaceApp, app_id) is not None:
+            tx.edit(MarketplaceApp, app_id).marketplace = value.name
+
+
+generic.follows_rename(Marketplace, _follow_rename)

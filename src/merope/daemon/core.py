@@ -138,7 +138,14 @@ class Core:
         executor = self._executor(state)
         engine = Engine(cloud, executor, loop.call_later, finished=Finished(store))
         recorder = Recorder(store, self._threads, self._config.monitor)
-        poller = Poller(cloud, executor, loop.call_later, recorder, host_seconds=self._host_period())
+        poller = Poller(
+            cloud,
+            executor,
+            loop.call_later,
+            recorder,
+            host_seconds=self._host_period(),
+            market_seconds=float(self._settings.monitoring_interval_market),
+        )
         scheduling = Scheduling(
             cloud,
             self._config.scheduler,

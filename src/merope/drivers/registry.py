@@ -16,6 +16,7 @@ from merope.drivers.auth.base import AuthDriver
 from merope.drivers.datastore.base import DatastoreDriver
 from merope.drivers.errors import DriverError
 from merope.drivers.hypervisor.base import Hypervisor
+from merope.drivers.market.base import MarketDriver
 from merope.drivers.network.base import NetworkDriver
 from merope.drivers.transfer.base import Transfer
 
@@ -27,6 +28,7 @@ class Kind(Enum):
     TRANSFER = "transfer"
     DATASTORE = "datastore"
     NETWORK = "network"
+    MARKET = "market"
     AUTH = "auth"
 
 
@@ -45,6 +47,10 @@ BUILT_IN: dict[Kind, dict[str, str]] = {
     Kind.DATASTORE: {
         "fs": "merope.drivers.datastore.fs:FsDatastore",
         "dummy": "merope.drivers.simulated.datastore:SimulatedDatastore",
+    },
+    Kind.MARKET: {
+        "http": "merope.drivers.market.http:HttpMarket",
+        "dummy": "merope.drivers.simulated.market:SimulatedMarket",
     },
     Kind.NETWORK: {
         "bridge": "merope.drivers.network.bridge:BridgeNetwork",
@@ -84,6 +90,11 @@ def network(name: str) -> Callable[..., NetworkDriver]:
 def auth(name: str) -> Callable[..., AuthDriver]:
     """The class of the authentication driver called `name`. Raises DriverError when there is none."""
     return cast("Callable[..., AuthDriver]", driver(Kind.AUTH, name))
+
+
+def market(name: str) -> Callable[..., MarketDriver]:
+    """The class of the marketplace driver called `name`. Raises DriverError when there is none."""
+    return cast("Callable[..., MarketDriver]", driver(Kind.MARKET, name))
 
 
 def names(kind: Kind) -> list[str]:

@@ -13,7 +13,7 @@ from merope.model.user import User
 from merope.model.vm import VM, History
 
 #: Families of effects that bring all that they are about with them.
-_SELF_CONTAINED = ("secgroup.", "ipam.")
+_SELF_CONTAINED = ("secgroup.", "ipam.", "marketapp.")
 _MIGRATING = frozenset(phase for phase in Phase if "MIGRATE" in phase.name)
 
 

@@ -40,6 +40,7 @@ TIMEOUTS: dict[str, float] = {
     "image.copy": 86400.0,
     "image.clone": 86400.0,
     "image.make": 3600.0,
+    "marketapp.import": 86400.0,
     "image.snapshot_revert": 7200.0,
     "image.snapshot_flatten": 86400.0,
 }

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from merope.core import datastore, host_monitor
+from merope.core import datastore, host_monitor, marketplace_app
 from merope.core.host_monitor import Measured
 from merope.core.transaction import Transaction
 from merope.engine.cloud import Cloud, Inputs
@@ -13,6 +13,7 @@ from merope.engine.engine import Handle, Timer
 from merope.engine.job import Answer
 from merope.model.change import Change, Put
 from merope.model.host import Host
+from merope.model.marketplace import Marketplace
 from merope.model.states import HostState
 
 log = logging.getLogger("merope.monitor")
@@ -46,12 +47,17 @@ class Poller:
         *,
         host_seconds: float = 5.0,
         datastore_seconds: float = 300.0,
+        market_seconds: float = 600.0,
     ) -> None:
         self._cloud = cloud
         self._prober = prober
         self._after = after
         self._records = records
-        self._periods = {"host_pool": host_seconds, "datastore_pool": datastore_seconds}
+        self._periods = {
+            "host_pool": host_seconds,
+            "datastore_pool": datastore_seconds,
+            "marketplace_pool": market_seconds,
+        }
         self._under_way: dict[tuple[str, int], Handle] = {}
         self._failures: dict[int, int] = {}
         self._stopped = False
@@ -86,9 +92,7 @@ class Poller:
         waiting = self._under_way.pop((table, oid), None)
         if waiting is not None:
             waiting.cancel()
-        request = (
-            _host_request(self._cloud, oid) if table == "host_pool" else _store_request(self._cloud, oid)
-        )
+        request = _REQUESTS[table](self._cloud, oid)
         if request is None:
             return
         if not request:
@@ -112,6 +116,8 @@ class Poller:
         try:
             if table == "host_pool":
                 self._take_host(oid, answer, began)
+            elif table == "marketplace_pool":
+                self._take_market(oid, answer)
             else:
                 self._take_datastore(oid, answer)
         except Exception:
@@ -163,6 +169,14 @@ class Poller:
 
         self._execute(command)
 
+    def _take_market(self, oid: int, answer: Answer) -> None:
+        if not answer.ok:
+            log.info("marketplace %d could not be monitored: %s", oid, answer.message)
+            return
+        total, used, free = (int(answer.data[name]) for name in ("total", "used", "free"))
+        apps = answer.data["apps"]
+        self._execute(lambda tx: int(marketplace_app.monitored(tx, oid, total, used, free, apps)))
+
     def _execute(self, command: Callable[[Transaction], int]) -> None:
         self._cloud.execute(command, Inputs(internal=True))
 
@@ -180,6 +194,22 @@ def _host_request(cloud: Cloud, oid: int) -> dict[str, Any] | None:
 def _store_request(cloud: Cloud, oid: int) -> dict[str, Any] | None:
     entry = cloud.state.pools["datastore_pool"].entries.get(oid)
     return None if entry is None else {"probe": "monitor", "datastore": entry.body}
+
+
+def _market_request(cloud: Cloud, oid: int) -> dict[str, Any] | None:
+    """None when the marketplace is gone, empty for one of another zone."""
+    market = cloud.state.pools["marketplace_pool"].parsed(oid)
+    if not isinstance(market, Marketplace):
+        return None
+    here = market.zone_id == str(cloud.settings.zone_id)
+    return {"probe": "market", "market": market.to_xml()} if here else {}
+
+
+_REQUESTS = {
+    "host_pool": _host_request,
+    "datastore_pool": _store_request,
+    "marketplace_pool": _market_request,
+}
 
 
 def host_document(oid: int, now: int, report: dict[str, Any]) -> str:

@@ -9,6 +9,7 @@ from merope.drivers.errors import DriverError
 from merope.engine.job import Answer
 from merope.engine.plans import Drivers
 from merope.model.datastore import Datastore
+from merope.model.marketplace import Marketplace
 
 
 def _shallow(instance: Any) -> dict[str, Any]:
@@ -34,10 +35,17 @@ def _monitor(drivers: Drivers, request: dict[str, Any]) -> dict[str, str]:
     return {name: str(value) for name, value in _shallow(usage).items()}
 
 
+def _market(drivers: Drivers, request: dict[str, Any]) -> dict[str, str]:
+    market = Marketplace.from_xml(request["market"])
+    found = _shallow(drivers.market(market.market_mad).monitor(market))
+    return {**{name: str(value) for name, value in found.items()}, "apps": json.dumps(found["apps"])}
+
+
 PROBES: dict[str, Callable[[Drivers, dict[str, Any]], dict[str, str]]] = {
     "report": _report,
     "stat": _stat,
     "monitor": _monitor,
+    "market": _market,
 }
 
 

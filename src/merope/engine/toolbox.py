@@ -9,9 +9,12 @@ from merope.drivers.datastore.base import DatastoreDriver
 from merope.drivers.errors import DriverError
 from merope.drivers.fence import Fence
 from merope.drivers.hypervisor.base import Hypervisor
+from merope.drivers.market.base import MarketDriver
+from merope.drivers.market.executable import ExecutableMarket
 from merope.drivers.network.base import NetworkDriver
 from merope.drivers.simulated.datastore import SimulatedDatastore
 from merope.drivers.simulated.hypervisor import SimulatedHypervisor
+from merope.drivers.simulated.market import SimulatedMarket
 from merope.drivers.simulated.network import SimulatedNetwork
 from merope.drivers.simulated.storage import SimulatedFile
 from merope.drivers.simulated.transfer import SimulatedTransfer
@@ -41,6 +44,7 @@ class SimulatedDrivers:
         self.layout = layout
         self._transfer = SimulatedTransfer(world, layout.root)
         self._datastore = SimulatedDatastore(world, distinct_sources=distinct_sources)
+        self.market_place = SimulatedMarket()
 
     def hypervisor(self, name: str, host: str) -> Hypervisor:  # noqa: ARG002 - all names mean the same
         return SimulatedHypervisor(self.world, host)
@@ -53,6 +57,9 @@ class SimulatedDrivers:
 
     def network(self, name: str, host: str) -> NetworkDriver:  # noqa: ARG002 - as above
         return SimulatedNetwork(self.world, host)
+
+    def market(self, name: str) -> MarketDriver:  # noqa: ARG002 - as above
+        return self.market_place
 
     @contextmanager
     def hold(self, vm_id: int, epoch: int) -> Iterator[None]:
@@ -115,6 +122,14 @@ class LocalDrivers:
         if name == "bridge":
             return made(self._home / "run" / "networks", keep_empty_bridge=self._keep_empty_bridge)
         return made()
+
+    def market(self, name: str) -> MarketDriver:
+        """A driver of ours, else the executables that an administrator has put in their place."""
+        directory = self._home / "remotes" / "market" / name
+        if name not in registry.names(registry.Kind.MARKET) and directory.is_dir():
+            return ExecutableMarket(directory)
+        made = registry.market(_real(name, "MARKET_MAD"))
+        return made(protected=(self._home,))
 
     def hold(self, vm_id: int, epoch: int) -> AbstractContextManager[None]:
         return self._fence.hold(vm_id, epoch)

@@ -163,6 +163,25 @@ class DatastoreState(IntEnum):
     DISABLED = 1
 
 
+class AppState(IntEnum):
+    """STATE of an app of a marketplace."""
+
+    INIT = 0
+    READY = 1
+    LOCKED = 2
+    ERROR = 3
+    DISABLED = 4
+
+
+class AppType(IntEnum):
+    """TYPE of an app of a marketplace."""
+
+    UNKNOWN = 0
+    IMAGE = 1
+    VMTEMPLATE = 2
+    SERVICE_TEMPLATE = 3
+
+
 class LockLevel(IntEnum):
     """LOCK/LOCKED of a lockable object: which operations are refused."""
 

@@ -1,6 +1,7 @@
 """The interface of a datastore driver: how images get into a datastore and out of it. Idempotent."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from merope.model.datastore import Datastore
@@ -12,6 +13,15 @@ class Stored:
     """Where an image was put (SOURCE) and what format it has (raw, qcow2 …)."""
 
     source: str
+    image_format: str
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """A file that holds an image whole, the size of the disk in it in MB, and its format."""
+
+    path: Path
+    size: int
     image_format: str
 
 
@@ -61,6 +71,10 @@ class DatastoreDriver(Protocol):
 
     def snapshot_flatten(self, image: Image, snapshot: int, datastore: Datastore) -> None:
         """Makes the image what it was when the snapshot was taken, and removes all snapshots."""
+        ...
+
+    def export(self, image: Image, datastore: Datastore) -> Exported:
+        """Where the image can be read from, to be offered in a marketplace. Nothing is copied or changed."""
         ...
 
     def stat(self, path: str, datastore: Datastore) -> int:

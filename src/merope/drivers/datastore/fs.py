@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from merope.drivers.datastore import streams
-from merope.drivers.datastore.base import Stored, Usage
+from merope.drivers.datastore.base import Exported, Stored, Usage
 from merope.drivers.datastore.streams import Expected
 from merope.drivers.diskimage import FORMATS, HEADER_SIZE, check_format, convert, probe, probe_file, size_mb
 from merope.drivers.errors import DriverError
@@ -96,6 +96,14 @@ class FsDatastore:
             if path is not None:
                 remove(path)
 
+    def export(self, image: Image, datastore: Datastore) -> Exported:
+        path = Path(image.source)
+        if not path.is_absolute() or not path.is_file():
+            raise DriverError(f"image {image.id} of datastore {datastore.id} is not at {image.source!r}")
+        # A guest may have written to it: what it is was known before, if it was known.
+        known = image.fstype.lower()
+        return Exported(path, image.size, known if known in FORMATS else probe_file(path).image_format)
+
     def stat(self, path: str, datastore: Datastore) -> int:
         """A compressed raw image has to be read to its end."""
         with self._opened(path, datastore) as (stream, length):
@@ -143,7 +151,8 @@ class FsDatastore:
         self, stream: IO[bytes] | FileIO, length: int | None, part: Path, image: Image, datastore: Datastore
     ) -> None:
         room = _room(datastore, self.monitor(datastore))
-        expected = Expected(image.template.get("MD5"), image.template.get("SHA1"))
+        stated = image.template
+        expected = Expected(stated.get("MD5") or stated.get("FROM_APP_MD5"), stated.get("SHA1"))
         plain = image.type in _FILE_TYPES or _keeps_as_is(datastore)
         if isinstance(stream, FileIO) and expected == Expected():
             start = os.pread(stream.fileno(), 16, 0)

@@ -1,6 +1,8 @@
 """The datastore driver of the simulated world."""
 
-from merope.drivers.datastore.base import Stored, Usage
+from pathlib import Path
+
+from merope.drivers.datastore.base import Exported, Stored, Usage
 from merope.drivers.diskimage import FORMATS
 from merope.drivers.errors import DriverError
 from merope.drivers.simulated.storage import DUMMY_SOURCE, SimulatedFile
@@ -72,6 +74,9 @@ class SimulatedDatastore:
         if kept is None:
             raise DriverError(f"the snapshot {snapshot} of image {image.id} is not there")
         images[image.source].content, images[image.source].size = kept.content, kept.size
+
+    def export(self, image: Image, datastore: Datastore) -> Exported:  # noqa: ARG002 - as above
+        return Exported(Path(image.source), image.size, image.fstype if image.fstype in FORMATS else "raw")
 
     def stat(self, path: str, datastore: Datastore) -> int:  # noqa: ARG002 - there is nothing to look at
         return IMAGE_SIZE

@@ -10,6 +10,7 @@ ROOT = Path(__file__).parent.parent
 # File, and what makes it: `module:function`, and the function's arguments.
 GENERATED: dict[str, tuple[str, tuple[str, ...]]] = {
     "docs/configuration.md": ("merope.daemon.config_reference:markdown", ()),
+    "docs/reference/commands.md": ("commands_reference:markdown", ()),
     "docs/reference/lifecycle.md": ("lifecycle_reference:markdown", ()),
     "docs/reference/methods.md": ("methods_reference:markdown", ()),
     "packaging/oned.conf": ("merope.daemon.config_reference:sample", ("oned.conf",)),

@@ -188,6 +188,19 @@ def test_a_vdc_shows_all_for_all() -> None:
     assert "   ZONE   CLUSTER\n      0       ALL\n" in out
 
 
+def test_a_zone_with_servers_shows_how_far_each_is() -> None:
+    zone = (
+        "<ZONE><ID>0</ID><NAME>OpenNebula</NAME><TEMPLATE/><SERVER_POOL>"
+        "<SERVER><ID>0</ID><NAME>one</NAME><ENDPOINT>http://localhost:2733/RPC2</ENDPOINT></SERVER>"
+        "<SERVER><ID>1</ID><NAME>two</NAME><ENDPOINT>http://127.0.0.1:1/RPC2</ENDPOINT></SERVER>"
+        "</SERVER_POOL></ZONE>"
+    )
+    cloud = FakeCloud({"one.zone.info": zone, "one.zone.raftstatus": recorded("raftstatus")})
+    lines = [line.split() for line in command("onezone show 0", cloud).out.splitlines()]
+    assert ["0", "one", "solo", "0", "-1", "0", "-1", "-1"] in lines
+    assert ["1", "two", "error", "-", "-", "-", "-", "-"] in lines
+
+
 _RECORD = (
     "<HOOK_EXECUTION_RECORD><HOOK_ID>3</HOOK_ID><EXECUTION_ID>{}</EXECUTION_ID><TIMESTAMP>1795226174</TIMESTAMP>"
     "<ARGUMENTS>{} plain</ARGUMENTS><EXECUTION_RESULT><COMMAND>/x/ft.sh</COMMAND><STDOUT>{}</STDOUT><STDERR/>"

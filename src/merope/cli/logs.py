@@ -14,6 +14,7 @@ SYSTEM_LOGS = "/var/log/one"
 _FILES = {"core": "oned", "monitor": "oned", "scheduler": "sched"}
 _SERVICE = re.compile(r"[a-z][\w-]*")
 _TYPES = ("log", "error")
+_REQUEST = re.compile(r"\bReq:\d+ ")
 
 
 def get(ctx: Context) -> None:
@@ -45,10 +46,23 @@ def get_vm(ctx: Context) -> None:
 
 
 def _lines_about(oid: int, path: str) -> Iterator[str]:
-    about = re.compile(rf"(?:\bvm\.\w+ of|\bVM|\bvirtual machine) {oid}\b")
+    """What drivers reported, and requests that name the machine, with their results."""
+    about = re.compile(
+        rf"\bvm\.\w+ of {oid}\b|\b(?:VM|virtual machine) {oid}\b"
+        rf'|\bone\.vm\.\w+ invoked ?, (?:"[^"]*", )?{oid}(?:,|$)'
+    )
+    requests: set[str] = set()
     try:
         with open(path, encoding="utf-8", errors="replace") as log:
-            yield from (line for line in log if about.search(line))
+            for line in log:
+                request = _REQUEST.search(line)
+                if about.search(line):
+                    if request:
+                        requests.add(request[0])
+                    yield line
+                elif request and request[0] in requests:
+                    requests.remove(request[0])
+                    yield line
     except OSError as e:
         raise CliError(f"{path} cannot be read: {e.strerror}.") from e
 

@@ -1,4 +1,4 @@
-"""The pages of the simpler kinds: datastore, cluster, template, security group, zone."""
+"""The pages of the simpler kinds: datastore, cluster, template, security group."""
 
 from enum import IntEnum
 from xml.etree.ElementTree import Element
@@ -117,19 +117,3 @@ def _network(rule: Element) -> str:
         return f"VNet {network}"
     first = rule.findtext("IP") or rule.findtext("MAC")
     return f"Start: {first}, Size: {rule.findtext('SIZE', '')}" if first else "Any"
-
-
-_SERVERS = cells("ID:2R", "NAME:15L", "ENDPOINT:63L")
-
-
-def zone(_: Context, page: Page, el: Element) -> None:
-    page.heading(f"ZONE {el.findtext('ID')} INFORMATION")
-    page.fields(_NAMED, el)
-    page.line()
-    servers = el.findall("SERVER_POOL/SERVER")
-    if servers:
-        page.line()
-        page.heading("SERVERS")
-        page.table(_SERVERS, [[s.findtext(n, "") for n in ("ID", "NAME", "ENDPOINT")] for s in servers])
-    page.line()
-    page.template("ZONE TEMPLATE", el.find("TEMPLATE"))

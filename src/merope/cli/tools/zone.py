@@ -17,7 +17,7 @@ _PROBE_TIMEOUT = 2.0
 
 
 def _page() -> tuple[int, Show]:
-    from merope.cli.shows.plain import zone
+    from merope.cli.shows.zone import zone
 
     return 18, zone
 

@@ -141,6 +141,25 @@ def create_overlay(path: Path, backing: Path, backing_format: str, size: int | N
     qemu_img("create", "-q", "-f", "qcow2", *options, str(path), *grown)
 
 
+def create_layer(path: Path, below: Path, name: str) -> None:
+    """A qcow2 image over the qcow2 image `below`, as large as it, that calls it `name`.
+
+    Neither is opened by the tool: a guest may be writing to the one below.
+    """
+    size = virtual_size(below, "qcow2")
+    qemu_img("create", "-q", "-f", "qcow2", "-u", "-b", name, "-F", "qcow2", str(path), str(size))
+
+
+def backing_file(path: Path) -> str:
+    """What a qcow2 image of ours calls the file below it; empty when it has none."""
+    with path.open("rb") as stream:
+        header = stream.read(HEADER_SIZE)
+    if len(header) < _FIXED_HEADER.size or not header.startswith(_QCOW2):
+        raise DriverError(f"{path} is not a qcow2 image")
+    offset, length = _FIXED_HEADER.unpack_from(header)[2:4]
+    return header[offset : offset + length].decode() if offset else ""
+
+
 def convert(source: Path, source_format: str, target: Path, target_format: str) -> None:
     """Writes the disk in `source` to `target` in another format, with its holes."""
     formats = ("-f", check_format(source_format), "-O", check_format(target_format))

@@ -9,6 +9,7 @@ from typing import Protocol
 from merope.drivers.simulated.storage import SimulatedFile
 from merope.drivers.simulated.transfer import SimulatedTransfer
 from merope.drivers.simulated.world import World
+from merope.drivers.snapshot_files import DiskFiles, disk_files, image_files
 from merope.drivers.transfer.base import Place, Transfer
 
 MB = 1024 * 1024
@@ -38,6 +39,16 @@ class Case(Protocol):
     def image_content(self, source: Path, image_format: str) -> object: ...
 
     def guest_writes(self, place: Place, image_format: str) -> None: ...
+
+    def write(self, place: Place, image_format: str, number: int) -> None:
+        """Like guest_writes, but what is written differs by the number."""
+        ...
+
+    def snapshots(self, place: Place) -> list[int]:
+        """The ids of the snapshots of a VM's disk."""
+        ...
+
+    def image_snapshots(self, source: Path) -> list[int]: ...
 
     def snapshot(self) -> object:
         """Everything below the datastore location."""
@@ -79,12 +90,28 @@ class RealCase:
         return self.content(Place("", source), image_format)
 
     def guest_writes(self, place: Place, image_format: str) -> None:
-        _command("qemu-io", "-f", image_format, "-c", "write -P 7 4096 512", str(place.path))
+        self.write(place, image_format, 7)
+
+    def write(self, place: Place, image_format: str, number: int) -> None:
+        _command("qemu-io", "-f", image_format, "-c", f"write -P {number} 4096 512", str(place.path))
+
+    def snapshots(self, place: Place) -> list[int]:
+        return _ids(disk_files(place.path))
+
+    def image_snapshots(self, source: Path) -> list[int]:
+        return _ids(image_files(source))
 
     def snapshot(self) -> object:
         return {
             str(path.relative_to(self.location)): _facts(path) for path in sorted(self.location.rglob("*"))
         }
+
+
+def _ids(files: DiskFiles) -> list[int]:
+    """The last file of a chain is the disk itself."""
+    names = os.listdir(files.directory) if files.directory.is_dir() else []
+    numbers = sorted(int(name) for name in names if name.isdecimal())
+    return numbers[:-1] if files.chained else numbers
 
 
 def _facts(path: Path) -> object:
@@ -138,11 +165,21 @@ class SimulatedCase:
     def image_content(self, source: Path, image_format: str) -> object:
         return self.world.storage.image(str(source)).content
 
+    def write(self, place: Place, image_format: str, number: int) -> None:
+        self.guest_writes(place, image_format)
+
     def guest_writes(self, place: Place, image_format: str) -> None:
         file = self._file(place)
         file.content = self.world.storage.new_content()
         if file.image:
             self.world.storage.image(file.image).content = file.content
+
+    def snapshots(self, place: Place) -> list[int]:
+        return sorted(self.world.storage.snapshots(self.world.owner(place.host), place.path))
+
+    def image_snapshots(self, source: Path) -> list[int]:
+        names = [name.partition(".snap.") for name in self.world.storage.images]
+        return sorted(int(number) for name, _, number in names if name == str(source) and number)
 
     def snapshot(self) -> object:
         storage = self.world.storage

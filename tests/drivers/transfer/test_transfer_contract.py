@@ -229,6 +229,11 @@ def test_a_path_that_is_not_a_vms_is_refused_by_every_operation(case: Case, path
         lambda: case.driver.save_back(target, source(case)),
         lambda: case.driver.delete(target),
         lambda: case.driver.resize(target, 1, "raw"),
+        lambda: case.driver.snapshot_create(target, 0, "raw"),
+        lambda: [case.driver.snapshot_live(target, 0, "raw")].clear(),
+        lambda: case.driver.snapshot_revert(target, 0, "raw"),
+        lambda: case.driver.snapshot_delete(target, 0),
+        lambda: case.driver.copy_out(target, -1, "raw", source(case), "raw"),
     ]
     for use in uses:
         with pytest.raises(DriverError, match="below"):

@@ -5,6 +5,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from merope.drivers import context as context_image
+from merope.drivers import snapshot_files
 from merope.drivers.context import Context
 from merope.drivers.diskimage import check_format, grow, size_mb, virtual_size
 from merope.drivers.errors import DriverError
@@ -21,7 +22,8 @@ from merope.drivers.files import (
 from merope.drivers.filesystems import make_disk
 from merope.drivers.localhost import is_local
 from merope.drivers.paths import Allowed, vm_path
-from merope.drivers.transfer.base import Place
+from merope.drivers.snapshot_files import DiskFiles, disk_files, image_files, snapshot_directory
+from merope.drivers.transfer.base import LiveSnapshot, Place
 
 _CLOSED_TO_CONTEXT = tuple(map(Path, ("/dev", "/etc", "/proc", "/root", "/run", "/sys")))
 
@@ -29,10 +31,15 @@ _CLOSED_TO_CONTEXT = tuple(map(Path, ("/dev", "/etc", "/proc", "/root", "/run", 
 class LocalTransfer:
     """Everything but how an image becomes a disk and goes back.
 
+    With `chains` a snapshot of a qcow2 image that is used in place begins a chain of differences;
+    otherwise snapshots are copies.
+
     `location` is DATASTORE_LOCATION. `local_names` are names that hosts may have here besides this
     machine's own. `context_files` says what CONTEXT/FILES and FILES_DS may name: by default the
     datastores, and everything else but the directories of the system's and of the cloud's secrets.
     """
+
+    chains = False
 
     def __init__(
         self, location: Path, *, local_names: Collection[str] = (), context_files: Allowed | None = None
@@ -62,6 +69,8 @@ class LocalTransfer:
             _move_directory(origin, destination)
         elif os.path.lexists(origin):
             make_directory(destination.parent)
+            if snapshot_directory(origin).is_dir():
+                _move_directory(snapshot_directory(origin), snapshot_directory(destination))
             move_file(origin, destination)
         # A directory that was never there had no disks, and there is nothing to bring.
         elif not os.path.lexists(destination) and origin.parent.parent != self.location:
@@ -71,12 +80,60 @@ class LocalTransfer:
         path = self._here(target)
         leftovers(path)
         remove(path)
+        snapshot_files.discard(path)
 
     def resize(self, target: Place, size: int, image_format: str) -> None:
         path = self._here(target)
         if not path.is_file():
             raise DriverError(f"the disk {path} is not there and cannot be resized")
         grow(path, image_format, size)
+
+    def snapshot_create(self, disk: Place, snapshot: int, image_format: str) -> None:
+        files = self._snapshots_of(disk, image_format)
+        snapshot_files.create(files, snapshot)
+
+    def snapshot_live(self, disk: Place, snapshot: int, image_format: str) -> LiveSnapshot | None:
+        files = self._snapshots_of(disk, image_format)
+        if files.chained:
+            return LiveSnapshot(snapshot_files.extend(files, snapshot), chained=True)
+        target = snapshot_files.place_for_copy(files, snapshot)
+        return None if target is None else LiveSnapshot(target, chained=False)
+
+    def snapshot_revert(self, disk: Place, snapshot: int, image_format: str) -> None:
+        check_format(image_format)
+        snapshot_files.revert(disk_files(self._there(disk)), snapshot)
+
+    def snapshot_delete(self, disk: Place, snapshot: int) -> None:
+        snapshot_files.delete(disk_files(self._there(disk)), snapshot)
+
+    def image_target(self, source: Path) -> Path:
+        store = source.parent
+        if ".." in source.parts or store.parent != self.location or not store.name.isdecimal():
+            raise DriverError(f"{source} is not an image in a datastore below {self.location}")
+        if source.is_symlink():
+            raise DriverError(f"{source} is a link, and a disk cannot be saved over it")
+        return existing_image(source)
+
+    def copy_out(
+        self, disk: Place, snapshot: int, image_format: str, source: Path, source_format: str
+    ) -> None:
+        files = disk_files(self._there(disk))
+        kept = files.active if snapshot < 0 else files.snapshot(snapshot)
+        target = self.image_target(source)
+        snapshot_files.write_out(kept, check_format(image_format), target, check_format(source_format))
+
+    def _snapshots_of(self, disk: Place, image_format: str) -> DiskFiles:
+        files = disk_files(self._there(disk))
+        begins = self.chains and check_format(image_format) == "qcow2"
+        if files.is_image and (begins or files.chained):
+            return snapshot_files.chain_of_image(files)
+        return files
+
+    def _there(self, disk: Place) -> Path:
+        path = self._here(disk)
+        if not path.is_file():
+            raise DriverError(f"the disk {path} is not there")
+        return path
 
     def _copied(self, source: Path, target: Place, size: int, image_format: str) -> None:
         path = self._here(target)
@@ -90,18 +147,37 @@ class LocalTransfer:
     def _linked(self, source: Path, target: Place) -> None:
         path = self._here(target)
         if self._needed(path):
-            path.symlink_to(existing_image(source))
+            path.symlink_to(image_files(existing_image(source)).active)
             sync_directory(path.parent)
+
+    def _brought(self, source: Path, target: Place, image_format: str) -> None:
+        """A copy of an image with its snapshots; the disk comes last and says that all are there."""
+        path, image = self._here(target), image_files(existing_image(source))
+        check_format(image_format)
+        if image.chained:
+            raise DriverError(
+                f"the image {source} has snapshots that are built on each other, "
+                "and cannot be brought to a host with storage of its own"
+            )
+        if self._needed(path):
+            snapshot_files.copy_all(image, path)
+            with new_file(path) as part:
+                copy_file(source, part)
 
     def _returned(self, disk: Place, source: Path) -> None:
         """A disk that is a copy replaces its image, one that is a link to it is removed."""
-        path = self._here(disk)
+        path, image = self._here(disk), Path(os.path.realpath(source))
         if path.is_symlink():
             path.unlink()
-        elif path.exists():
-            move_file(path, Path(os.path.realpath(source)))
-        else:
-            existing_image(source)
+            return
+        existing_image(source)
+        coming = image.with_name(f".{image.name}.returned")
+        if snapshot_directory(path).is_dir():
+            _move_directory(snapshot_directory(path), coming)
+        if coming.is_dir():
+            snapshot_files.take_over(image, coming)
+        if path.exists():
+            move_file(path, image)
 
     def _here(self, place: Place) -> Path:
         if place.host not in self._local_names and not is_local(place.host):

@@ -3,14 +3,17 @@
 from pathlib import Path
 
 from merope.drivers.diskimage import check_format, create_overlay, size_mb, virtual_size
-from merope.drivers.files import new_file
+from merope.drivers.files import is_complete, new_file, sync_directory
+from merope.drivers.snapshot_files import begin_chain, image_files
 from merope.drivers.transfer.base import Place
 from merope.drivers.transfer.local import existing_image
 from merope.drivers.transfer.shared import SharedTransfer
 
 
 class Qcow2Transfer(SharedTransfer):
-    """The disks of cloned images are qcow2, whatever the image's format is."""
+    """The disks of cloned images are qcow2, whatever the image's format is, and their snapshots chains."""
+
+    chains = True
 
     def clone(self, source: Path, target: Place, size: int, image_format: str) -> None:
         """Names the image by its absolute path, so that the VM's directory can be moved."""
@@ -20,7 +23,11 @@ class Qcow2Transfer(SharedTransfer):
             # A kernel is read by the hypervisor as the file that it is.
             self._copied(source, target, 0, "raw")
         elif self._needed(path):
-            with new_file(path) as part:
-                backing = existing_image(source)
-                larger = size > size_mb(virtual_size(backing, image_format))
-                create_overlay(part, backing, image_format, size if larger else None)
+            first = begin_chain(path)
+            if not is_complete(first):
+                with new_file(first) as part:
+                    backing = image_files(existing_image(source)).active
+                    larger = size > size_mb(virtual_size(backing, image_format))
+                    create_overlay(part, backing, image_format, size if larger else None)
+            path.symlink_to(f"{first.parent.name}/{first.name}")
+            sync_directory(path.parent)

@@ -12,8 +12,7 @@ class SshTransfer(LocalTransfer):
         self._copied(source, target, size, check_format(image_format))
 
     def link(self, source: Path, target: Place, image_format: str) -> None:
-        # No size asks for growth, so the format does not matter.
-        self._copied(source, target, 0, "raw")
+        self._brought(source, target, image_format)
 
     def save_back(self, disk: Place, source: Path) -> None:
         self._returned(disk, source)

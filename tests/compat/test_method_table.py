@@ -39,12 +39,6 @@ LATER = frozenset(
         "one.vrouter.delete",
         "one.vrouter.detachnic",
         "one.vrouter.instantiate",
-        "one.zone.addserver",
-        "one.zone.delserver",
-        "one.zone.fedreplicate",
-        "one.zone.replicate",
-        "one.zone.resetserver",
-        "one.zone.voterequest",
     )
 )
 #: Parameters of ours that the published signature has not, all at the end and optional.

@@ -113,3 +113,98 @@ def test_what_cannot_be_done_to_a_vdc_is_refused(
     core: Core, method: str, arguments: tuple[object, ...], code: Code
 ) -> None:
     assert core.fails(0, method, *arguments).code is code
+
+
+SERVER = 'SERVER=[NAME="front-{0}",ENDPOINT="http://10.0.0.{0}:2633/RPC2"]'
+
+
+def servers(core: Core) -> list[dict[str, str]]:
+    return [dict(server) for server in core.get(Zone, 0).server_pool.vectors("SERVER")]
+
+
+def test_front_ends_are_added_numbered_and_removed(core: Core) -> None:
+    for number in (1, 2):
+        assert core.call(0, "one.zone.addserver", 0, SERVER.format(number)) == 0
+    assert [server["ID"] for server in servers(core)] == ["0", "1"]
+    check_schema(core.call(0, "one.zone.info", 0), "zone")
+    check_schema(core.call(0, "one.zonepool.info"), "zone_pool")
+    assert core.call(0, "one.zone.resetserver", 0, 1) == 0
+    assert core.call(0, "one.zone.delserver", 0, 0) == 0
+    assert [server["NAME"] for server in servers(core)] == ["front-2"]
+    core.call(0, "one.zone.addserver", 0, SERVER.format(3))
+    assert [server["ID"] for server in servers(core)] == ["1", "2"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["A=b", "SERVER=x", 'SERVER=[NAME="a"]', 'SERVER=[ENDPOINT="b"]', "SERVER=[", SERVER.format(1)],
+)
+def test_a_server_without_a_name_and_an_endpoint_of_its_own_is_refused(core: Core, text: str) -> None:
+    core.call(0, "one.zone.addserver", 0, SERVER.format(1))
+    assert core.fails(0, "one.zone.addserver", 0, text).code is Code.ACTION
+
+
+def test_servers_of_other_zones_and_unknown_ones_are_refused() -> None:
+    core = Core(federation_mode="MASTER")
+    far = core.call(0, "one.zone.allocate", 'NAME=other\nENDPOINT="http://x/RPC2"\n' + SERVER.format(1))
+    assert "SERVER" not in core.get(Zone, far).template
+    for method, argument in (("addserver", SERVER.format(1)), ("delserver", 0), ("resetserver", 0)):
+        error = core.fails(0, f"one.zone.{method}", far, argument)
+        assert sentence(error) == (Code.ACTION, f"Servers have to be managed through the target zone {far}")
+    for method in ("delserver", "resetserver"):
+        error = core.fails(0, f"one.zone.{method}", 0, 5)
+        assert sentence(error) == (Code.ACTION, "SERVER not found in zone")
+    ann = core.user("ann")
+    assert core.fails(ann, "one.zone.addserver", 0, SERVER.format(1)).code is Code.AUTHORIZATION
+
+
+def test_servers_are_no_part_of_a_zones_template(core: Core) -> None:
+    core.call(0, "one.zone.update", 0, 'ENDPOINT="http://new/RPC2"\n' + SERVER.format(1), 0)
+    assert core.get(Zone, 0).template.names() == ["ENDPOINT"]
+    assert servers(core) == []
+
+
+def test_the_only_front_end_that_is_listed_leads_itself() -> None:
+    core = Core(server_id=0)
+    core.call(0, "one.zone.addserver", 0, SERVER.format(1))
+    document = core.call(0, "one.zone.raftstatus")
+    check_schema(document, "raftstatus")
+    status = ElementTree.fromstring(document)
+    assert (status.findtext("SERVER_ID"), status.findtext("STATE"), status.findtext("TERM")) == (
+        "0",
+        "3",
+        "1",
+    )
+    core.call(0, "one.zone.addserver", 0, SERVER.format(2))
+    assert core.fails(0, "one.zone.raftstatus").code is Code.INTERNAL
+
+
+HEARTBEAT = (0, 0, 0, 0, 0, 0, 0, -1, "")
+
+
+def test_a_front_end_without_peers_hears_heartbeats_and_takes_no_record(core: Core) -> None:
+    assert core.call(0, "one.zone.replicate", *HEARTBEAT) == 0
+    error = core.fails(0, "one.zone.replicate", 0, 5, 1, 5, 1, 4, 1, -1, "DELETE FROM vm_pool")
+    assert sentence(error) == (Code.ACTION, "Error loading previous log record")
+    error = core.fails(0, "one.zone.replicate", 0, 0, -1, *HEARTBEAT[3:])
+    assert sentence(error) == (Code.ACTION, "Leader term (-1) is outdated (0)")
+
+
+def test_a_front_end_without_peers_votes_for_nobody_and_is_no_slave(core: Core) -> None:
+    error = core.fails(0, "one.zone.voterequest", 7, 1, 100, 6)
+    assert sentence(error) == (Code.ACTION, "Candidate's log is outdated")
+    assert core.fails(0, "one.zone.voterequest", -1, 1, 0, 0).message == "Candidate's term is outdated"
+    error = core.fails(0, "one.zone.fedreplicate", 1, 0, "DELETE FROM user_pool")
+    assert error.code is Code.ACTION
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("one.zone.replicate", HEARTBEAT),
+        ("one.zone.voterequest", (1, 1, 1, 1)),
+        ("one.zone.fedreplicate", (1, 0, "")),
+    ],
+)
+def test_only_oneadmin_speaks_for_a_front_end(core: Core, name: str, arguments: tuple[object, ...]) -> None:
+    assert core.fails(core.user("ann", 0), name, *arguments).code is Code.AUTHORIZATION

@@ -14,6 +14,7 @@ from io import FileIO
 from pathlib import Path
 from typing import IO
 
+from merope.drivers import snapshot_files
 from merope.drivers.datastore import streams
 from merope.drivers.datastore.base import Exported, Stored, Usage
 from merope.drivers.datastore.streams import Expected
@@ -33,6 +34,7 @@ from merope.drivers.files import (
 )
 from merope.drivers.filesystems import make_disk
 from merope.drivers.paths import Allowed, image_path
+from merope.drivers.snapshot_files import DiskFiles, image_files, is_chained
 from merope.model.datastore import Datastore
 from merope.model.image import Image
 from merope.model.states import DatastoreType, ImageType
@@ -70,7 +72,7 @@ class FsDatastore:
 
     def clone(self, image: Image, source: str, datastore: Datastore) -> Stored:
         target = _target(image, datastore)
-        original = Path(source)
+        original = image_files(Path(source)).active
         if not original.is_absolute() or not original.is_file():
             raise DriverError(f"the image to clone, {source}, is not there")
         if image.type in _FILE_TYPES:
@@ -82,8 +84,8 @@ class FsDatastore:
         wanted = _conversion(image, image_format, datastore)
         if not is_complete(target):
             with new_file(target) as part:
-                if wanted:
-                    convert(original, image_format, part, wanted)
+                if wanted or is_chained(Path(source)):
+                    convert(original, image_format, part, wanted or image_format)
                 else:
                     copy_file(original, part)
         return Stored(str(target), wanted or image_format)
@@ -95,14 +97,26 @@ class FsDatastore:
         for path in (target, image_path(target.parent, image.source)):
             if path is not None:
                 remove(path)
+                snapshot_files.discard(path)
 
     def export(self, image: Image, datastore: Datastore) -> Exported:
         path = Path(image.source)
         if not path.is_absolute() or not path.is_file():
             raise DriverError(f"image {image.id} of datastore {datastore.id} is not at {image.source!r}")
+        if is_chained(path):
+            raise DriverError(f"image {image.id} is spread over its snapshots: flatten it first")
         # A guest may have written to it: what it is was known before, if it was known.
         known = image.fstype.lower()
         return Exported(path, image.size, known if known in FORMATS else probe_file(path).image_format)
+
+    def snapshot_delete(self, image: Image, snapshot: int, datastore: Datastore) -> None:
+        snapshot_files.delete(_files(image, datastore), snapshot)
+
+    def snapshot_revert(self, image: Image, snapshot: int, datastore: Datastore) -> None:
+        snapshot_files.revert(_files(image, datastore), snapshot)
+
+    def snapshot_flatten(self, image: Image, snapshot: int, datastore: Datastore) -> None:
+        snapshot_files.flatten(_files(image, datastore), snapshot, check_format(image.fstype))
 
     def stat(self, path: str, datastore: Datastore) -> int:
         """A compressed raw image has to be read to its end."""
@@ -176,6 +190,14 @@ def _base(datastore: Datastore) -> Path:
             f"BASE_PATH of datastore {datastore.id} is {datastore.base_path!r}, not an absolute path"
         )
     return base
+
+
+def _files(image: Image, datastore: Datastore) -> DiskFiles:
+    """The files of an image that is in the datastore. Raises DriverError for one that is elsewhere."""
+    path = image_path(_base(datastore), image.source)
+    if path is None or not path.is_file():
+        raise DriverError(f"image {image.id} is not there in datastore {datastore.id}")
+    return image_files(path)
 
 
 def _target(image: Image, datastore: Datastore) -> Path:

@@ -217,7 +217,7 @@ def serve() -> None:
 
     field = "<ATTRIBUTE><![CDATA[a value of the usual length]]></ATTRIBUTE>"
     document = Wire(escape(f"<VM><ID>0</ID>{field * 48}</VM>"))
-    pool = Wire(document.data * (60_000_000 // len(document.data)))
+    pool = Wire(document.pieces[0] * (60_000_000 // len(document.pieces[0])))
 
     class Trivial:
         def call(self, method: str, _params: list[Value], _peer: Peer) -> Outcome:

@@ -105,7 +105,7 @@ class Sandbox:
         outcome = await self.call(method, *arguments, session=session)
         assert outcome.code == 0, outcome
         if isinstance(outcome.value, Wire):
-            return unescape(outcome.value.data.decode())
+            return unescape(b"".join(outcome.value.pieces).decode())
         return outcome.value
 
     async def settle(self) -> None:

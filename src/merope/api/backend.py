@@ -53,13 +53,14 @@ class I8(int):
 class Wire:
     """A string result that is already escaped for XML, in UTF-8 (see `xmlrpc.escape`).
 
-    `data` goes to the socket as it is, without a copy where it is large: keep it, and hand it out again.
+    The pieces go to the socket one after the other, without a copy where they are large: keep them, and hand
+    them out again.
     """
 
-    __slots__ = ("data",)
+    __slots__ = ("pieces",)
 
-    def __init__(self, data: bytes) -> None:
-        self.data = data
+    def __init__(self, *pieces: bytes) -> None:
+        self.pieces = pieces
 
 
 Result: TypeAlias = bool | int | str | I8 | Wire

@@ -9,10 +9,11 @@ from typing import Any, Protocol
 from merope.api import calls
 from merope.api.backend import Outcome, Peer, Value, Wire
 from merope.api.call_log import Call, CallLog
+from merope.api.gathering import Gatherer
 from merope.api.login import Authenticator, Logins
 from merope.core import execute as core
 from merope.core import login
-from merope.core.methods import Method, Result
+from merope.core.methods import Answer, Method, Pieces, Result
 from merope.core.transaction import ALL_ARCHIVED, Archived, Caller, Transaction
 from merope.model.errors import ApiError, Code
 from merope.model.settings import Settings
@@ -83,6 +84,7 @@ class Dispatcher:
         self._prepare = prepare
         self._log = call_log
         self._logins = Logins(cloud, self._as_system, executor, drivers)
+        self._lists = Gatherer()
         self._requests = 0
 
     def call(self, method: str, params: list[Value], peer: Peer) -> Outcome | Awaitable[Outcome]:
@@ -183,9 +185,17 @@ class Dispatcher:
             return self._later(call, index, error=error)
         except Archived as missing:
             return self._with_archive(call, archive, archived_vms, prepared, missing)
+        if isinstance(result, Pieces):
+            return self._gathered(call, index, result)
         if self._cloud.is_durable(index):
             return self._outcome(call, result)
         return self._later(call, index, result)
+
+    async def _gathered(self, call: Call, index: int, result: Pieces) -> Outcome:
+        parts = await self._lists.gather(result.parts)
+        durable = self._cloud.is_durable(index)
+        outcome = self._outcome(call, parts[0]) if durable else await self._later(call, index, parts[0])
+        return outcome if outcome.code else Outcome(Wire(*parts))
 
     async def _with_archive(
         self,
@@ -221,7 +231,7 @@ class Dispatcher:
         return sorted(found, key=lambda entry: entry.oid)
 
     async def _later(
-        self, call: Call, index: int, result: Result = "", error: ApiError | None = None
+        self, call: Call, index: int, result: Answer = "", error: ApiError | None = None
     ) -> Outcome:
         try:
             await self._cloud.durable(index)
@@ -232,7 +242,7 @@ class Dispatcher:
             return self._outcome(call, error=ApiError(Code.INTERNAL, sentence))
         return self._outcome(call, result, error)
 
-    def _outcome(self, call: Call, result: Result = "", error: ApiError | None = None) -> Outcome:
+    def _outcome(self, call: Call, result: Answer = "", error: ApiError | None = None) -> Outcome:
         if error is not None:
             message = f"[{call.method.name}] {error.message}"
             if len(message) > _MOST_WORDS:

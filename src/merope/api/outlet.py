@@ -89,11 +89,20 @@ def _nobody() -> None:
 
 
 def _slices(pieces: Sequence[bytes]) -> Iterator[bytes | memoryview]:
+    """The pieces in slices of about SLICE: small ones joined, large ones cut."""
+    small: list[bytes] = []
+    size = 0
     for piece in pieces:
         if len(piece) <= SLICE:
-            yield piece
-        else:
+            small.append(piece)
+            size += len(piece)
+            if size < SLICE:
+                continue
+        yield b"".join(small)
+        small, size = [], 0
+        if len(piece) > SLICE:
             # Views: a cached document of 60 MB is never copied on its way to the socket.
             whole = memoryview(piece)
             for start in range(0, len(piece), SLICE):
                 yield whole[start : start + SLICE]
+    yield b"".join(small)

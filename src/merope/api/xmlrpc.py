@@ -159,12 +159,12 @@ _FAULT = (
 
 
 def encode(outcome: Outcome) -> tuple[bytes, ...]:
-    """Give a response's body in pieces to be written one after the other; a `Wire`'s data is one of them."""
+    """Give a response's body in pieces to be written one after the other; a `Wire`'s are among them."""
     if outcome.code:
         return (_FAILURE % (escape(outcome.message), outcome.code, outcome.oid, outcome.index),)
     value = outcome.value
     if isinstance(value, Wire):
-        return (_STRING_SUCCESS, value.data, _STRING_SUCCESS_END)
+        return (_STRING_SUCCESS, *value.pieces, _STRING_SUCCESS_END)
     if isinstance(value, str):
         return (_STRING_SUCCESS, escape(value), _STRING_SUCCESS_END)
     if isinstance(value, bool):

@@ -128,8 +128,8 @@ def visible(tx: Transaction, kind: Kind, entries: Iterable[Entry]) -> Iterator[E
             if kind.type is ObjectType.GROUP:
                 return entry.oid in groups or seen.covers(entry.oid, -1)
             # A user's row does not tell the group.
-            gid = tx.get(User, entry.oid).gid if seen.gids else -1
-            return uid == entry.oid or seen.covers(entry.oid, gid)
+            user = tx.find(User, entry.oid) if seen.gids else None
+            return uid == entry.oid or seen.covers(entry.oid, -1 if user is None else user.gid)
         if issubclass(kind.document, Owned) and (
             entry.other_u or (entry.uid == uid and entry.owner_u) or (entry.gid in groups and entry.group_u)
         ):
@@ -142,7 +142,8 @@ def visible(tx: Transaction, kind: Kind, entries: Iterable[Entry]) -> Iterator[E
 
 
 def _clusters(tx: Transaction, kind: Kind, entry: Entry) -> Iterable[int]:
-    value: Document = tx.get(kind.document, entry.oid)
+    # Gone by now, where a long list is made while others change the cloud.
+    value = tx.find(kind.document, entry.oid)
     if isinstance(value, Host):
         return (value.cluster_id,)
     return value.clusters if isinstance(value, Datastore | VirtualNetwork) else ()

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from merope.core import authorization, pools, views
-from merope.core.methods import Method, Need, Param, Result, Type, boolean, integer, register, text
+from merope.core.methods import Listing, Method, Need, Param, Result, Type, boolean, integer, register, text
 from merope.core.transaction import Transaction
 from merope.model import names
 from merope.model.cluster import Cluster
@@ -335,10 +335,10 @@ def _pool(common: Common) -> Callable[..., Result]:
     def render(tx: Transaction, entry: Entry) -> bytes:
         return views.pool_item(tx, known, entry)
 
-    def filtered(tx: Transaction, flag: int, start: int, end: int) -> bytes:
+    def filtered(tx: Transaction, flag: int, start: int, end: int) -> Listing:
         return pools.listing(tx, known, pools.select(tx, known, flag, start, end), render)
 
-    def whole(tx: Transaction) -> bytes:
+    def whole(tx: Transaction) -> Listing:
         return pools.listing(tx, known, authorization.visible(tx, known, pools.ordered(tx, known)), render)
 
     return filtered if common.filtered else whole

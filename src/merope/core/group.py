@@ -1,7 +1,7 @@
 """Groups: commands, and what makes a member an administrator of a group."""
 
 from merope.core import acl, authorization, generic, pools, quota, vdc, views
-from merope.core.methods import Need, Type, boolean, integer, method, text
+from merope.core.methods import Listing, Need, Type, boolean, integer, method, text
 from merope.core.transaction import Transaction
 from merope.model.acl import ALL, Rule, individual
 from merope.model.acl import group as of_group
@@ -144,7 +144,7 @@ def info(tx: Transaction, oid: int, decrypt: bool) -> bytes:
 
 
 @method("one.grouppool.info", returns=Type.STRING, read_only=True, also="USE on each group that is listed")
-def pool_info(tx: Transaction) -> bytes:
+def pool_info(tx: Transaction) -> Listing:
     """Every group that the caller may see, each followed by its quotas, then the default quotas."""
 
     def render(tx: Transaction, entry: Entry) -> bytes:

@@ -4,7 +4,7 @@ The door looks a call up here, checks the arguments against the declaration, and
 reference in the documentation is generated from it. There is no other list of methods.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, TypeVar
@@ -73,8 +73,18 @@ class Access(Enum):
     ADMIN_GROUP = "effective group 0"
 
 
-Result = bool | int | str | bytes
+@dataclass(frozen=True, slots=True)
+class Pieces:
+    """A long document, escaped for the wire, that is made while it is gone through: whoever does that may
+    see to others between two pieces. It shows the cloud as it was, but for figures of monitoring."""
+
+    parts: Iterator[bytes]
+
+
+Answer = bool | int | str | bytes
 """`bytes` is a document already escaped for the wire."""
+Listing = bytes | Pieces
+Result = Answer | Pieces
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,10 @@
 """Listing pools: the filters of the `*pool.info` methods and the bytes that they answer."""
 
 from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
+from itertools import chain, islice
 
 from merope.core import authorization
+from merope.core.methods import Listing, Pieces
 from merope.core.preferences import preference
 from merope.core.transaction import Transaction
 from merope.model.errors import ApiError, Code
@@ -17,17 +18,24 @@ FILTER_MINE_AND_GROUPS = -1
 
 Render = Callable[[Transaction, Entry], bytes]
 
+#: Entries that a list is made of without a pause.
+AT_ONCE = 256
+
 
 def listing(
     tx: Transaction, kind: Kind, entries: Iterable[Entry], render: Render, tail: bytes = b""
-) -> bytes:
-    """The pool document, escaped, of the entries."""
+) -> Listing:
+    """The pool document, escaped, of the entries; one of more than a few is made as it is asked for."""
     tx.seen = max(tx.seen, tx.state.pool(kind).last_index)
-    items = [render(tx, entry) for entry in entries]
+    items = (render(tx, entry) for entry in entries)
+    first = list(islice(items, AT_ONCE))
     root = kind.pool_root.encode()
-    if not items and not tail:
+    if not first and not tail:
         return b"&lt;%s/&gt;" % root
-    return b"".join((b"&lt;%s&gt;" % root, *items, tail, b"&lt;/%s&gt;" % root))
+    head, foot = b"&lt;%s&gt;" % root, b"%s&lt;/%s&gt;" % (tail, root)
+    if len(first) < AT_ONCE:
+        return b"".join((head, *first, foot))
+    return Pieces(chain((head, *first), items, (foot,)))
 
 
 def select(
@@ -63,7 +71,8 @@ def ordered(tx: Transaction, kind: Kind, extra: Iterable[Entry] = ()) -> Iterato
     more = list(extra)
     if more:
         return iter(sorted([*pool.entries.values(), *more], key=lambda entry: entry.oid, reverse=descending))
-    return (pool.entries[oid] for oid in pool.ids(descending=descending))
+    # What changes while a long list is made does not change what it lists.
+    return iter([pool.entries[oid] for oid in pool.ids(descending=descending)])
 
 
 def _by_owner(tx: Transaction, flag: int, entries: Iterator[Entry]) -> Iterator[Entry]:

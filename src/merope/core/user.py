@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from merope.core import acl, authorization, generic, pools, quota, views
 from merope.core.group import leave_group
-from merope.core.methods import Need, Type, array, boolean, integer, method, text
+from merope.core.methods import Listing, Need, Type, array, boolean, integer, method, text
 from merope.core.transaction import ONEADMIN, ONEADMIN_GROUP, USERS_GROUP, Transaction
 from merope.model import names, passwords
 from merope.model.document import Document
@@ -318,7 +318,7 @@ def info(tx: Transaction, oid: int, decrypt: bool) -> bytes:
 
 
 @method("one.userpool.info", returns=Type.STRING, read_only=True, also="USE on each user that is listed")
-def pool_info(tx: Transaction) -> bytes:
+def pool_info(tx: Transaction) -> Listing:
     """Every user that the caller may see, each followed by its quotas, then the default quotas."""
     entries = authorization.visible(tx, USER, pools.ordered(tx, USER))
     return pools.listing(

@@ -12,8 +12,9 @@ from merope.model.quota import sections_xml
 from merope.model.state import Entry, State
 from merope.model.user import User
 
-_NO_MONITORING = "<MONITORING/>"
-_SEQ = re.compile(r"<SEQ>(\d+)</SEQ>")
+_NO_MONITORING = b"&lt;MONITORING/&gt;"
+_HISTORY = b"&lt;HISTORY_RECORDS&gt;"
+_SEQ = re.compile(rb"&lt;SEQ&gt;(\d+)&lt;/SEQ&gt;")
 
 
 def wire(text: str) -> bytes:
@@ -24,48 +25,60 @@ def wire(text: str) -> bytes:
 def info(tx: Transaction, kind: type[Document], oid: int) -> bytes:
     """The document of `one.*.info`; raises ApiError NO_EXISTS."""
     entry = tx.entry(kind, oid)
-    if entry.info_wire is None:
-        render = _INFO.get(BY_DOCUMENT[kind].table)
-        entry.info_wire = wire(entry.body if render is None else render(tx.state, entry))
+    if entry.info_wire is not None:
+        return entry.info_wire
+    table = BY_DOCUMENT[kind].table
+    splice = _SPLICED.get(table)
+    if splice is not None:
+        return splice(tx.state, entry)
+    render = _INFO.get(table)
+    if render is None:
+        return entry.wire
+    entry.info_wire = wire(render(tx.state, entry))
     return entry.info_wire
 
 
 def pool_item(tx: Transaction, kind: Kind, entry: Entry) -> bytes:
     """What a pool lists for an object."""
+    render = _POOL.get(kind.table)
+    if render is None:
+        return entry.wire
     if entry.pool_wire is None:
-        render = _POOL.get(kind.table)
-        entry.pool_wire = wire(entry.body if render is None else render(tx.state, entry))
+        entry.pool_wire = wire(render(tx.state, entry))
     return entry.pool_wire
+
+
+def short_vm(tx: Transaction, entry: Entry) -> bytes:
+    """What `one.vmpool.info` lists for a VM."""
+    return _monitored(tx.state, "vm_pool", entry.oid, entry.short_wire)
 
 
 def extended_vm(tx: Transaction, entry: Entry) -> bytes:
     """What `one.vmpool.infoextended` lists for a VM: the whole body with its last history record."""
-    if entry.extended_wire is None:
-        entry.extended_wire = wire(_monitored(tx.state, "vm_pool", entry, entry.body))
-    return entry.extended_wire
+    return _monitored(tx.state, "vm_pool", entry.oid, entry.wire)
 
 
-def _monitored(state: State, table: str, entry: Entry, body: str) -> str:
-    latest = state.monitoring[table].get(entry.oid)
-    return body.replace(_NO_MONITORING, latest, 1) if latest else body
+def _monitored(state: State, table: str, oid: int, document: bytes) -> bytes:
+    latest = state.monitoring[table].get(oid)
+    return document.replace(_NO_MONITORING, wire(latest), 1) if latest else document
 
 
-def _vm_info(state: State, entry: Entry) -> str:
-    body = _monitored(state, "vm_pool", entry, entry.body)
+def _vm_info(state: State, entry: Entry) -> bytes:
+    document = _monitored(state, "vm_pool", entry.oid, entry.wire)
     closed = state.history.get(entry.oid)
-    current = _SEQ.search(entry.short)
-    if not closed or current is None:
-        return body
+    if not closed:
+        return document
+    # The last place that looks like it: what stands before it are texts of users, who may write the same.
+    place = document.rfind(_HISTORY) + len(_HISTORY)
+    current = _SEQ.search(document, place)
+    if current is None or place < len(_HISTORY):
+        return document
     records = "".join(closed[seq] for seq in sorted(closed) if seq < int(current[1]))
-    return body.replace("<HISTORY_RECORDS>", f"<HISTORY_RECORDS>{records}", 1)
+    return document[:place] + wire(records) + document[place:]
 
 
-def _vm_pool(state: State, entry: Entry) -> str:
-    return _monitored(state, "vm_pool", entry, entry.short)
-
-
-def _host_info(state: State, entry: Entry) -> str:
-    return _monitored(state, "host_pool", entry, entry.body)
+def _host_info(state: State, entry: Entry) -> bytes:
+    return _monitored(state, "host_pool", entry.oid, entry.wire)
 
 
 def _user_info(state: State, entry: Entry) -> str:
@@ -95,7 +108,9 @@ def user_item(tx: Transaction, entry: Entry) -> bytes:
     """What the pool of users lists for one of them, as the caller may see it."""
     if _sees_secrets(tx, entry.oid):
         return pool_item(tx, USER, entry)
-    return wire(_pool_quotas(tx.state, entry.oid, _without_secrets(tx.get(User, entry.oid))))
+    # A long list is made while others change what it shows: the user may be gone by now.
+    user = tx.find(User, entry.oid) or User.from_xml(entry.body)
+    return wire(_pool_quotas(tx.state, entry.oid, _without_secrets(user)))
 
 
 def _sees_secrets(tx: Transaction, uid: int) -> bool:
@@ -140,15 +155,7 @@ def _hook_info(state: State, entry: Entry) -> str:
     return f"{entry.body.removesuffix('</HOOK>')}{log}</HOOK>"
 
 
-_INFO = {
-    "vm_pool": _vm_info,
-    "host_pool": _host_info,
-    "user_pool": _user_info,
-    "group_pool": _group_info,
-    "hook_pool": _hook_info,
-}
-_POOL = {
-    "vm_pool": _vm_pool,
-    "user_pool": _user_pool,
-    "group_pool": _group_pool,
-}
+#: Documents that are made anew for each answer, of one that is held and what is put into it.
+_SPLICED = {"vm_pool": _vm_info, "host_pool": _host_info}
+_INFO = {"user_pool": _user_info, "group_pool": _group_info, "hook_pool": _hook_info}
+_POOL = {"user_pool": _user_pool, "group_pool": _group_pool}

@@ -1,5 +1,7 @@
 """Virtual machines: creation, actions, capacity, and the listings that differ from other kinds'."""
 
+from collections.abc import Iterator
+
 from merope.core import (
     generic,
     lifecycle,
@@ -17,7 +19,7 @@ from merope.core import (
     vm_schedule,
     vm_steps,
 )
-from merope.core.methods import Need, Type, boolean, integer, method, text
+from merope.core.methods import Listing, Need, Type, boolean, integer, method, text
 from merope.core.transaction import Transaction
 from merope.model.document import Document
 from merope.model.errors import ApiError, Code
@@ -180,13 +182,10 @@ def _resize_on_host(tx: Transaction, vm: VM, before: tuple[int, int], *, enforce
     read_only=True,
     also="USE on each VM that is listed",
 )
-def pool_info(tx: Transaction, flag: int, start: int, end: int, state: int, query: str) -> bytes:
+def pool_info(tx: Transaction, flag: int, start: int, end: int, state: int, query: str) -> Listing:
     """The VMs that the filters let through, short form."""
 
-    def render(tx: Transaction, entry: Entry) -> bytes:
-        return views.pool_item(tx, VM_KIND, entry)
-
-    return pools.listing(tx, VM_KIND, _selected(tx, flag, start, end, state, query), render)
+    return pools.listing(tx, VM_KIND, _selected(tx, flag, start, end, state, query), views.short_vm)
 
 
 @method(
@@ -198,7 +197,7 @@ def pool_info(tx: Transaction, flag: int, start: int, end: int, state: int, quer
     read_only=True,
     also="USE on each VM that is listed",
 )
-def pool_info_extended(tx: Transaction, flag: int, start: int, end: int, state: int, query: str) -> bytes:
+def pool_info_extended(tx: Transaction, flag: int, start: int, end: int, state: int, query: str) -> Listing:
     """The same with the whole documents."""
     return pools.listing(tx, VM_KIND, _selected(tx, flag, start, end, state, query), views.extended_vm)
 
@@ -206,19 +205,19 @@ def pool_info_extended(tx: Transaction, flag: int, start: int, end: int, state: 
 _ANY, _NOT_DONE = -2, -1
 
 
-def _selected(tx: Transaction, flag: int, start: int, end: int, state: int, query: str) -> list[Entry]:
+def _selected(tx: Transaction, flag: int, start: int, end: int, state: int, query: str) -> Iterator[Entry]:
     if state < _ANY:
         raise ApiError(Code.XML_RPC_API, "Incorrect filter_flag, state")
     finished = tx.archived_vms() if state in (_ANY, VmState.DONE) else []
     if query:
         raise ApiError(Code.XML_RPC_API, "Full text search needs a database that has it; SQLite has none.")
     if state < 0:
-        return list(pools.select(tx, VM_KIND, flag, start, end, extra=finished))
+        return pools.select(tx, VM_KIND, flag, start, end, extra=finished)
 
     def keep(entry: Entry) -> bool:
         return entry.state == state
 
-    return list(pools.select(tx, VM_KIND, flag, start, end, keep, finished))
+    return pools.select(tx, VM_KIND, flag, start, end, keep, finished)
 
 
 @generic.checks_updates(VM)

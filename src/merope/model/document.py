@@ -34,6 +34,12 @@ def escape(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
+def unescape(wire: bytes) -> str:
+    """The text of what `escape` wrote, encoded."""
+    text = wire.decode()
+    return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+
+
 class Codec(Generic[T]):
     """How one field is written and read. `read` gets every child element of that name, perhaps none."""
 

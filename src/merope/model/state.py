@@ -11,7 +11,7 @@ from typing import Any
 
 from merope.model.acl import Rule, RuleSet, from_signed
 from merope.model.change import Change, Key, Put, Row
-from merope.model.document import Document
+from merope.model.document import Document, escape, unescape
 from merope.model.effect import TABLE as EFFECT_TABLE
 from merope.model.effect import Effect
 from merope.model.hook import Logged
@@ -26,13 +26,17 @@ PARSED_LIMIT = 4096
 class Entry:
     """One object as it is stored: the columns and the rendered document.
 
-    `index` is the change that wrote it. The `*_wire` caches hold the document as it goes out (escaped
-    bytes) and are filled by whoever renders it first; they go with the entry.
+    `index` is the change that wrote it. A cloud has one of these for each object, so each text is held
+    once: as the database has it until somebody asks for it as it goes out (`wire`, escaped and encoded), and
+    in that form from then on. `info_wire` and `pool_wire` hold documents that show more than the object's
+    own, for kinds of which there are not many; whoever renders one keeps it there.
     """
 
     __slots__ = (
-        "body",
-        "extended_wire",
+        "_body",
+        "_short",
+        "_short_wire",
+        "_wire",
         "gid",
         "group_u",
         "index",
@@ -44,7 +48,6 @@ class Entry:
         "owner_u",
         "parent",
         "pool_wire",
-        "short",
         "state",
         "type",
         "uid",
@@ -54,8 +57,9 @@ class Entry:
         self.oid = oid
         self.index = index
         self.name = str(row["name"])
-        self.body = str(row["body"])
-        self.short = str(row.get("short_body") or "")
+        self._body: str | None = str(row["body"])
+        self._short: str | None = str(row.get("short_body") or "")
+        self._wire = self._short_wire = b""
         self.uid = _number(row, "uid")
         self.gid = _number(row, "gid")
         self.owner_u = _number(row, "owner_u")
@@ -67,7 +71,29 @@ class Entry:
         self.parent = _number(row, "cid" if "cid" in row else "pid")
         self.info_wire: bytes | None = None
         self.pool_wire: bytes | None = None
-        self.extended_wire: bytes | None = None
+
+    @property
+    def body(self) -> str:
+        """The document as the database has it."""
+        return unescape(self._wire) if self._body is None else self._body
+
+    @property
+    def short(self) -> str:
+        """The document of lists, for kinds that have one of their own."""
+        return unescape(self._short_wire) if self._short is None else self._short
+
+    @property
+    def wire(self) -> bytes:
+        """The document as it stands inside a string value of an answer."""
+        if self._body is not None:
+            self._wire, self._body = escape(self._body).encode(), None
+        return self._wire
+
+    @property
+    def short_wire(self) -> bytes:
+        if self._short is not None:
+            self._short_wire, self._short = escape(self._short).encode(), None
+        return self._short_wire
 
 
 def _number(row: Row, column: str) -> int:
@@ -338,12 +364,11 @@ class State:
         """What an object's document shows from elsewhere has changed: it is rendered again when asked for."""
         entry = self.pools[table].entries.get(oid)
         if entry is not None:
-            entry.info_wire = entry.pool_wire = entry.extended_wire = None
+            entry.info_wire = entry.pool_wire = None
 
     def set_monitoring(self, table: str, oid: int, document: str) -> None:
         """The latest MONITORING of a host or a VM; live data, not part of any change."""
         self.monitoring[table][oid] = document
-        self.forget_wires(table, oid)
 
 
 def undo(steps: Undo) -> None:

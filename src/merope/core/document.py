@@ -4,7 +4,7 @@ Source: spec xmlrpc.yaml `one.document.*`, recorded document.xml.
 """
 
 from merope.core import acl, generic, pools, views
-from merope.core.methods import Need, Type, integer, method, text
+from merope.core.methods import Listing, Need, Type, integer, method, text
 from merope.core.transaction import Transaction
 from merope.model.kinds import DOCUMENT
 from merope.model.permissions import ObjectType, Op
@@ -71,7 +71,7 @@ def delete(tx: Transaction, oid: int) -> int:
     read_only=True,
     also=generic.ROWS,
 )
-def pool_info(tx: Transaction, flag: int, start: int, end: int, kind: int) -> bytes:
+def pool_info(tx: Transaction, flag: int, start: int, end: int, kind: int) -> Listing:
     """The documents of one type."""
     chosen = pools.select(tx, DOCUMENT, flag, start, end, keep=lambda entry: entry.type == kind)
 

@@ -34,11 +34,6 @@ LATER = frozenset(
         "one.vm.snapshotcreate",
         "one.vm.snapshotdelete",
         "one.vm.snapshotrevert",
-        "one.vrouter.allocate",
-        "one.vrouter.attachnic",
-        "one.vrouter.delete",
-        "one.vrouter.detachnic",
-        "one.vrouter.instantiate",
     )
 )
 #: Parameters of ours that the published signature has not, all at the end and optional.

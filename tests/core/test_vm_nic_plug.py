@@ -210,7 +210,10 @@ def test_a_nic_that_is_not_there_cannot_be_detached() -> None:
 
 def test_nics_of_a_virtual_routers_vm_are_the_routers() -> None:
     cloud = Cloud()
-    oid = cloud.vm("CPU=1\nMEMORY=64\nVROUTER_ID=0", who=0)
+    cloud.call(0, "one.vrouter.allocate", "NAME=edge")
+    cloud.call(0, "one.template.allocate", "NAME=machine\nCPU=1\nMEMORY=64\nVROUTER=YES")
+    cloud.call(0, "one.vrouter.instantiate", 0, 1, 0, "", True, "")
+    oid = 0
     for name, argument in (("attachnic", NIC), ("detachnic", 0)):
         error = cloud.fails(0, f"one.vm.{name}", oid, argument)
         assert sentence(error) == (Code.ACTION, "Action is not supported for virtual router VMs")

@@ -7,14 +7,14 @@ from typing import Any
 from tests.core import vm_devices_world as devices
 from tests.core.conftest import Core
 
-from merope.core import check_groups, lifecycle, results, vm_machine, vm_quotas, vm_steps
+from merope.core import check_groups, lifecycle, results, vm_machine, vm_quotas, vm_steps, vrouter_nics
 from merope.core.check_relations import IN_PASSING
 from merope.core.image import usage as image_usage
 from merope.core.transaction import SYSTEM, Caller, Transaction
 from merope.model.change import Put
 from merope.model.host import Host
 from merope.model.image import Image
-from merope.model.kinds import HOST, IMAGE, NET, SECGROUP, VM_KIND
+from merope.model.kinds import HOST, IMAGE, NET, SECGROUP, VM_KIND, VROUTER
 from merope.model.leases import owner_parts
 from merope.model.permissions import ObjectType
 from merope.model.phase import Phase
@@ -24,6 +24,7 @@ from merope.model.state import Entry
 from merope.model.states import HistoryAction, ImageState, VmState
 from merope.model.vm import VM, History
 from merope.model.vnet import VirtualNetwork
+from merope.model.vrouter import VirtualRouter
 
 ANN = 2
 NODE0, NODE1 = 0, 1
@@ -360,6 +361,9 @@ def _check_quotas(cloud: Cloud, vms: list[VM]) -> None:
         if network.parent_network_id >= 0:
             size = sum(ranged.size for ranged in network.ar_pool)
             count(network.uid, network.gid, Usage().network(network.parent_network_id, size))
+    for oid in cloud.state.pool(VROUTER).entries:
+        router = cloud.get(VirtualRouter, oid)
+        count(router.uid, router.gid, vrouter_nics.leases(router.template))
     for scope, table in (("user", cloud.state.user_quotas), ("group", cloud.state.group_quotas)):
         for oid in {*table, *(oid for kind, oid in counted if kind == scope)}:
             found = table.get(oid, Quotas()).usage()

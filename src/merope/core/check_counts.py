@@ -4,12 +4,13 @@ from collections import Counter
 from collections.abc import Iterator
 from functools import partial
 
-from merope.core import image_create, lifecycle, vm_nics, vm_quotas, vm_steps
+from merope.core import image_create, lifecycle, vm_nics, vm_quotas, vm_steps, vrouter_nics
 from merope.core.check import Finding, every, finding, setting
 from merope.core.transaction import Transaction
 from merope.model.document import Ids
 from merope.model.host import Host
 from merope.model.image import Image
+from merope.model.kinds import BY_DOCUMENT
 from merope.model.leases import HELD, owner_of, owner_parts
 from merope.model.permissions import ObjectType
 from merope.model.phase import Phase
@@ -17,8 +18,10 @@ from merope.model.quota import Usage
 from merope.model.security_group import SecurityGroup
 from merope.model.state import State
 from merope.model.states import ImageState
+from merope.model.template import Vector
 from merope.model.vm import VM, History
 from merope.model.vnet import VirtualNetwork
+from merope.model.vrouter import VirtualRouter
 
 _AT_REST_ON_HOST = (Phase.SUSPENDED, Phase.POWEROFF)
 _CLONING = (ImageState.LOCKED, ImageState.LOCKED_USED, ImageState.LOCKED_USED_PERS)
@@ -44,6 +47,8 @@ def quotas(state: State) -> Iterator[Finding]:
         if network.parent_network_id >= 0:
             size = sum(ranged.size for ranged in network.ar_pool)
             count(network.uid, network.gid, Usage().network(network.parent_network_id, size))
+    for router in every(state, VirtualRouter):
+        count(router.uid, router.gid, vrouter_nics.leases(router.template))
     for scope, stored in (("user", state.user_quotas), ("group", state.group_quotas)):
         for oid in state.pools[f"{scope}_pool"].entries:
             used = stored[oid].usage() if oid in stored else Usage()
@@ -169,29 +174,44 @@ def leases(state: State) -> Iterator[Finding]:
     """A lease has one owner who knows of it, and a NIC's address is leased to its VM."""
     networks = {network.id: network for network in every(state, VirtualNetwork)}
     wanted: dict[_Lease, int] = {}
-    for vm in every(state, VM):
-        for nic in vm_nics.nics_of(vm.template):
-            if not nic.get("NETWORK_ID") or "AR_ID" not in nic:
-                continue
-            network = networks.get(int(nic["NETWORK_ID"]))
-            ranged = None if network is None else network.address_range(int(nic["AR_ID"]))
-            index = None if ranged is None else ranged.index_of_mac(nic.get("MAC", ""))
-            if network is None or ranged is None or index is None:
-                yield finding(vm, f"NIC {nic.get('NIC_ID')} has no range in network {nic['NETWORK_ID']}")
-                continue
-            key = (network.id, ranged.ar_id, index)
-            if key in wanted:
-                yield finding(vm, f"its address {key} is also that of VM {wanted[key]}")
-            wanted[key] = vm.id
+    for holder, nic, mac in _holders(state):
+        if not nic.get("NETWORK_ID") or "AR_ID" not in nic:
+            continue
+        network = networks.get(int(nic["NETWORK_ID"]))
+        ranged = None if network is None else network.address_range(int(nic["AR_ID"]))
+        index = None if ranged is None else ranged.index_of_mac(mac)
+        if network is None or ranged is None or index is None:
+            yield finding(holder, f"NIC {nic.get('NIC_ID')} has no range in network {nic['NETWORK_ID']}")
+            continue
+        key = (network.id, ranged.ar_id, index)
+        if key in wanted:
+            yield finding(holder, f"its address {key} is also that of {_who(wanted[key])}")
+        wanted[key] = owner_of(BY_DOCUMENT[type(holder)].type, holder.id)
     for network in networks.values():
         yield from _leases_of(network, networks, wanted)
-    for (network_id, ar_id, index), vm_id in wanted.items():
+    for (network_id, ar_id, index), owner in wanted.items():
         sentence = f"its address {index} of range {ar_id} in network {network_id} is not leased to it"
         ranged = networks[network_id].address_range(ar_id)
         assert ranged is not None
         free = ranged.leases.owner(index) in (None, HELD)
-        repair = partial(_lease, network_id=network_id, ar_id=ar_id, index=index, vm_id=vm_id)
-        yield Finding("vm_pool", vm_id, f"VM {vm_id}: {sentence}", repair if free else None)
+        repair = partial(_lease, network_id=network_id, ar_id=ar_id, index=index, owner=owner)
+        table = "vm_pool" if owner_parts(owner)[0] == ObjectType.VM else "vrouter_pool"
+        yield Finding(table, owner_parts(owner)[1], f"{_who(owner)}: {sentence}", repair if free else None)
+
+
+def _holders(state: State) -> Iterator[tuple[VM | VirtualRouter, Vector, str]]:
+    """Every NIC with who has it and the MAC of its lease."""
+    for vm in every(state, VM):
+        for nic in vm_nics.nics_of(vm.template):
+            yield vm, nic, nic.get("MAC", "")
+    for router in every(state, VirtualRouter):
+        for nic in router.template.vectors("NIC"):
+            yield router, nic, nic.get("VROUTER_MAC", "")
+
+
+def _who(owner: int) -> str:
+    kind, oid = owner_parts(owner)
+    return f"VM {oid}" if kind == ObjectType.VM else f"virtual router {oid}"
 
 
 def _leases_of(
@@ -202,13 +222,12 @@ def _leases_of(
             kind, oid = owner_parts(owner)
             key = (network.id, ranged.ar_id, index)
             stray = partial(_unlease, network_id=network.id, ar_id=ranged.ar_id, index=index, owner=owner)
-            if kind == ObjectType.VM and oid >= 0:
-                if wanted.get(key) == oid:
+            if (kind == ObjectType.VM and oid >= 0) or kind == ObjectType.VROUTER:
+                if wanted.get(key) == owner:
                     del wanted[key]
                 else:
-                    yield finding(
-                        network, f"address {index} is leased to VM {oid}, which does not have it", stray
-                    )
+                    sentence = f"address {index} is leased to {_who(owner)}, which does not have it"
+                    yield finding(network, sentence, stray)
             elif kind == ObjectType.NET and oid not in networks:
                 yield finding(
                     network, f"address {index} is leased to network {oid}, which is not there", stray
@@ -227,12 +246,12 @@ def _unlease(tx: Transaction, *, network_id: int, ar_id: int, index: int, owner:
     own.recount()
 
 
-def _lease(tx: Transaction, *, network_id: int, ar_id: int, index: int, vm_id: int) -> None:
+def _lease(tx: Transaction, *, network_id: int, ar_id: int, index: int, owner: int) -> None:
     own = tx.edit(VirtualNetwork, network_id)
     ranged = own.address_range(ar_id)
     assert ranged is not None
     ranged.release(HELD, index)
-    ranged.allocate(owner_of(ObjectType.VM, vm_id), index)
+    ranged.allocate(owner, index)
     own.recount()
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from itertools import pairwise
 
-from merope.core import lifecycle, vm_flight
+from merope.core import lifecycle, vm_flight, vm_requests
 from merope.core.check import Finding, every, finding, setting
 from merope.core.transaction import Transaction
 from merope.model.cluster import Cluster
@@ -21,6 +21,7 @@ from merope.model.states import ImageState
 from merope.model.user import User
 from merope.model.vm import VM, History
 from merope.model.vnet import VirtualNetwork
+from merope.model.vrouter import VirtualRouter
 
 #: What makes way for whatever comes after it; what a VM asks for in passing, in whatever phase it is; what
 #: outlives the object that it is about.
@@ -29,7 +30,8 @@ IN_PASSING = OVERTAKEN | {"vm.update_sg"}
 OUTLIVING = frozenset({"vm.delete", "image.remove", "secgroup.spread"})
 _MADE_BY = frozenset({"image.copy", "image.make", "image.clone"})
 _IMAGE_WAITS = {
-    ImageState.LOCKED: _MADE_BY,
+    ImageState.LOCKED: _MADE_BY
+    | {"image.snapshot_delete", "image.snapshot_revert", "image.snapshot_flatten"},
     ImageState.LOCKED_USED: _MADE_BY,
     ImageState.LOCKED_USED_PERS: _MADE_BY,
     ImageState.DELETE: frozenset({"image.remove"}),
@@ -48,6 +50,8 @@ def memberships(state: State) -> Iterator[Finding]:
         (Cluster, "vnets", ((cid, network.id) for network in networks for cid in network.clusters)),
         (Group, "users", ((gid, user.id) for user in users for gid in user.groups)),
         (Datastore, "images", ((image.datastore_id, image.id) for image in every(state, Image))),
+        (VirtualRouter, "vms", _vms_of_routers(state)),
+        (VirtualNetwork, "vrouters", _routers_of_networks(state)),
     )
     for kind, field, pairs in sides:
         yield from _agree(state, kind, field, pairs)
@@ -60,6 +64,19 @@ def memberships(state: State) -> Iterator[Finding]:
         if strangers:
             repair = setting(Group, group.id, admins=Ids(group.admins & group.users))
             yield finding(group, f"its administrators {sorted(strangers)} are not its users", repair)
+
+
+def _vms_of_routers(state: State) -> Pairs:
+    stated = ((vm_requests.whole(vm.template.get("VROUTER_ID")), vm.id) for vm in every(state, VM))
+    # The router may be gone while its VMs are still on their way out.
+    there = state.pools[BY_DOCUMENT[VirtualRouter].table].entries
+    return [(router, vm_id) for router, vm_id in stated if router is not None and router in there]
+
+
+def _routers_of_networks(state: State) -> Pairs:
+    for router in every(state, VirtualRouter):
+        for nic in router.template.vectors("NIC"):
+            yield int(nic["NETWORK_ID"]), router.id
 
 
 def _agree(state: State, kind: type[Document], field: str, pairs: Pairs) -> Iterator[Finding]:
@@ -83,11 +100,16 @@ def effects(state: State) -> Iterator[Finding]:
     by_object: dict[tuple[str, int], list[Effect]] = {}
     for effect in state.effects.values():
         by_object.setdefault((effect.op.partition(".")[0], effect.oid), []).append(effect)
+    saved = {each.arguments.get("image") for each in state.effects.values() if each.op == "vm.save_as"}
     for vm in every(state, VM):
         under_way = by_object.pop(("vm", vm.id), [])
-        yield from _vm_waits(vm, [effect.op for effect in under_way if effect.op not in IN_PASSING])
+        ops = [effect.op for effect in under_way if effect.op not in IN_PASSING]
+        if not (vm.phase in lifecycle.SAVING and not ops and vm_save_steps.image_under_way(state, vm)):
+            yield from _vm_waits(vm, ops)
     for image in every(state, Image):
         ops = [effect.op for effect in by_object.pop(("image", image.id), [])]
+        if not ops and image.id in saved:
+            continue
         awaited = _IMAGE_WAITS.get(ImageState(image.state), frozenset())
         if bool(awaited) != (len(ops) == 1) or not awaited.issuperset(ops):
             sentence = f"it is {ImageState(image.state).name}, and under way are {ops or 'no operations'}"

@@ -35,6 +35,7 @@ _NAMES = (
     "vm_updateconf",
     "vn_template",
     "vnet",
+    "vrouter",
     "zone",
 )
 

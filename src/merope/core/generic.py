@@ -37,7 +37,7 @@ from merope.model.zone import Zone
 
 ID = integer("id")
 FILTERS = (integer("filter"), integer("start"), integer("end"))
-_BITS = tuple(integer(f"{who}_{what}") for who in ("owner", "group", "other") for what in ("u", "m", "a"))
+BITS = tuple(integer(f"{who}_{what}") for who in ("owner", "group", "other") for what in ("u", "m", "a"))
 
 
 _ADMIN_BITS = 0o111
@@ -362,8 +362,8 @@ def _declare(common: Common) -> None:
         put("rename", _rename(common), text("name"))
     if common.owned:
         put("chown", _chown(common), integer("uid"), integer("gid"), need=manage, also=_CHOWN)
-        if kind is not VmTemplate:
-            params = (ID, *_BITS)
+        if kind not in _OWN_CHMOD:
+            params = (ID, *BITS)
             register(Method(f"one.{api}.chmod", params, Type.INTEGER, _chmod(common), also=_CHMOD))
     if common.lockable:
         put("lock", _lock(common), integer("level"), boolean("test", False), need=manage_locked)

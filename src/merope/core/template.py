@@ -198,13 +198,14 @@ def instantiate(tx: Transaction, oid: int, name: str, hold: bool, extra: str, pe
         used = _clone(tx, original, name or f"{original.name}-copy", recursive=True)
     source = used.template.copy()
     if extra:
-        _merge(tx, source, extra)
+        merge_extra(tx, source, extra)
     if persistent:
         source.set("CLONING_TEMPLATE_ID", str(oid))
-    return _make(tx, used, source, name, on_hold=hold).id
+    return make(tx, used, source, name, on_hold=hold).id
 
 
-def _merge(tx: Transaction, template: Template, extra: str) -> None:
+def merge_extra(tx: Transaction, template: Template, extra: str) -> None:
+    """Merges what comes with a request over a VM template; raises ApiError AUTHORIZATION."""
     authorization.require(tx, authorization.create(VmTemplate))
     wanted = generic.parse_template(extra)
     if not tx.caller.is_admin:
@@ -214,11 +215,20 @@ def _merge(tx: Transaction, template: Template, extra: str) -> None:
     template.merge(wanted)
 
 
-def _make(tx: Transaction, used: VmTemplate, source: Template, name: str, *, on_hold: bool) -> VM:
+def make(
+    tx: Transaction,
+    used: VmTemplate,
+    source: Template,
+    name: str,
+    *,
+    on_hold: bool,
+    router: Template | None = None,
+) -> VM:
+    """A VM of a VM template, of which `source` is what the request made; `router` as in `vm_allocate`."""
     chosen = name or source.get("NAME")
     source.remove("NAME")
     if chosen:
         source.set("NAME", chosen)
     source.set("TEMPLATE_NAME", used.name)
     source.set("TEMPLATE_ID", str(used.id))
-    return vm_allocate.allocate(tx, source, on_hold=on_hold)
+    return vm_allocate.allocate(tx, source, on_hold=on_hold, router=router)

@@ -10,6 +10,7 @@ from merope.core import (
     generic,
     quota,
     vm_context,
+    vm_disk_snapshot_steps,
     vm_disks,
     vm_files,
     vm_group,
@@ -30,13 +31,14 @@ from merope.model.vm import VM
 _TEMPLATE = frozenset(
     "CPU MEMORY VCPU DISK NIC NIC_ALIAS OS CPU_MODEL FEATURES INPUT GRAPHICS RAW CONTEXT PCI TOPOLOGY "
     "NUMA_NODE HYPERV_OPTIONS SPICE_OPTIONS EMULATOR CPU_COST MEMORY_COST DISK_COST VMGROUP NIC_DEFAULT "
-    "VROUTER_ID VROUTER_KEEPALIVED_ID VROUTER_KEEPALIVED_PASSWORD SNAPSHOT TEMPLATE_ID "
+    "TEMPLATE_ID "
     "CLONING_TEMPLATE_ID".split()
 )
 #: Written by the core; what a template says of them is left out.
 _OURS = frozenset(
     "VMID AUTOMATIC_REQUIREMENTS AUTOMATIC_DS_REQUIREMENTS AUTOMATIC_NIC_REQUIREMENTS SECURITY_GROUP_RULE "
-    "CREATED_BY TM_MAD_SYSTEM NAME TEMPLATE_NAME SUBMIT_ON_HOLD".split()
+    "CREATED_BY TM_MAD_SYSTEM NAME TEMPLATE_NAME SUBMIT_ON_HOLD SNAPSHOT "
+    "VROUTER_ID VROUTER_KEEPALIVED_ID VROUTER_KEEPALIVED_PASSWORD".split()
 )
 _COSTS = (("CPU_COST", "cpu"), ("MEMORY_COST", "memory"), ("DISK_COST", "disk"))
 _LEGACY = {"REQUIREMENTS": "SCHED_REQUIREMENTS", "RANK": "SCHED_RANK"}
@@ -55,10 +57,13 @@ def check_restricted(
         raise authorization.denied(tx.caller, f"{what} includes a restricted attribute {found}")
 
 
-def allocate(tx: Transaction, source: Template, *, on_hold: bool) -> VM:
-    """A new VM of the caller's; raises ApiError ALLOCATE, NO_EXISTS, AUTHORIZATION (rights, quotas)."""
+def allocate(tx: Transaction, source: Template, *, on_hold: bool, router: Template | None = None) -> VM:
+    """A new VM of the caller's; `router` is what it has as the VM of a virtual router.
+
+    Raises ApiError ALLOCATE, NO_EXISTS, AUTHORIZATION (rights, quotas).
+    """
     try:
-        return _allocate(tx, source, on_hold=on_hold)
+        return _allocate(tx, source, router or Template(), on_hold=on_hold)
     except ApiError as error:
         # What cannot be is told in one form, whichever part of the VM it is about.
         if error.code is not Code.ACTION:
@@ -66,9 +71,10 @@ def allocate(tx: Transaction, source: Template, *, on_hold: bool) -> VM:
         raise generic.allocate_error(error.message) from error
 
 
-def _allocate(tx: Transaction, source: Template, *, on_hold: bool) -> VM:
+def _allocate(tx: Transaction, source: Template, router: Template, *, on_hold: bool) -> VM:
     caller = tx.caller
     template, user_template = split(source)
+    template.merge(router)
     _check_numbers(template)
     hold = on_hold or source.get_bool("SUBMIT_ON_HOLD") or tx.settings.vm_submit_on_hold
     _check_uses(tx, template)
@@ -185,6 +191,7 @@ def _take_resources(tx: Transaction, vm: VM) -> bool:
             vm_nics.acquire(tx, vm.id, vm.uid, nic)
     vm_nics.join_security_groups(tx, vm)
     ready = vm_disks.acquire(tx, vm.id, vm.uid, template)
+    vm_disk_snapshot_steps.bring_all(tx, vm)
     vm_disks.assign_boot_order(template)
     vm_context.build(tx, vm)
     vm_disks.assign_targets(template, tx.settings.default_cdrom_device_prefix)

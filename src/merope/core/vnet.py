@@ -15,7 +15,7 @@ from merope.core.vnet_reserve import give_back
 from merope.model.address_range import EVERYTHING, AddressRangeError, Viewer
 from merope.model.cluster import Cluster
 from merope.model.document import Document
-from merope.model.kinds import NET, VM_KIND, Kind
+from merope.model.kinds import NET, VM_KIND, VROUTER, Kind
 from merope.model.leases import owner_parts
 from merope.model.owned import Owned
 from merope.model.permissions import ObjectType, Op
@@ -142,7 +142,9 @@ def info(tx: Transaction, oid: int, decrypt: bool) -> bytes:
 
 def _viewer(tx: Transaction, network: VirtualNetwork) -> Viewer:
     holders = {owner_parts(owner) for ranged in network.ar_pool for _, owner in ranged.leases}
-    return Viewer(vms=_seen(tx, VM_KIND, holders), vnets=_seen(tx, NET, holders), vrouters=())
+    return Viewer(
+        vms=_seen(tx, VM_KIND, holders), vnets=_seen(tx, NET, holders), vrouters=_seen(tx, VROUTER, holders)
+    )
 
 
 def _seen(tx: Transaction, kind: Kind, holders: set[tuple[int, int]]) -> set[int]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import TypeVar
 
-from merope.core import image_create, lifecycle, vm_quotas, vm_steps
+from merope.core import image_create, lifecycle, vm_quotas, vm_steps, vrouter_nics
 from merope.model.cluster import Cluster
 from merope.model.datastore import Datastore
 from merope.model.document import Document
@@ -28,6 +28,7 @@ from merope.model.states import ImageState
 from merope.model.user import User
 from merope.model.vm import VM, History
 from merope.model.vnet import VirtualNetwork
+from merope.model.vrouter import VirtualRouter
 
 D = TypeVar("D", bound=Document)
 Check = Callable[[State], Iterator[str]]
@@ -104,6 +105,8 @@ def quotas(state: State) -> Iterator[str]:
         if network.parent_network_id >= 0:
             size = sum(ranged.size for ranged in network.ar_pool)
             count(network.uid, network.gid, Usage().network(network.parent_network_id, size))
+    for router in every(state, VirtualRouter):
+        count(router.uid, router.gid, vrouter_nics.leases(router.template))
     yield from _compare(state, "user", state.user_quotas, users)
     yield from _compare(state, "group", state.group_quotas, groups)
 
@@ -369,7 +372,7 @@ def documents(state: State) -> Iterator[str]:
 #: Check → the tables that it depends on.
 CHECKS: dict[Check, tuple[str, ...]] = {
     leases: ("vm_pool", "network_pool"),
-    quotas: ("vm_pool", "image_pool", "network_pool", "user_pool", "group_pool"),
+    quotas: ("vm_pool", "image_pool", "network_pool", "vrouter_pool", "user_pool", "group_pool"),
     hosts: ("vm_pool", "host_pool"),
     images: ("vm_pool", "image_pool"),
     effects: ("vm_pool", "image_pool", EFFECTS),

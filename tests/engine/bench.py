@@ -18,7 +18,7 @@ from merope.engine.job import Answer, Job
 from merope.model.change import Change, Put
 from merope.model.phase import Phase
 from merope.model.vm import VM
-from merope.store.errors import StoreError
+from merope.store.errors import InDoubtError, StoreError
 
 SMALL = "CPU = 0.1\nMEMORY = 16\n"
 
@@ -28,6 +28,8 @@ class Store:
 
     def __init__(self) -> None:
         self.failures = 0
+        self.doubts = 0
+        """Writes of which is not said whether they were made."""
         self.documents: dict[int, str] = {}
         self.records: dict[tuple[int, ...], str] = {}
         self.open = threading.Event()
@@ -35,6 +37,9 @@ class Store:
 
     def commit(self, changes: Sequence[Change]) -> None:
         assert self.open.wait(10)
+        if self.doubts:
+            self.doubts -= 1
+            raise InDoubtError("the connection was lost")
         if self.failures:
             self.failures -= 1
             raise StoreError("the disk is full")

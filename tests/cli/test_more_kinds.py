@@ -53,6 +53,7 @@ def _cloud(**answers: Answer) -> _Willing:
         "one.vmpool.showback": recorded("showback"),
         "one.hooklog.info": "<HOOKLOG/>",
         "one.marketapp.info": _app(),
+        "one.template.info": "<VMTEMPLATE><TEMPLATE/></VMTEMPLATE>",
     }
     return _Willing(pools | {f"one.{k.replace('_', '.')}": v for k, v in answers.items()})
 
@@ -157,6 +158,18 @@ def test_a_network_gets_a_range_and_a_name_of_its_own() -> None:
     assert (oid, name) == (0, "blue")
     expected = Template.parse('VLAN_ID="7" AR=[SIZE="50", IP="10.2.0.10", TYPE="IP4"]')
     assert Template.parse(str(text)) == expected
+
+
+def test_several_networks_are_numbered_in_their_names() -> None:
+    cloud = _cloud()
+    assert command("onevntemplate instantiate 0 --name n-%i --multiple 2", cloud).out == "ID: 7\nID: 7\n"
+    assert [c.arguments[1] for c in cloud.calls] == ["n-0", "n-1"]
+
+
+def test_the_template_of_a_router_gets_its_answers() -> None:
+    cloud = _cloud(template_info=recorded("template"))
+    assert command("onevrouter instantiate 0 4 --user-inputs SIZE=2", cloud).out == ""
+    assert cloud.calls[-1].arguments[5] == 'SIZE="2"\n'
 
 
 def test_an_interface_of_a_router_may_float() -> None:

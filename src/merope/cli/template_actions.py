@@ -25,7 +25,7 @@ def delete(ctx: Context) -> int:
 def instantiate(ctx: Context) -> None:
     oid = ctx.oid()
     name = ctx.option("name", str) or ""
-    extra = _extra(ctx, oid)
+    extra = extra_template(ctx, oid)
     for number in range(ctx.option("multiple", int) or 1):
         ctx.print_id(
             ctx.client.number(
@@ -39,7 +39,7 @@ def instantiate(ctx: Context) -> None:
         )
 
 
-def _extra(ctx: Context, oid: int) -> str:
+def extra_template(ctx: Context, oid: int) -> str:
     """What is laid over the template: the file, the options, the answers to its questions."""
     template = parsed(ctx.read_template() or "")
     template.merge(parsed(template_from_options(ctx)))

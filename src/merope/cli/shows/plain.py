@@ -65,15 +65,7 @@ _TEMPLATE = (
 
 
 def template(_: Context, page: Page, el: Element) -> None:
-    _registered(page, el, "TEMPLATE")
-
-
-def network_template(_: Context, page: Page, el: Element) -> None:
-    _registered(page, el, "VN TEMPLATE")
-
-
-def _registered(page: Page, el: Element, title: str) -> None:
-    page.heading(f"{title} {el.findtext('ID')} INFORMATION")
+    page.heading(f"TEMPLATE {el.findtext('ID')} INFORMATION")
     page.fields(_TEMPLATE, el)
     page.line()
     page.permissions(el)

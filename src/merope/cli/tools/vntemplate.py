@@ -1,6 +1,6 @@
 """onevntemplate: templates of virtual networks."""
 
-from merope.cli import formats, vnet_actions
+from merope.cli import formats, values, vnet_actions
 from merope.cli.actions import (
     clone_command,
     create,
@@ -19,9 +19,9 @@ from merope.cli.vm_create import parsed
 
 
 def _page() -> tuple[int, Show]:
-    from merope.cli.shows.plain import network_template
+    from merope.cli.shows.plain import template
 
-    return 15, network_template
+    return 15, template
 
 
 def _instantiate(ctx: Context) -> None:
@@ -31,8 +31,10 @@ def _instantiate(ctx: Context) -> None:
         template.add("AR", vnet_actions.range_from_options(ctx))
     name = ctx.option("name", str) or template.get("NAME")
     template.remove("NAME")
-    oid = ctx.oid()
-    ctx.print_id(ctx.client.number("one.vntemplate.instantiate", oid, name, template.to_text()))
+    oid, text = ctx.oid(), template.to_text()
+    for number in range(ctx.option("multiple", int) or 1):
+        named = name.replace("%i", str(number))
+        ctx.print_id(ctx.client.number("one.vntemplate.instantiate", oid, named, text))
 
 
 TOOL = Tool(
@@ -56,7 +58,8 @@ TOOL = Tool(
             _instantiate,
             (one("vntemplate"), file()),
             (
-                opt("--name", "name", "the network's name", "-n"),
+                opt("--name", "name", "the network's name; %i is the number of each", "-n"),
+                opt("--multiple", "x", "create so many networks", "", values.positive),
                 *vnet_actions.RANGE_OPTIONS,
             ),
             ("instantiate vlan --name blue --ip 10.2.0.10 --size 50", "instantiate 0 blue.txt"),

@@ -14,9 +14,9 @@ from merope.cli.declare import Command, Tool, column, file, flag, number, one, o
 from merope.cli.errors import UsageError
 from merope.cli.listing import list_commands
 from merope.cli.showing import Show, show_command
+from merope.cli.template_actions import extra_template
 from merope.cli.view import group, text, user
-from merope.cli.vm_create import parsed
-from merope.cli.vm_options import TEMPLATE_OPTIONS, network, template_from_options
+from merope.cli.vm_options import TEMPLATE_OPTIONS, network
 from merope.model.template import Template, Vector
 
 
@@ -27,16 +27,13 @@ def _page() -> tuple[int, Show]:
 
 
 def _instantiate(ctx: Context) -> None:
-    """Machines of the router from a VM template (which must have VROUTER=YES); prints the router's id."""
-    extra = parsed(ctx.read_template() or "")
-    extra.merge(parsed(template_from_options(ctx)))
+    """Machines of the router from a VM template, which must have VROUTER=YES."""
     router, template = ctx.oid(), ctx.oid(kind="template")
     count = ctx.option("multiple", int) or 1
     name = ctx.option("name", str) or ""
-    text = extra.to_text()
-    ctx.print_id(
-        ctx.client.number("one.vrouter.instantiate", router, count, template, name, ctx.flag("hold"), text)
-    )
+    extra = extra_template(ctx, template)
+    ctx.say(f"VROUTER {router}: {count} machines of template {template}")
+    ctx.client.call("one.vrouter.instantiate", router, count, template, name, ctx.flag("hold"), extra)
 
 
 def _attach(ctx: Context) -> None:
@@ -80,6 +77,7 @@ TOOL = Tool(
                 opt("--name", "name", "the machines' name; %i is the number of each"),
                 opt("--multiple", "x", "create so many machines", "-m", values.positive),
                 flag("--hold", "keep them from being scheduled"),
+                opt("--user-inputs", "A=x,B=y", "answers to what the template asks", "", values.words),
                 *TEMPLATE_OPTIONS,
             ),
             ("instantiate edge vrouter-image --multiple 2",),

@@ -228,6 +228,7 @@ def check_update(tx: Transaction, value: Document, new: Template) -> Template:
         vm_schedule.take_actions(new)
     except vm_schedule.ScheduleError as fault:
         raise generic.update_error(str(fault), value.id) from fault
+    vm_schedule.require_rights(tx, value, new)
     return generic.check_restricted(tx, tx.settings.vm_restricted_attr, new, value.user_template, value.id)
 
 

@@ -99,7 +99,7 @@ def _allocate(tx: Transaction, source: Template, router: Template, *, on_hold: b
     ready = _take_resources(tx, vm)
     _substitute(tx, vm)
     try:
-        vm_schedule.take_actions(user_template)
+        vm_schedule.take_actions(user_template, fresh=True)
     except vm_schedule.ScheduleError as fault:
         raise _bad(str(fault)) from fault
     vm_requirements.compute(tx, vm)

@@ -35,9 +35,11 @@ from merope.daemon.arguments import Started, read
 from merope.daemon.authentication import Authentication
 from merope.daemon.config import ConfigError
 from merope.daemon.layout import UnsafeError, write_private
+from merope.daemon.local_time import local_zone
 from merope.daemon.preparations import Preparations
 from merope.daemon.scheduling import Scheduling
 from merope.daemon.service import BAD_CONFIGURATION
+from merope.daemon.timetable import Timetable
 from merope.drivers.auth.base import AuthDriver
 from merope.drivers.errors import DriverError
 from merope.drivers.simulated.world import World
@@ -155,6 +157,9 @@ class Core:
             loop.call_soon_threadsafe,
         )
         logins = Authentication(cloud, self._settings, self._auth)
+        timetable = Timetable(
+            cloud, loop.call_later, local_zone(), float(self._config.scheduler.sched_interval)
+        )
         registry = Registry()
         _measure(registry, cloud, engine)
         dispatcher = Dispatcher(
@@ -175,10 +180,12 @@ class Core:
         )
         recovery.start()
         scheduling.wake()
+        timetable.start()
         log.info("serving at %s:%d", self._settings.listen_address, self._settings.port)
         await asked.wait()
         log.info("stopping")
         scheduling.stop()
+        timetable.stop()
         poller.stop()
         recovery.stop()
         await door.stop(DRAIN_SECONDS)

@@ -14,7 +14,7 @@ def local_zone(name: str | None = None) -> tzinfo:
     if wanted:
         try:
             return ZoneInfo(wanted)
-        except (ValueError, OSError):
+        except (KeyError, ValueError, OSError):
             # Also what POSIX writes in place of a name ("CET-1CEST"): the system's zone is nearer than none.
             return _system_zone()
     return _system_zone()

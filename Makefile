@@ -6,7 +6,7 @@ SEEDS ?= 500
 # Further words for the program behind a target: make test ARGS='tests/model -x'
 ARGS ?=
 
-.PHONY: help setup cloud stop test lint format check-generated generate simulate bench
+.PHONY: help setup cloud stop test lint format check-generated generate method-tests simulate bench
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +47,11 @@ generate: ## write again what is generated: references, diagrams, tables
 check-generated: ## whether what is generated is up to date
 	@scripts/setup.sh test
 	@$(PYTHON_OF_VENV) scripts/generate.py --check
+
+method-tests: ## find anew which tests show what each method of the API does
+	@scripts/setup.sh test
+	@$(PYTHON_OF_VENV) -m pytest tests/core tests/api -n auto --maxprocesses 4 --write-method-tests
+	@$(PYTHON_OF_VENV) scripts/generate.py
 
 simulate: ## the core under random faults: make simulate SEEDS=1000
 	@scripts/setup.sh test

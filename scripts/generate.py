@@ -3,7 +3,7 @@
 import difflib
 import importlib
 import sys
-from functools import partial
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -15,14 +15,30 @@ GENERATED: dict[str, tuple[str, tuple[str, ...]]] = {
     "docs/reference/methods.md": ("methods_reference:markdown", ()),
     "packaging/oned.conf": ("merope.daemon.config_reference:sample", ("oned.conf",)),
 }
+# What must be so besides: `module:function` answers sentences of what is not.
+CHECKS = ("methods_reference:untested",)
 
 
 def text_of(file: str) -> str:
     maker, arguments = GENERATED[file]
-    module, _, function = maker.partition(":")
-    text = partial(getattr(importlib.import_module(module), function), *arguments)()
+    text = _function(maker)(*arguments)
     assert isinstance(text, str)
     return text
+
+
+def _function(name: str) -> Callable[..., object]:
+    module, _, function = name.partition(":")
+    found: Callable[..., object] = getattr(importlib.import_module(module), function)
+    return found
+
+
+def faults() -> list[str]:
+    found: list[str] = []
+    for check in CHECKS:
+        sentences = _function(check)()
+        assert isinstance(sentences, Iterable)
+        found += sentences
+    return found
 
 
 def main(argv: list[str]) -> int:
@@ -41,7 +57,10 @@ def main(argv: list[str]) -> int:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
             print(f"{file} written")
-    return 1 if stale else 0
+    found = faults() if "--check" in argv else []
+    for sentence in found:
+        print(sentence)
+    return 1 if stale or found else 0
 
 
 if __name__ == "__main__":

@@ -1,10 +1,20 @@
-"""docs/reference/methods.md: every method of the API, from the table that the door looks calls up in."""
+"""docs/reference/methods.md: every method of the API, from the table that the door looks calls up in, and
+which tests show what it does, from tests/methods.tsv (`make method-tests`)."""
 
+import ast
+import sys
+from collections.abc import Iterator
+from functools import cache
 from itertools import groupby
+from pathlib import Path
 
 import merope.core.commands  # noqa: F401 - declares them
 from merope.core.methods import METHODS, Access, Method, Need, Param, Type
 from merope.model.kinds import BY_DOCUMENT
+
+_ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(_ROOT))
+from tests import method_tests  # noqa: E402 - the tests are beside the scripts, and in no package
 
 _INTRODUCTION = """\
 # Methods of the API
@@ -17,6 +27,20 @@ The rights are those on permission bits and access rules; whoever is in the grou
 locked object refuses what its lock covers, but where "also while locked" is said.
 
 This page is generated from the declarations beside the commands in `src/merope/core/` (`make generate`).
+"""
+
+#: Methods that cannot answer but with a refusal, and why.
+_NOT_YET = {"one.hook.retry": "nothing runs hooks yet"}
+
+_TESTS = """
+## Tests
+
+For each method a test that shows it answer, one that shows it refuse, and the release that it came with.
+These are found by running the tests, and kept in `tests/methods.tsv` (`make method-tests`); the build fails
+when a method has none of one kind.
+
+| Method | Answers | Refuses | Since |
+|---|---|---|---|
 """
 
 _TYPES = {
@@ -35,7 +59,50 @@ def markdown() -> str:
             f"\n## one.{group}\n\n| Method | Arguments | Answers | Rights | |\n|---|---|---|---|---|\n"
         )
         parts += [_line(METHODS[name]) for name in names]
+    parts.append(_TESTS)
+    known = method_tests.read()
+    parts += [_tested(name, known[name]) for name in sorted(known)]
     return "".join(parts)
+
+
+def untested() -> Iterator[str]:
+    """What the tests do not show of each method, as sentences."""
+    known = method_tests.read()
+    yield from (f"{name} is no method any more" for name in known.keys() - METHODS.keys())
+    for name in sorted(METHODS):
+        shown = known.get(name, method_tests.Shown(""))
+        for outcome, test in ((method_tests.ANSWERS, shown.answers), (method_tests.REFUSES, shown.refuses)):
+            if not test and name not in _NOT_YET:
+                yield f"no test shows that {name} {outcome}"
+            elif not _exists(test):
+                yield f"{test}, which is to show that {name} {outcome}, is not there"
+
+
+def _exists(test: str) -> bool:
+    file, _, function = test.partition("::")
+    return function.rpartition("::")[2] in _functions(file)
+
+
+@cache
+def _functions(file: str) -> frozenset[str]:
+    if not (_ROOT / file).exists():
+        return frozenset()
+    tree = ast.parse((_ROOT / file).read_text())
+    return frozenset(
+        node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    )
+
+
+def _tested(name: str, shown: method_tests.Shown) -> str:
+    answers = _link(shown.answers) or _NOT_YET.get(name, "**none**")
+    return f"| `{name}` | {answers} | {_link(shown.refuses) or '**none**'} | {shown.since} |\n"
+
+
+def _link(test: str) -> str:
+    """A link to the test's file that reads like the sentence that the test's name is."""
+    file, _, function = test.partition("::")
+    words = function.rpartition("::")[2].removeprefix("test_").replace("_", " ")
+    return f"[{words}](../../{file})" if test else ""
 
 
 def _line(method: Method) -> str:

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import unescape
 
+from tests import method_tests
+
 import merope.core.commands  # noqa: F401 - declaring a method takes importing its module
 from merope.api.backend import Outcome, Peer, Value, Wire
 from merope.api.call_log import CallLog
@@ -97,8 +99,10 @@ class Sandbox:
         Engine(self.cloud, self.hands, after)
 
     async def call(self, method: str, *arguments: Value, session: str = ADMIN) -> Outcome:
-        outcome = self.dispatcher.call(method, [session, *arguments], PEER)
-        return outcome if isinstance(outcome, Outcome) else await outcome
+        answered = self.dispatcher.call(method, [session, *arguments], PEER)
+        outcome = answered if isinstance(answered, Outcome) else await answered
+        method_tests.note(method, method_tests.REFUSES if outcome.code else method_tests.ANSWERS)
+        return outcome
 
     async def value(self, method: str, *arguments: Value, session: str = ADMIN) -> Any:
         """The result, documents as text."""

@@ -11,6 +11,7 @@ from xml.etree.ElementTree import Element
 from xml.sax.saxutils import unescape
 
 import pytest
+from tests import method_tests
 from tests.core.schemas import check_schema as check_schema
 
 import merope.core.commands  # noqa: F401 - declaring a method takes importing its module
@@ -79,8 +80,10 @@ class Core:
             result = execute(tx, declared, [*arguments, *(param.default for param in missing)])
         except ApiError:
             tx.abandon()
+            method_tests.note(name, method_tests.REFUSES)
             raise
         self.commit(tx)
+        method_tests.note(name, method_tests.ANSWERS)
         return unescape(result.decode()) if isinstance(result, bytes) else result
 
     def fails(self, who: Caller | int, name: str, *arguments: Any, **prepared: str | int) -> ApiError:

@@ -1,0 +1,66 @@
+"""For all tests: which of them show what the API's methods do (method_tests)."""
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests import method_tests
+
+_PYPROJECT = Path(__file__).parent.parent / "pyproject.toml"
+_WORKER = "method_calls"
+_passed: set[str] = set()
+_failed: set[str] = set()
+_stale: list[str] = []
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--write-method-tests",
+        action="store_true",
+        help="write tests/methods.tsv from what the tests call; to be given with tests/core and tests/api",
+    )
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    test = report.nodeid.partition("[")[0]
+    if not report.passed:
+        _failed.add(test)
+    elif report.when == "call":
+        _passed.add(test)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """A worker of xdist has ended."""
+    method_tests.CALLS.update(tuple(call) for call in getattr(node, "workeroutput", {}).get(_WORKER, ()))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output[_WORKER] = sorted(method_tests.CALLS)
+        return
+    known = method_tests.read()
+    if session.config.getoption("--write-method-tests"):
+        _write(known)
+        return
+    _stale.extend(method_tests.stale(known, method_tests.CALLS, _passed - _failed))
+    if _stale and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def _write(known: dict[str, method_tests.Shown]) -> None:
+    import merope.core.commands  # noqa: F401 - declares the methods
+    from merope.core.methods import METHODS
+
+    release = tomllib.loads(_PYPROJECT.read_text())["project"]["version"]
+    calls = {call for call in method_tests.CALLS if call[0] in _passed - _failed}
+    method_tests.write(method_tests.updated(known, calls, METHODS, release))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if _stale:
+        terminalreporter.section("tests/methods.tsv is not true any more (make method-tests)", red=True)
+        for sentence in _stale:
+            terminalreporter.line(sentence)

@@ -6,9 +6,10 @@ import sqlite3
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from merope.core import check_counts, check_groups, check_relations, check_rows, commands
 from merope.core.check import Finding
@@ -21,8 +22,12 @@ from merope.model.state import State
 from merope.model.vm import VM
 from merope.store.backup import copy, database_of, integrity_faults
 from merope.store.claim import Claim
-from merope.store.errors import StoreError, sentence
+from merope.store.copying import fill
+from merope.store.errors import InUseError, StoreError, sentence
+from merope.store.location import File, Location, open_beside, open_store
 from merope.store.schema import TABLES
+from merope.store.server import Server
+from merope.store.sql import SqlStore
 from merope.store.sqlite import SqliteStore
 
 CHECKS = (*check_counts.CHECKS, *check_groups.CHECKS, *check_relations.CHECKS)
@@ -43,18 +48,38 @@ class Report:
         return 1 if self.found else 0
 
 
-def run(home: Path, repair: bool, as_json: bool) -> int:
-    """Prints what is wrong; 0 when nothing is (any more), 1 when something is. Raises StoreError."""
-    database = database_of(home)
-    if not database.exists():
-        raise StoreError(f"There is no cloud in {home}: it has no {database.name}.")
+def run(home: Path, repair: bool, as_json: bool, location: Location | None = None) -> int:
+    """Prints what is wrong; 0 when nothing is (any more), 1 when something is. Raises StoreError.
+
+    `location` is where the database is when not in the home.
+    """
+    place = location or File(database_of(home))
+    if isinstance(place, File) and not place.path.exists():
+        raise StoreError(f"There is no cloud in {home}: it has no {place.path.name}.")
     if repair:
-        report = _repaired(database)
-    else:
-        with _still(database) as path:
+        report = _repaired(place)
+    elif isinstance(place, File):
+        with _still(place.path) as path:
             report = check(path)
+    else:
+        report = _check_server(home, place)
     _tell(report, as_json)
     return report.status
+
+
+def _check_server(home: Path, server: Server) -> Report:
+    """The database itself when no cloud runs on it, else a copy, which goes."""
+    report = Report()
+    with suppress(InUseError), closing(open_store(server)) as store:
+        _check(store, report)
+        return report
+    with TemporaryDirectory(prefix="fsck-", dir=home) as directory:
+        part = Path(directory) / "copy.db"
+        with closing(SqliteStore(part)) as copied:
+            with closing(open_beside(server)) as reading:
+                fill(copied, reading)
+            _check(copied, report)
+    return report
 
 
 @contextmanager
@@ -96,7 +121,7 @@ def check(path: Path) -> Report:
     return report
 
 
-def _check(store: SqliteStore, report: Report) -> State | None:
+def _check(store: SqlStore, report: Report) -> State | None:
     """Adds what is found; answers the state where every row could be read."""
     report.found = []
     report.rows = 0
@@ -113,7 +138,7 @@ def _check(store: SqliteStore, report: Report) -> State | None:
     return state
 
 
-def _rows(store: SqliteStore, report: Report) -> Iterator[Finding]:
+def _rows(store: SqlStore, report: Report) -> Iterator[Finding]:
     for kind in KINDS:
         for row in _each(store, kind.table, report):
             yield from check_rows.object_faults(kind, row)
@@ -128,20 +153,20 @@ def _rows(store: SqliteStore, report: Report) -> Iterator[Finding]:
         yield from check_rows.effect_faults(row)
 
 
-def _each(store: SqliteStore, table: str, report: Report) -> Iterator[Row]:
+def _each(store: SqlStore, table: str, report: Report) -> Iterator[Row]:
     names = TABLES[table].names
     for cells in store.query(f"SELECT {', '.join(names)} FROM {table}"):  # noqa: S608 - names of TABLES
         report.rows += 1
         yield dict(zip(names, cells, strict=True))
 
 
-def _highest(store: SqliteStore) -> dict[str, int]:
+def _highest(store: SqlStore) -> dict[str, int]:
     tables = [*(kind.table for kind in KINDS), "acl", EFFECTS]
     found = {table: store.query(f"SELECT MAX(oid) FROM {table}")[0][0] for table in tables}  # noqa: S608
     return {table: oid for table, oid in found.items() if oid is not None}
 
 
-def _finished_histories(store: SqliteStore) -> Iterator[Finding]:
+def _finished_histories(store: SqlStore) -> Iterator[Finding]:
     """The records of finished VMs, of which the last is in their document and a row besides."""
     closed: dict[int, dict[int, str]] = {}
     for vm_id, seq, body in store.query("SELECT vid, seq, body FROM history ORDER BY vid, seq"):
@@ -159,7 +184,7 @@ def _finished_histories(store: SqliteStore) -> Iterator[Finding]:
             yield Finding("vm_pool", entry.oid, f"virtual machine {entry.oid}: {fault}")
 
 
-def _repaired(database: Path) -> Report:
+def _check_file(database: Path) -> None:
     with closing(sqlite3.connect(database)) as connection:
         damaged = integrity_faults(connection)
     if damaged:
@@ -167,7 +192,12 @@ def _repaired(database: Path) -> Report:
             f"The file {database} is damaged and cannot be repaired: put a backup back (`one restore`). "
             f"SQLite says: {damaged[0]}"
         )
-    store = SqliteStore(database)
+
+
+def _repaired(location: Location) -> Report:
+    if isinstance(location, File):
+        _check_file(location.path)
+    store = open_store(location)
     report = Report()
     try:
         for attempt in range(_ROUNDS + 1):
@@ -183,7 +213,7 @@ def _repaired(database: Path) -> Report:
     return report
 
 
-def _repair(store: SqliteStore, state: State, finding: Finding) -> None:
+def _repair(store: SqlStore, state: State, finding: Finding) -> None:
     assert finding.repair is not None
     context = Context(
         now=int(time.time()), caller=SYSTEM, settings=Settings(), random=os.urandom, internal=True

@@ -1,4 +1,6 @@
-"""Backups: one file that is a database, with the secrets of the cloud beside its tables.
+"""Backups: one file that is an SQLite database, with the secrets of the cloud beside its tables.
+
+So it is whatever database the cloud is kept in, and a backup of one can be restored into another.
 
 Layout of a home, as far as it matters here: `one.db`, and the secrets in `.one/` (the administrator's
 login, the services' logins, the key of encrypted attributes).
@@ -8,13 +10,15 @@ import fcntl
 import os
 import sqlite3
 import time
-from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
 
 from merope.model.state import State
 from merope.store.claim import Claim
+from merope.store.copying import Progress, fill
 from merope.store.errors import StoreError, sentence
+from merope.store.location import File, Location, open_beside, open_store
+from merope.store.server import Server
 from merope.store.sqlite import SqliteStore
 
 SECRETS = "merope_secret"
@@ -22,30 +26,34 @@ _MAX_SECRET = 65536
 #: Pages copied between two words to the one who waits.
 _PAGES = 2048
 _SIDES = ("-wal", "-shm", "-journal")
-Progress = Callable[[int, int], None]
-"""Is told (bytes copied, bytes in all)."""
 
 
 def database_of(home: Path) -> Path:
     return home / "one.db"
 
 
-def backup(home: Path, target: Path, progress: Progress | None = None) -> None:
+def backup(
+    home: Path, target: Path, progress: Progress | None = None, location: Location | None = None
+) -> None:
     """Writes the database and the secrets of `home` to the new file `target`, mode 0600.
 
-    May be done while the cloud runs: what is copied is the database as it was at one moment. Raises
-    StoreError; then there is no file.
+    `location` is where the database is when not in the home. May be done while the cloud runs: what is
+    copied is the database as it was at one moment. Raises StoreError; then there is no file.
     """
-    source = database_of(home)
-    if not source.exists():
-        raise StoreError(f"There is no cloud in {home}: it has no {source.name}.")
+    source = location or File(database_of(home))
+    if isinstance(source, File) and not source.path.exists():
+        raise StoreError(f"There is no cloud in {home}: it has no {source.path.name}.")
     if target.exists():
         raise StoreError(f"{target} exists: a backup is written to a new file.")
     part = target.with_name(target.name + ".part")
     try:
         _new_private(part)
-        with closing(sqlite3.connect(source)) as reading, closing(sqlite3.connect(part)) as writing:
-            copy(reading, writing, progress)
+        if isinstance(source, Server):
+            _copy_of_server(source, part, progress)
+        with closing(sqlite3.connect(part)) as writing:
+            if isinstance(source, File):
+                with closing(sqlite3.connect(source.path)) as reading:
+                    copy(reading, writing, progress)
             writing.execute("PRAGMA journal_mode=DELETE")
             with writing:
                 writing.execute(f"CREATE TABLE {SECRETS} (name VARCHAR(128) PRIMARY KEY, body BLOB)")
@@ -59,9 +67,20 @@ def backup(home: Path, target: Path, progress: Progress | None = None) -> None:
     except (sqlite3.Error, OSError) as error:
         raise StoreError(f"Cannot write the backup {target}: {sentence(error)}.") from error
     finally:
-        for name in (part, *_beside(part)):
+        for name in (part, *_beside(part), _lock_of(part)):
             with suppress(OSError):
                 name.unlink(missing_ok=True)
+
+
+def _copy_of_server(source: Server, part: Path, progress: Progress | None) -> None:
+    with closing(open_beside(source)) as reading, closing(SqliteStore(part)) as writing:
+        if not reading.columns():
+            raise StoreError(f"There is no cloud in {source.where}: it is empty.")
+        fill(writing, reading, progress)
+
+
+def _lock_of(path: Path) -> Path:
+    return path.with_name(path.name + ".lock")
 
 
 def copy(reading: sqlite3.Connection, writing: sqlite3.Connection, progress: Progress | None = None) -> None:
@@ -90,9 +109,12 @@ def _secrets(home: Path) -> list[tuple[str, bytes]]:
     ]
 
 
-def restore(home: Path, source: Path) -> Path | None:
+def restore(
+    home: Path, source: Path, progress: Progress | None = None, location: Location | None = None
+) -> Path | None:
     """Puts a backup in the place of the database of `home`; answers where the old one is kept, if any.
 
+    `location` is where the database is when not in the home.
     The backup is verified and loaded before anything is touched. Secrets that differ are kept beside the
     restored ones. Raises StoreError, and then the home is as it was.
     """
@@ -102,22 +124,43 @@ def restore(home: Path, source: Path) -> Path | None:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     if _is_supervised(home):
         raise StoreError(f"The cloud in {home} runs: stop it first (`one stop`).")
-    claim = Claim(database_of(home))
     fresh = home / "one.db.restoring"
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    claim = Claim(location.path if isinstance(location, File) else database_of(home))
     try:
         secrets = _unpacked(source, fresh)
-        stamp = time.strftime("%Y%m%d-%H%M%S")
-        kept = _put_aside(home, stamp)
+        if isinstance(location, Server):
+            kept = _into_server(home, fresh, location, stamp, progress)
+        else:
+            kept = _into_file(fresh, location.path if location else database_of(home), stamp)
         for name, body in secrets:
             _put_secret(home / ".one" / name, body, stamp)
-        fresh.replace(database_of(home))
         _make_durable(home)
     except (sqlite3.Error, OSError) as error:
         raise StoreError(f"Cannot restore {source}: {sentence(error)}.") from error
     finally:
         claim.release()
-        for path in (fresh, *_beside(fresh), fresh.with_name(fresh.name + ".lock")):
+        for path in (fresh, *_beside(fresh), _lock_of(fresh)):
             path.unlink(missing_ok=True)
+    return kept
+
+
+def _into_file(fresh: Path, database: Path, stamp: str) -> Path | None:
+    kept = _put_aside(database, stamp)
+    fresh.replace(database)
+    return kept
+
+
+def _into_server(
+    home: Path, fresh: Path, server: Server, stamp: str, progress: Progress | None
+) -> Path | None:
+    """What the server's database held is kept in a backup beside the home's files."""
+    with closing(open_store(server)) as target, closing(SqliteStore(fresh)) as source:
+        kept = None
+        if target.query("SELECT oid FROM user_pool LIMIT 1"):
+            kept = home / f"{server.database}.before-{stamp}.backup"
+            backup(home, kept, progress, server)
+        fill(target, source, progress)
     return kept
 
 
@@ -151,11 +194,14 @@ def _unpacked(source: Path, fresh: Path) -> list[tuple[str, bytes]]:
             found = writing.execute(f"SELECT name, body FROM {SECRETS}").fetchall()  # noqa: S608 - our name
             writing.execute(f"DROP TABLE {SECRETS}")
             writing.commit()
-    store = SqliteStore(fresh)
     try:
-        store.load(State())
-    finally:
-        store.close()
+        store = SqliteStore(fresh)
+        try:
+            store.load(State())
+        finally:
+            store.close()
+    except StoreError as error:
+        raise StoreError(str(error).replace(str(fresh), str(source))) from error
     _make_durable(fresh)
     return [(name, body) for name, body in found if _is_plain(name)]
 
@@ -174,9 +220,8 @@ def _is_plain(name: str) -> bool:
     return bool(name) and name == Path(name).name and name not in (".", "..")
 
 
-def _put_aside(home: Path, stamp: str) -> Path | None:
+def _put_aside(old: Path, stamp: str) -> Path | None:
     """The old database under another name, with all that is committed in it; it stays where it is as well."""
-    old = database_of(home)
     if not old.exists():
         return None
     kept = old.with_name(f"{old.name}.before-{stamp}")

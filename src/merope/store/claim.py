@@ -4,7 +4,7 @@ import fcntl
 import os
 from pathlib import Path
 
-from merope.store.errors import StoreError, sentence
+from merope.store.errors import InUseError, StoreError, sentence
 
 
 class Claim:
@@ -25,7 +25,7 @@ class Claim:
         except BlockingIOError as error:
             holder = os.pread(self._descriptor, 32, 0).decode("ascii", "replace").strip() or "unknown"
             os.close(self._descriptor)
-            raise StoreError(
+            raise InUseError(
                 f"The database {database} is in use by process {holder}: stop that cloud first (`one stop`)."
             ) from error
         self._note(f"{os.getpid()}\n")

@@ -21,6 +21,10 @@ class StoreError(Exception):
     """The database could not be read or written; nothing of what was asked has been stored."""
 
 
+class InUseError(StoreError):
+    """Another process has the claim on the database."""
+
+
 class InDoubtError(StoreError):
     """The connection was lost while changes were being committed: they may be stored, or not.
 

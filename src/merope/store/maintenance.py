@@ -3,8 +3,9 @@
 import argparse
 import importlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from merope.store.errors import StoreError
 
@@ -12,6 +13,8 @@ from merope.store.errors import StoreError
 FAILED = 2
 #: By name: what is right in a database is the core's knowledge, which stands above the store.
 _FSCK = "merope.daemon.fsck:run"
+#: And what a configuration says, the daemon's.
+_LOCATED = "merope.daemon.database:located"
 
 
 def main(argv: Sequence[str]) -> int:
@@ -26,20 +29,35 @@ def main(argv: Sequence[str]) -> int:
 def _main(argv: Sequence[str]) -> int:
     args = _parser().parse_args(argv)
     home = Path(args.home).absolute()
+    location = _named(_LOCATED)(home)
     if args.command == "fsck":
-        module, _, function = _FSCK.partition(":")
-        return int(getattr(importlib.import_module(module), function)(home, args.repair, args.json))
+        return int(_named(_FSCK)(home, args.repair, args.json, location))
     from merope.store import backup
+    from merope.store.progress import Shown
 
     if args.command == "backup":
         target = Path(args.file).absolute()
-        backup.backup(home, target)
+        shown = Shown("saving")
+        try:
+            backup.backup(home, target, shown, location)
+        finally:
+            shown.end()
         print(f"The cloud in {home} is saved in {target}, with its secrets: keep it as you keep a password.")
         return 0
-    kept = backup.restore(home, Path(args.file).absolute())
+    shown = Shown("restoring")
+    try:
+        kept = backup.restore(home, Path(args.file).absolute(), shown, location)
+    finally:
+        shown.end()
     old = f" The old database is kept in {kept}." if kept else ""
     print(f"{args.file} is restored in {home}.{old}")
     return 0
+
+
+def _named(name: str) -> Callable[..., Any]:
+    module, _, function = name.partition(":")
+    found: Callable[..., Any] = getattr(importlib.import_module(module), function)
+    return found
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -17,7 +17,7 @@ from typing import Any, NoReturn, Protocol, TypeVar
 
 from merope.model.change import Cell, Change
 from merope.store.dialect import Dialect
-from merope.store.errors import InDoubtError, StoreError, SupersededError, sentence
+from merope.store.errors import InDoubtError, InUseError, StoreError, SupersededError, sentence
 from merope.store.schema import TABLES
 from merope.store.sql import Read, SqlStore, Transaction
 
@@ -163,7 +163,7 @@ class ServerStore(SqlStore):
         connection.commit()
         if holder:
             self._drop()
-            raise StoreError(
+            raise InUseError(
                 f"{self.where[:1].upper()}{self.where[1:]} is in use by {holder}: stop that cloud first "
                 "(`one stop`)."
             )
@@ -177,7 +177,7 @@ class ServerStore(SqlStore):
             raise ConnectionError(0, self._gone[1])
         try:
             writer = self._connect(RECLAIM_SECONDS)
-        except StoreError as error:
+        except InUseError as error:
             raise SupersededError(f"{error} This process had it before.") from error
         except self._failures as error:
             self._drop()

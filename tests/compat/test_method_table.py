@@ -20,20 +20,8 @@ TABLE = Path(__file__).resolve().parents[3] / "shared" / "spec" / "xmlrpc.yaml"
 #: Methods that are still to come. One that is added leaves this list.
 LATER = frozenset(
     (
-        "one.image.snapshotdelete",
-        "one.image.snapshotflatten",
-        "one.image.snapshotrevert",
         "one.system.sql",
         "one.system.sqlquery",
-        "one.vm.diskresize",
-        "one.vm.disksaveas",
-        "one.vm.disksnapshotcreate",
-        "one.vm.disksnapshotdelete",
-        "one.vm.disksnapshotrename",
-        "one.vm.disksnapshotrevert",
-        "one.vm.snapshotcreate",
-        "one.vm.snapshotdelete",
-        "one.vm.snapshotrevert",
     )
 )
 #: Parameters of ours that the published signature has not, all at the end and optional.

@@ -7,7 +7,16 @@ from typing import Any
 from tests.core import vm_devices_world as devices
 from tests.core.conftest import Core
 
-from merope.core import check_groups, lifecycle, results, vm_machine, vm_quotas, vm_steps, vrouter_nics
+from merope.core import (
+    check_groups,
+    lifecycle,
+    results,
+    vm_machine,
+    vm_quotas,
+    vm_save_steps,
+    vm_steps,
+    vrouter_nics,
+)
 from merope.core.check_relations import IN_PASSING
 from merope.core.image import usage as image_usage
 from merope.core.transaction import SYSTEM, Caller, Transaction
@@ -389,6 +398,9 @@ def _check_effects(cloud: Cloud, vm: VM) -> None:
     expected = lifecycle.EFFECTS.get(vm.phase)
     if expected is None:
         assert not family, f"{vm.phase.name} waits for {family}"
+        return
+    if not family and vm.phase in lifecycle.SAVING:
+        assert vm_save_steps.image_under_way(cloud.state, vm), "nobody makes the image"
         return
     assert len(family) == 1, f"{vm.phase.name} waits for {family}"
     answer = lifecycle.ANSWERS[family[0].op]

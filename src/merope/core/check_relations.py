@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from itertools import pairwise
 
-from merope.core import lifecycle, vm_flight, vm_requests
+from merope.core import lifecycle, vm_flight, vm_requests, vm_save_steps
 from merope.core.check import Finding, every, finding, setting
 from merope.core.transaction import Transaction
 from merope.model.cluster import Cluster

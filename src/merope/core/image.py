@@ -4,7 +4,7 @@ How they are registered is in image_create, how VMs use them in image_use, what 
 image_disk; VMs reach all of that through this module.
 """
 
-from merope.core import acl, authorization, generic, quota, results
+from merope.core import acl, authorization, generic, image_use, quota, results
 from merope.core.image_create import disk_type, image_type, persistent_only, usage
 from merope.core.image_disk import disk_attributes
 from merope.core.image_use import (
@@ -59,6 +59,7 @@ def delete(tx: Transaction, oid: int) -> int:
         raise generic.delete_error(image, f"There are {image.running_vms} VMs using it.")
     if state is ImageState.CLONE:
         raise generic.delete_error(image, f"There are {image.cloning_ops} active clone operations.")
+    image_use.tell_deleted(tx, oid)
     tx.drop_effects("image", oid)
     if image.cloning_id >= 0:
         end_clone(tx, image.cloning_id, oid)
@@ -178,6 +179,10 @@ def _made(tx: Transaction, effect: Effect, ok: bool, message: str, data: dict[st
         own.source = data.get("source", own.source)
         own.fstype = data.get("format") or own.fstype
         own.template.remove("ERROR")
+    saver = effect.arguments.get("vm")
+    if saver is not None and image_use.waits_for_disk(tx, own, int(saver), ok, message):
+        return
+    if ok:
         unlock(tx, own)
     else:
         what = _FAILURES[effect.op].format(original=effect.arguments.get("original", ""))

@@ -93,7 +93,7 @@ def allocate(tx: Transaction, source: str, ds_id: int, check_capacity: bool) -> 
         datastore=datastore.name,
         template=template,
     )
-    _register(tx, image)
+    register(tx, image)
     if not origin.source:
         tx.effect("image.copy" if origin.path else "image.make", image.id, datastore=ds_id)
     return image.id
@@ -140,12 +140,13 @@ def clone(tx: Transaction, oid: int, name: str, ds_id: int) -> int:
         template=_clone_template(original),
     )
     image_use.start_clone(tx, oid, image.id)
-    _register(tx, image)
+    register(tx, image)
     tx.effect("image.clone", image.id, datastore=target.id, original=oid, source=original.source)
     return image.id
 
 
-def _register(tx: Transaction, image: Image) -> None:
+def register(tx: Transaction, image: Image) -> None:
+    """A new image is counted, listed by its datastore and added; ApiError AUTHORIZATION names a quota."""
     quota.charge(tx, image.uid, image.gid, usage(image))
     tx.edit(Datastore, image.datastore_id).images.add(image.id)
     tx.add(image)

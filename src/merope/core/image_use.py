@@ -43,11 +43,31 @@ _PERSISTENT_USE = frozenset({ImageState.USED_PERS, ImageState.LOCKED_USED_PERS})
 _LOCKED = frozenset(_UNLOCKED)
 
 _WAITING: list[Callable[[Transaction, int], None]] = []
+_SAVING: list[tuple[Callable[[Transaction, Image, int, bool, str], bool], Callable[[Transaction, int], None]]]
+_SAVING = []
 
 
 def on_ready(callback: Callable[[Transaction, int], None]) -> None:
     """`callback(tx, vm_id)` hears of every VM whose image has become usable, or never will."""
     _WAITING.append(callback)
+
+
+def on_saving(
+    made: Callable[[Transaction, Image, int, bool, str], bool], deleted: Callable[[Transaction, int], None]
+) -> None:
+    """`made(tx, image, vm_id, ok, message)` hears that an image has been made, or not, as which a disk of
+    that VM is to be saved, and answers whether its content is still to come; `deleted(tx, image_id)` hears of
+    every image that is deleted."""
+    _SAVING.append((made, deleted))
+
+
+def waits_for_disk(tx: Transaction, image: Image, vm_id: int, ok: bool, message: str) -> bool:
+    return any(made(tx, image, vm_id, ok, message) for made, _ in _SAVING)
+
+
+def tell_deleted(tx: Transaction, image_id: int) -> None:
+    for _, deleted in _SAVING:
+        deleted(tx, image_id)
 
 
 def state_of(tx: Transaction, image_id: int) -> ImageState:

@@ -8,6 +8,8 @@ from merope.model.errors import ApiError, Code
 from merope.model.template import Template
 from merope.model.vm import VM
 
+_LONGEST_NAME = 128
+
 
 def one(source: str, vm_id: int, *names: str) -> Template:
     """The template of a request, which must have exactly one vector, of one of the names."""
@@ -27,6 +29,14 @@ def refuse_router(vm: VM) -> None:
 
 def wrong_state(vm: VM, what: str) -> ApiError:
     return ApiError(Code.ACTION, f"Could not {what}, wrong state {vm.phase.name}.", vm.id)
+
+
+def check_name(name: str, vm_id: int) -> None:
+    """Raises ApiError ACTION for a snapshot's name that is too long or cannot be shown."""
+    if len(name) > _LONGEST_NAME or not (name.isprintable() or not name):
+        raise ApiError(
+            Code.ACTION, f"A snapshot's name has at most {_LONGEST_NAME} characters, all printable.", vm_id
+        )
 
 
 @contextmanager

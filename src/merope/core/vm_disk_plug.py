@@ -3,12 +3,22 @@
 Source: spec states.yaml `actions` (disk-attach, disk-detach), xmlrpc.yaml.
 """
 
-from merope.core import vm_allocate, vm_devices, vm_disks, vm_machine, vm_quotas, vm_rights, vm_steps
+from merope.core import (
+    vm_allocate,
+    vm_devices,
+    vm_disk_snapshot_steps,
+    vm_disks,
+    vm_machine,
+    vm_quotas,
+    vm_rights,
+    vm_steps,
+)
 from merope.core.methods import integer, method, text
 from merope.core.transaction import Transaction
 from merope.core.vm_facts import Facts
 from merope.model.datastore import Datastore
 from merope.model.errors import ApiError, Code
+from merope.model.image import Image
 from merope.model.template import Vector
 from merope.model.vm import VM
 
@@ -24,6 +34,8 @@ def attach(tx: Transaction, vm_id: int, source: str) -> int:
     """Gives a VM that runs or is powered off one more DISK, of an image or volatile."""
     vm = tx.get(VM, vm_id)
     vm_devices.refuse_router(vm)
+    if vm.history is None:
+        raise ApiError(Code.ACTION, "VM is not running in any host", vm_id)
     asked = vm_devices.one(source, vm_id, "DISK")
     vm_rights.require(tx, vm, "disk-attach", *vm_disks.uses(tx, asked, vm.uid))
     vm_allocate.check_restricted(tx, asked, what="DISK")
@@ -46,6 +58,7 @@ def _plug(tx: Transaction, vm: VM, disk: Vector) -> int:
     if disk.get("IMAGE_ID"):
         vm_disks.set_mode(tx, disk, system.tm_mad)
         _check_cluster(disk, record.cid)
+        vm_disk_snapshot_steps.bring(vm, disk, tx.get(Image, int(disk["IMAGE_ID"])))
     else:
         vm_disks.place(disk, system)
     _give_target(vm, disk)

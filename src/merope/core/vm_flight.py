@@ -7,7 +7,7 @@ the document do: a disk with ATTACH=YES, after a record that ended with disk-det
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from merope.core import lifecycle, vm_machine, vm_nics, vm_steps
+from merope.core import lifecycle, vm_machine, vm_nics, vm_save_steps, vm_steps
 from merope.core.lifecycle import Step
 from merope.core.transaction import Transaction
 from merope.core.vm_facts import Facts
@@ -53,6 +53,8 @@ def due(tx: Transaction, vm: VM) -> Flight:
 
 def ask_again(tx: Transaction, vm: VM) -> None:
     """Asks for what the VM's phase waits for; operations may be done twice."""
+    if vm_save_steps.image_under_way(tx.state, vm):
+        return
     flight = due(tx, vm)
     vm_machine.ask(tx, vm, flight.op, source=vm.phase in _FROM_SOURCE, **flight.arguments)
 
@@ -95,10 +97,42 @@ def _nic(tx: Transaction, vm: VM) -> Flight:
     return Flight("vm.detach_nic" if _last_action(tx, vm) in _DETACHED else "vm.attach_nic", arguments)
 
 
+_ON_SNAPSHOT = {"REVERT": "vm.snapshot_revert", "DELETE": "vm.snapshot_delete"}
+
+
+def _snapshot(tx: Transaction, vm: VM) -> Flight:
+    found = _marked(vm.template.vectors("SNAPSHOT"), "ACTIVE")
+    if found is None:
+        return Flight(lifecycle.EFFECTS[vm.phase])
+    op = _ON_SNAPSHOT.get(found.get("ACTION", ""), lifecycle.EFFECTS[vm.phase])
+    return Flight(op, {"snapshot": int(found["SNAPSHOT_ID"])})
+
+
+def _by_disk(mark: str, **arguments: str) -> Callable[[Transaction, VM], Flight]:
+    """The operation of the phase, on the disk that has the mark; its other arguments are attributes of it."""
+
+    def find(tx: Transaction, vm: VM) -> Flight:
+        disk = _marked(vm.template.vectors("DISK"), mark)
+        known = {} if disk is None else {"disk": int(disk["DISK_ID"])}
+        if disk is not None:
+            known |= {name: int(disk.get(key) or -1) for name, key in arguments.items()}
+        return Flight(lifecycle.EFFECTS[vm.phase], {**known})
+
+    return find
+
+
+_disk_snapshot = _by_disk("DISK_SNAPSHOT_ACTIVE", snapshot="DISK_SNAPSHOT_ID")
+_disk_resize = _by_disk("RESIZE", size="SIZE")
+_save = _by_disk("HOTPLUG_SAVE_AS_ACTIVE", image="HOTPLUG_SAVE_AS", snapshot="HOTPLUG_SAVE_AS_SNAPSHOT_ID")
+
 _BY_MARKS: dict[Phase, Callable[[Transaction, VM], Flight]] = {
     Phase.HOTPLUG: _disk,
     Phase.HOTPLUG_PROLOG_POWEROFF: _disk,
     Phase.HOTPLUG_EPILOG_POWEROFF: _disk,
     Phase.HOTPLUG_NIC: _nic,
     Phase.HOTPLUG_NIC_POWEROFF: _nic,
+    Phase.HOTPLUG_SNAPSHOT: _snapshot,
+    **{phase: _disk_snapshot for phase in lifecycle.ON_DEVICES if phase.name.startswith("DISK_SNAPSHOT")},
+    **{phase: _disk_resize for phase in lifecycle.ON_DEVICES if phase.name.startswith("DISK_RESIZE")},
+    **dict.fromkeys(lifecycle.SAVING, _save),
 }

@@ -33,7 +33,8 @@ def row_for(tx: Transaction, vm: VM, event: str) -> Row | None:
     away = put_away(vm) if event in _AS_PUT_AWAY else None
     if away is not None:
         return lifecycle.TABLE[event, away]
-    if phase in lifecycle.MIGRATING and powered_off(tx, vm):
+    off = phase in lifecycle.MIGRATING and powered_off(tx, vm)
+    if off or (phase is Phase.HOTPLUG_SNAPSHOT and not _runs(vm)):
         special = lifecycle.TABLE.get((f"{event}-off", phase))
         if special is not None:
             return special
@@ -58,7 +59,7 @@ def go(tx: Transaction, vm: VM, row: Row, facts: Facts | None = None) -> None:
     if row.to is not None:
         enter(tx, vm, row.to, asked=not row.event.startswith(_FOUND))
     effect = row.effect or (lifecycle.EFFECTS.get(row.to, "") if row.to is not None else "")
-    if effect:
+    if effect and effect != lifecycle.LATER:
         arguments = known.arguments if row.to in lifecycle.ON_DEVICES else {}
         ask(tx, vm, effect, source=row.source, **arguments)
 
@@ -107,6 +108,12 @@ def put_away(vm: VM) -> Phase | None:
     if vm.phase not in (Phase.PENDING, Phase.HOLD) or current is None or not current.etime:
         return None
     return PUT_AWAY.get(HistoryAction(current.action))
+
+
+def _runs(vm: VM) -> bool:
+    """Whether the guest runs while one of the VM's snapshots is changed."""
+    current = vm.history
+    return current is not None and bool(current.rstime) and not current.retime
 
 
 def powered_off(tx: Transaction, vm: VM) -> bool:

@@ -45,11 +45,16 @@ def system_disk_size(disks: Iterable[Vector]) -> int:
 
 
 def _system_size(disk: Vector) -> int:
-    amount = int(disk.get("SIZE") or 0) + int(disk.get("DISK_SNAPSHOT_TOTAL_SIZE") or 0)
+    amount = _whole_size(disk)
     if not disk.get("IMAGE_ID"):
         return amount
     target = disk.get("CLONE_TARGET") if disk.get("CLONE") == "YES" else disk.get("LN_TARGET")
     return amount if target == "SYSTEM" else 0
+
+
+def _whole_size(disk: Vector) -> int:
+    """MB of a disk with its snapshots."""
+    return int(disk.get("SIZE") or 0) + int(disk.get("DISK_SNAPSHOT_TOTAL_SIZE") or 0)
 
 
 def whole(vm: VM) -> Usage:
@@ -61,8 +66,8 @@ def whole(vm: VM) -> Usage:
 
 
 def everything(vm: VM) -> Usage:
-    """As `whole`, with leases and images: what moves with the VM to another owner."""
-    return whole(vm) + leases(vm.template) + images(vm.template)
+    """As `whole`, with leases, images and copies: what moves with the VM to another owner."""
+    return whole(vm) + leases(vm.template) + images(vm.template) + copies(vm.template)
 
 
 @contextmanager
@@ -89,6 +94,15 @@ def images(template: Template) -> Usage:
     for disk in template.vectors("DISK"):
         if disk.get("IMAGE_ID"):
             usage = usage.image(int(disk["IMAGE_ID"]))
+    return usage
+
+
+def copies(template: Template) -> Usage:
+    """What disks take of the datastores of their images, which keep the copies that VMs have of these."""
+    usage = Usage()
+    for disk in template.vectors("DISK"):
+        if disk.get("CLONE") == "YES" and disk.get("CLONE_TARGET") == "SELF" and disk.get("DATASTORE_ID"):
+            usage = usage.datastore(int(disk["DATASTORE_ID"]), size=_whole_size(disk))
     return usage
 
 

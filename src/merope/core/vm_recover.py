@@ -28,7 +28,8 @@ _RIGHTS = {
     DELETE_DB: "delete",
 }
 _RECREATED_NOT = (Phase.POWEROFF, Phase.SUSPENDED, Phase.DONE)
-_AWAY = (Phase.STOPPED, Phase.UNDEPLOYED)
+#: The files are on the front-end.
+_AWAY = (Phase.STOPPED, Phase.UNDEPLOYED, Phase.DISK_RESIZE_UNDEPLOYED)
 _SHUTDOWNS = (Phase.SHUTDOWN, Phase.SHUTDOWN_POWEROFF, Phase.SHUTDOWN_UNDEPLOY)
 _FORCED = (HistoryAction.TERMINATE_HARD, HistoryAction.POWEROFF_HARD, HistoryAction.UNDEPLOY_HARD)
 

@@ -2,7 +2,16 @@
 
 from collections.abc import Callable
 
-from merope.core import vm_console, vm_disk_steps, vm_nic_steps, vm_release, vm_requirements
+from merope.core import (
+    vm_console,
+    vm_disk_snapshot_steps,
+    vm_disk_steps,
+    vm_nic_steps,
+    vm_release,
+    vm_requirements,
+    vm_save_steps,
+    vm_snapshot_steps,
+)
 from merope.core.lifecycle import Step
 from merope.core.results import note_error
 from merope.core.transaction import Transaction
@@ -150,6 +159,8 @@ def _forget_placement(tx: Transaction, vm: VM, facts: Facts) -> None:
         write_record(tx, vm, current)
     vm_console.release(vm)
     vm.deploy_id = ""
+    vm.template.remove("SNAPSHOT")
+    vm_disk_snapshot_steps.forget_copies(tx, vm)
 
 
 def _set_deploy_id(tx: Transaction, vm: VM, facts: Facts) -> None:
@@ -254,4 +265,15 @@ STEPS: dict[Step, StepFunction] = {
     Step.DROP_DISK: vm_disk_steps.drop,
     Step.KEEP_NIC: vm_nic_steps.keep,
     Step.DROP_NIC: vm_nic_steps.drop,
+    Step.KEEP_SNAPSHOT: vm_snapshot_steps.keep,
+    Step.DROP_SNAPSHOT: vm_snapshot_steps.drop,
+    Step.DROP_SNAPSHOTS: vm_snapshot_steps.drop_all,
+    Step.KEEP_DISK_SNAPSHOT: vm_disk_snapshot_steps.keep,
+    Step.DROP_DISK_SNAPSHOT: vm_disk_snapshot_steps.drop,
+    Step.GO_BACK_TO_DISK_SNAPSHOT: vm_disk_snapshot_steps.go_back,
+    Step.LEAVE_DISK_SNAPSHOT: vm_disk_snapshot_steps.leave,
+    Step.KEEP_SIZE: vm_disk_steps.keep_size,
+    Step.RESTORE_SIZE: vm_disk_steps.restore_size,
+    Step.IMAGE_IS_SAVED: vm_save_steps.saved,
+    Step.IMAGE_IS_NOT_SAVED: vm_save_steps.not_saved,
 }

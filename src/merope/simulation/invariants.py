@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import TypeVar
 
-from merope.core import image_create, lifecycle, vm_quotas, vm_steps, vrouter_nics
+from merope.core import image_create, lifecycle, vm_quotas, vm_save_steps, vm_steps, vrouter_nics
 from merope.model.cluster import Cluster
 from merope.model.datastore import Datastore
 from merope.model.document import Document
@@ -36,7 +36,14 @@ Check = Callable[[State], Iterator[str]]
 _AT_REST_ON_HOST = (Phase.SUSPENDED, Phase.POWEROFF)
 _IN_PASSING = frozenset({"vm.reboot", "vm.reset", "vm.update_sg"})
 _IMAGE_WAITS = {
-    ImageState.LOCKED: ("image.copy", "image.make", "image.clone"),
+    ImageState.LOCKED: (
+        "image.copy",
+        "image.make",
+        "image.clone",
+        "image.snapshot_delete",
+        "image.snapshot_revert",
+        "image.snapshot_flatten",
+    ),
     ImageState.LOCKED_USED: ("image.copy", "image.make", "image.clone"),
     ImageState.LOCKED_USED_PERS: ("image.copy", "image.make", "image.clone"),
     ImageState.DELETE: ("image.remove",),
@@ -223,12 +230,15 @@ def effects(state: State) -> Iterator[str]:
         family = families.get(effect.op.partition(".")[0])
         if family is not None:
             family.setdefault(effect.oid, []).append(effect)
+    saved = {each.arguments.get("image") for each in state.effects.values() if each.op == "vm.save_as"}
     for vm in every(state, VM):
         ops = [effect.op for effect in by_vm.pop(vm.id, ()) if effect.op not in _IN_PASSING]
         due = lifecycle.EFFECTS.get(vm.phase)
         allowed = lifecycle.awaited(vm.phase)
         if due is None and ops:
             yield f"VM {vm.id} is {vm.phase.name} and waits for nothing, but there are {ops}"
+        if vm.phase in lifecycle.SAVING and not ops and vm_save_steps.image_under_way(state, vm):
+            continue
         if due is not None and (len(ops) != 1 or ops[0] not in allowed):
             yield f"VM {vm.id} is {vm.phase.name} and waits for {due}, but there are {ops}"
     for vm_id, rest in by_vm.items():
@@ -236,6 +246,8 @@ def effects(state: State) -> Iterator[str]:
             yield f"nobody waits for {[effect.op for effect in rest]} of VM {vm_id}"
     for image in every(state, Image):
         ops = [effect.op for effect in by_image.pop(image.id, ())]
+        if not ops and image.id in saved:
+            continue
         awaited = _IMAGE_WAITS.get(ImageState(image.state), ())
         if bool(awaited) != (len(ops) == 1) or any(op not in awaited for op in ops):
             yield f"image {image.id} is {ImageState(image.state).name}, and its effects are {ops}"

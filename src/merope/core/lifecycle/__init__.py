@@ -8,6 +8,7 @@ Source: spec states.yaml `actions`, `recover_map`, `retry_map`, `monitor_trigger
 
 from merope.core.lifecycle.answers import ANSWER_ROWS
 from merope.core.lifecycle.devices import DEVICE_ANSWERS, DEVICE_REQUESTS
+from merope.core.lifecycle.in_place import IN_PLACE_ANSWERS, IN_PLACE_REQUESTS
 from merope.core.lifecycle.phases import (
     ANSWERS,
     DEVICES_AT_REST,
@@ -17,6 +18,7 @@ from merope.core.lifecycle.phases import (
     MIGRATING,
     ON_DEVICES,
     RETRIES,
+    SAVING,
     WAITING,
     WITHOUT_CAPACITY,
     WITHOUT_DOMAIN,
@@ -24,7 +26,7 @@ from merope.core.lifecycle.phases import (
 )
 from merope.core.lifecycle.recoveries import MONITOR_ROWS, RECOVERY_ROWS
 from merope.core.lifecycle.requests import REQUESTS
-from merope.core.lifecycle.row import Row, Step
+from merope.core.lifecycle.row import LATER, Row, Step
 from merope.model.phase import Phase
 
 __all__ = [
@@ -35,6 +37,9 @@ __all__ = [
     "DEVICE_REQUESTS",
     "EFFECTS",
     "FAILURES",
+    "IN_PLACE_ANSWERS",
+    "IN_PLACE_REQUESTS",
+    "LATER",
     "LEFT_SOURCE",
     "MIGRATING",
     "MONITOR_ROWS",
@@ -43,6 +48,7 @@ __all__ = [
     "REQUESTS",
     "RETRIES",
     "ROWS",
+    "SAVING",
     "TABLE",
     "WAITING",
     "WITHOUT_CAPACITY",
@@ -53,7 +59,14 @@ __all__ = [
 ]
 
 ROWS: tuple[Row, ...] = (
-    REQUESTS + DEVICE_REQUESTS + ANSWER_ROWS + DEVICE_ANSWERS + RECOVERY_ROWS + MONITOR_ROWS
+    REQUESTS
+    + DEVICE_REQUESTS
+    + IN_PLACE_REQUESTS
+    + ANSWER_ROWS
+    + DEVICE_ANSWERS
+    + IN_PLACE_ANSWERS
+    + RECOVERY_ROWS
+    + MONITOR_ROWS
 )
 
 TABLE: dict[tuple[str, Phase], Row] = {(row.event, phase): row for row in ROWS for phase in row.phases}

@@ -1,12 +1,10 @@
 """Rows of what is done to the parts of a VM that stays where it is: disks and NICs plugged in and out."""
 
 from merope.core.lifecycle.row import Row, Step
+from merope.core.lifecycle.steps import AT_REST, LIVE
 from merope.model.phase import Phase as P  # noqa: N817 - the table is read by its columns
 from merope.model.states import HistoryAction as Action
 
-#: A record for before and one for after; who does not run has no running time in either.
-_LIVE = (Step.CLEAR_RESCHED, Step.COPY_RECORD, Step.OPEN_RUNNING)
-_AT_REST = (Step.CLEAR_RESCHED, Step.COPY_RECORD)
 _NICS = (
     ("nic-attach", "vm.attach_nic", Action.NIC_ATTACH, Step.KEEP_NIC),
     ("alias-attach", "vm.attach_nic", Action.ALIAS_ATTACH, Step.KEEP_NIC),
@@ -17,17 +15,17 @@ _NICS = (
 #: (COLD_NIC_ATTACH of VM_MAD).
 
 DEVICE_REQUESTS: tuple[Row, ...] = (
-    Row("disk-attach", (P.RUNNING,), P.HOTPLUG, _LIVE, action=Action.DISK_ATTACH),
-    Row("disk-attach", (P.POWEROFF,), P.HOTPLUG_PROLOG_POWEROFF, _AT_REST, action=Action.DISK_ATTACH),
-    Row("disk-detach", (P.RUNNING,), P.HOTPLUG, _LIVE, "vm.detach_disk", Action.DISK_DETACH),
-    Row("disk-detach", (P.POWEROFF,), P.HOTPLUG_EPILOG_POWEROFF, _AT_REST, action=Action.DISK_DETACH),
-    *(Row(event, (P.RUNNING,), P.HOTPLUG_NIC, _LIVE, op, action) for event, op, action, _ in _NICS),
+    Row("disk-attach", (P.RUNNING,), P.HOTPLUG, LIVE, action=Action.DISK_ATTACH),
+    Row("disk-attach", (P.POWEROFF,), P.HOTPLUG_PROLOG_POWEROFF, AT_REST, action=Action.DISK_ATTACH),
+    Row("disk-detach", (P.RUNNING,), P.HOTPLUG, LIVE, "vm.detach_disk", Action.DISK_DETACH),
+    Row("disk-detach", (P.POWEROFF,), P.HOTPLUG_EPILOG_POWEROFF, AT_REST, action=Action.DISK_DETACH),
+    *(Row(event, (P.RUNNING,), P.HOTPLUG_NIC, LIVE, op, action) for event, op, action, _ in _NICS),
     *(
-        Row(f"{event}-cold", (P.POWEROFF,), P.HOTPLUG_NIC_POWEROFF, _AT_REST, op, action)
+        Row(f"{event}-cold", (P.POWEROFF,), P.HOTPLUG_NIC_POWEROFF, AT_REST, op, action)
         for event, op, action, _ in _NICS
     ),
     *(
-        Row(event, (P.POWEROFF,), P.POWEROFF, (*_AT_REST, after), "", action)
+        Row(event, (P.POWEROFF,), P.POWEROFF, (*AT_REST, after), "", action)
         for event, _, action, after in _NICS
     ),
     Row("updateconf", (P.RUNNING,), P.HOTPLUG, (Step.CLEAR_RESCHED,), "vm.update_conf"),

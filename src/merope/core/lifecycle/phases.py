@@ -35,6 +35,21 @@ EFFECTS: dict[Phase, str] = {
     P.HOTPLUG_EPILOG_POWEROFF: "vm.epilog_detach",
     P.HOTPLUG_NIC: "vm.attach_nic",
     P.HOTPLUG_NIC_POWEROFF: "vm.attach_nic",
+    P.HOTPLUG_SNAPSHOT: "vm.snapshot_create",
+    P.DISK_SNAPSHOT: "vm.disk_snapshot_create",
+    P.DISK_SNAPSHOT_POWEROFF: "vm.disk_snapshot_create",
+    P.DISK_SNAPSHOT_SUSPENDED: "vm.disk_snapshot_create",
+    P.DISK_SNAPSHOT_REVERT_POWEROFF: "vm.disk_snapshot_revert",
+    P.DISK_SNAPSHOT_REVERT_SUSPENDED: "vm.disk_snapshot_revert",
+    P.DISK_SNAPSHOT_DELETE: "vm.disk_snapshot_delete",
+    P.DISK_SNAPSHOT_DELETE_POWEROFF: "vm.disk_snapshot_delete",
+    P.DISK_SNAPSHOT_DELETE_SUSPENDED: "vm.disk_snapshot_delete",
+    P.DISK_RESIZE: "vm.disk_resize",
+    P.DISK_RESIZE_POWEROFF: "vm.disk_resize",
+    P.DISK_RESIZE_UNDEPLOYED: "vm.disk_resize",
+    P.HOTPLUG_SAVEAS: "vm.save_as",
+    P.HOTPLUG_SAVEAS_POWEROFF: "vm.save_as",
+    P.HOTPLUG_SAVEAS_SUSPENDED: "vm.save_as",
 }
 
 _STOPPED_BY = frozenset({"vm.shutdown", "vm.cancel"})
@@ -48,6 +63,7 @@ ALSO: dict[Phase, frozenset[str]] = {
     P.HOTPLUG: frozenset({"vm.detach_disk", "vm.update_conf"}),
     P.HOTPLUG_NIC: frozenset({"vm.detach_nic"}),
     P.HOTPLUG_NIC_POWEROFF: frozenset({"vm.detach_nic"}),
+    P.HOTPLUG_SNAPSHOT: frozenset({"vm.snapshot_revert", "vm.snapshot_delete"}),
 }
 
 
@@ -78,6 +94,14 @@ ANSWERS: dict[str, str] = {
     "vm.attach_nic": "attach-nic",
     "vm.detach_nic": "detach-nic",
     "vm.update_conf": "updateconf",
+    "vm.snapshot_create": "snapshot-create",
+    "vm.snapshot_revert": "snapshot-revert",
+    "vm.snapshot_delete": "snapshot-delete",
+    "vm.disk_snapshot_create": "disk-snapshot-create",
+    "vm.disk_snapshot_revert": "disk-snapshot-revert",
+    "vm.disk_snapshot_delete": "disk-snapshot-delete",
+    "vm.disk_resize": "disk-resize",
+    "vm.save_as": "disk-saveas",
 }
 
 #: `recover retry` of a failure goes back to the phase that failed.
@@ -147,6 +171,7 @@ WITHOUT_CAPACITY: tuple[Phase, ...] = (
     P.EPILOG_STOP_FAILURE,
     P.EPILOG_UNDEPLOY,
     P.EPILOG_UNDEPLOY_FAILURE,
+    P.DISK_RESIZE_UNDEPLOYED,
 )
 #: Phases of a VM of which a part is being changed: what is done is told by the part, not by the phase.
 ON_DEVICES: tuple[Phase, ...] = tuple(
@@ -156,3 +181,5 @@ ON_DEVICES: tuple[Phase, ...] = tuple(
 DEVICES_AT_REST: tuple[Phase, ...] = tuple(
     phase for phase in ON_DEVICES if phase.name.endswith(("_POWEROFF", "_SUSPENDED", "_UNDEPLOYED"))
 )
+#: Phases in which a disk is saved as an image: the image is made, then the disk copied to it.
+SAVING: tuple[Phase, ...] = tuple(phase for phase in ON_DEVICES if phase.name.startswith("HOTPLUG_SAVEAS"))

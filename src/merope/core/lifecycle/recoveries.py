@@ -2,7 +2,7 @@
 
 from merope.core.lifecycle.phases import AWAY, BOOT_FAILED, FAILURES, MIGRATING, RESTING, UNPLACED, UP
 from merope.core.lifecycle.row import Row, Step
-from merope.core.lifecycle.steps import BACK, BOOTS, DONE, RESUMED, RUNS
+from merope.core.lifecycle.steps import BACK, BOOTS, DONE, REMOVED, RESUMED, RUNS
 from merope.model.phase import Phase as P  # noqa: N817 - the table is read by its columns
 from merope.model.states import HistoryAction as Action
 
@@ -27,6 +27,9 @@ RECOVERY_ROWS: tuple[Row, ...] = (
         (Step.CLOSE_EPILOG, Step.CLOSE_RECORD, Step.CLEAR_DEPLOY_ID),
     ),
     Row("recover-ok", (P.UNKNOWN,), P.RUNNING),
+    # 5.12 passes through this phase: a database that it wrote may have VMs in it.
+    Row("recover-ok", (P.CLEANUP_DELETE,), P.DONE, REMOVED),
+    Row("recover-ko", (P.CLEANUP_DELETE,), P.DONE, REMOVED),
     Row("recover-ok", (P.RUNNING, P.LCM_INIT), None),
     Row("recover-ko", (P.PROLOG_MIGRATE_FAILURE,), P.BOOT_MIGRATE, BACK),
     Row("recover-ko-off", (P.PROLOG_MIGRATE_FAILURE,), P.BOOT, BACK),

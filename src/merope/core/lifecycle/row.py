@@ -37,6 +37,21 @@ class Step(Enum):
     DROP_DISK = "the disk that was being plugged in or out goes: its image and quotas are returned"
     KEEP_NIC = "the NIC that was being plugged in or out stays with the VM, with its aliases"
     DROP_NIC = "the NIC that was being plugged in or out goes: its leases and quotas are returned"
+    KEEP_SNAPSHOT = "the system snapshot that something was done with is there"
+    DROP_SNAPSHOT = "the system snapshot that something was done with is gone"
+    DROP_SNAPSHOTS = "all system snapshots are gone, unless the hypervisor keeps them (KEEP_SNAPSHOTS)"
+    KEEP_DISK_SNAPSHOT = "the disk's new snapshot is there, and the disk goes on from it"
+    DROP_DISK_SNAPSHOT = "the disk's snapshot is gone, and its quota is returned"
+    GO_BACK_TO_DISK_SNAPSHOT = "the disk goes on from the snapshot"
+    LEAVE_DISK_SNAPSHOT = "the disk's snapshots are what they were"
+    KEEP_SIZE = "the disk has its new size"
+    RESTORE_SIZE = "the disk has its old size, and the difference of quota is returned"
+    IMAGE_IS_SAVED = "the image that the disk was saved as is ready"
+    IMAGE_IS_NOT_SAVED = "the image that the disk was to be saved as is in error"
+
+
+LATER = "later"
+"""In place of an effect: what the phase waits for is asked for when something else is done."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,20 @@ so a plan that was cut off is done again from its beginning.
 
 from merope.drivers.errors import DriverError
 from merope.engine.job import Answer, Job
-from merope.engine.plans import hotplug, image, market, network, vm
+from merope.engine.plans import hotplug, image, market, network, snapshots, vm
 from merope.engine.plans.base import Drivers, Plan
 
 __all__ = ["PLANS", "Drivers", "Plan", "run"]
 
-PLANS: dict[str, Plan] = {**vm.PLANS, **image.PLANS, **network.PLANS, **hotplug.PLANS, **market.PLANS}
+PLANS: dict[str, Plan] = {
+    **vm.PLANS,
+    **hotplug.PLANS,
+    **snapshots.PLANS,
+    **image.PLANS,
+    **image.SNAPSHOT_PLANS,
+    **network.PLANS,
+    **market.PLANS,
+}
 
 
 def run(drivers: Drivers, job: Job) -> Answer:

@@ -1,6 +1,7 @@
 """What every hypervisor driver promises. A test class of an implementation inherits this one and gives it
 a fixture `case`."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -8,6 +9,7 @@ import pytest
 
 from merope.drivers.errors import DriverError
 from merope.drivers.hypervisor.base import Domain, DomainState, Hypervisor
+from merope.model.template import Vector
 from merope.model.vm import VM
 
 
@@ -21,6 +23,10 @@ class HypervisorCase(Protocol):
 
     def vm(self, vm_id: int) -> VM:
         """A VM whose disks are in `system_dir`."""
+        ...
+
+    def plugged(self, vm_id: int) -> VM:
+        """The same VM with a disk 2, whose file is there, and a NIC 1 that is prepared on the host."""
         ...
 
     def exists(self, path: Path) -> bool: ...
@@ -119,3 +125,127 @@ class HypervisorContract:
         assert 0 <= report.used_cpu <= report.total_cpu
         assert 0 < report.used_memory <= report.total_memory
         assert {"ARCH", "HOSTNAME", "HYPERVISOR", "MODELNAME"} <= report.attributes.keys()
+
+
+class HotplugContract:
+    """What can be done to a VM while it runs."""
+
+    def test_a_disk_is_plugged_in_and_out(self, case: HypervisorCase) -> None:
+        deploy_id, vm = case.driver.deploy(case.vm(7), case.system_dir), case.plugged(7)
+        assert not case.driver.has_disk(vm, deploy_id, 2)
+        for _ in range(2):
+            case.driver.attach_disk(vm, deploy_id, 2, case.system_dir)
+            assert case.driver.has_disk(vm, deploy_id, 2)
+        for _ in range(2):
+            case.driver.detach_disk(vm, deploy_id, 2)
+            assert not case.driver.has_disk(vm, deploy_id, 2)
+        assert case.driver.has_disk(vm, deploy_id, 0)
+
+    def test_a_disk_whose_file_is_not_there_is_not_plugged_in(self, case: HypervisorCase) -> None:
+        deploy_id, vm = case.driver.deploy(case.vm(7), case.system_dir), case.plugged(7)
+        with pytest.raises(DriverError):
+            case.driver.attach_disk(vm, deploy_id, 2, case.system_dir / "elsewhere")
+        assert not case.driver.has_disk(vm, deploy_id, 2)
+
+    def test_a_nic_is_plugged_in_and_out(self, case: HypervisorCase) -> None:
+        deploy_id, vm = case.driver.deploy(case.vm(7), case.system_dir), case.plugged(7)
+        for _ in range(2):
+            case.driver.attach_nic(vm, deploy_id, 1, case.system_dir)
+        for _ in range(2):
+            case.driver.detach_nic(vm, deploy_id, 1)
+        assert find(case.driver, deploy_id) is not None
+
+    def test_a_disk_is_copied_while_the_vm_runs(self, case: HypervisorCase) -> None:
+        vm = case.vm(7)
+        deploy_id = case.driver.deploy(vm, case.system_dir)
+        target = case.system_dir / "disk.0.copied"
+        for _ in range(2):
+            case.driver.disk_copy(vm, deploy_id, 0, target, "raw")
+            assert case.exists(target)
+
+    def test_growing_twice_is_growing_once(self, case: HypervisorCase) -> None:
+        vm = case.vm(7)
+        deploy_id = case.driver.deploy(vm, case.system_dir)
+        for size in (8, 8, 4):
+            case.driver.disk_resize(vm, deploy_id, 0, size)
+        assert find(case.driver, deploy_id) is not None
+
+    def test_a_context_is_renewed_as_often_as_wanted(self, case: HypervisorCase) -> None:
+        vm = case.vm(7)
+        deploy_id = case.driver.deploy(vm, case.system_dir)
+        for _ in range(2):
+            case.driver.renew_context(vm, deploy_id, case.system_dir)
+        assert find(case.driver, deploy_id) is not None
+
+    def test_what_does_not_run_is_left_alone(self, case: HypervisorCase) -> None:
+        vm = case.plugged(7)
+        refused: list[Callable[[], object]] = [
+            lambda: case.driver.attach_disk(vm, "one-7", 2, case.system_dir),
+            lambda: case.driver.detach_disk(vm, "one-7", 2),
+            lambda: case.driver.attach_nic(vm, "one-7", 1, case.system_dir),
+            lambda: case.driver.detach_nic(vm, "one-7", 1),
+            lambda: case.driver.disk_resize(vm, "one-7", 0, 8),
+            lambda: case.driver.disk_copy(vm, "one-7", 0, case.system_dir / "disk.0.copied", "raw"),
+            lambda: case.driver.snapshot_create(vm, "one-7", 0, case.system_dir),
+            lambda: case.driver.snapshot_revert(vm, "one-7", "snap-0", case.system_dir),
+        ]
+        for call in refused:
+            with pytest.raises(DriverError):
+                call()
+        assert not case.exists(case.system_dir / "disk.0.copied")
+
+
+class SnapshotContract:
+    """System snapshots."""
+
+    def test_a_snapshot_is_taken_returned_to_and_deleted(self, case: HypervisorCase) -> None:
+        vm = case.vm(7)
+        deploy_id = case.driver.deploy(vm, case.system_dir)
+        names = {case.driver.snapshot_create(vm, deploy_id, 0, case.system_dir) for _ in range(2)}
+        (name,) = names
+        for _ in range(2):
+            case.driver.snapshot_revert(vm, deploy_id, name, case.system_dir)
+        domain = find(case.driver, deploy_id)
+        assert domain is not None
+        assert domain.state is DomainState.RUNNING
+        for _ in range(2):
+            case.driver.snapshot_delete(vm, deploy_id, name, case.system_dir)
+        with pytest.raises(DriverError):
+            case.driver.snapshot_revert(vm, deploy_id, name, case.system_dir)
+
+    def test_snapshots_have_names_of_their_own(self, case: HypervisorCase) -> None:
+        vm = case.vm(7)
+        deploy_id = case.driver.deploy(vm, case.system_dir)
+        first = case.driver.snapshot_create(vm, deploy_id, 0, case.system_dir)
+        assert case.driver.snapshot_create(vm, deploy_id, 1, case.system_dir) != first
+
+    def test_snapshots_that_a_vm_keeps_outlive_its_domain(self, case: HypervisorCase) -> None:
+        vm = case.vm(7)
+        deploy_id = case.driver.deploy(vm, case.system_dir)
+        name = case.driver.snapshot_create(vm, deploy_id, 0, case.system_dir)
+        vm.template.add("SNAPSHOT", Vector({"SNAPSHOT_ID": "0", "HYPERVISOR_ID": name}))
+        case.driver.cancel(deploy_id)
+        deploy_id = case.driver.deploy(vm, case.system_dir)
+        case.driver.snapshot_revert(vm, deploy_id, name, case.system_dir)
+        assert find(case.driver, deploy_id) is not None
+
+    def test_snapshots_that_a_vm_does_not_keep_end_with_its_domain(self, case: HypervisorCase) -> None:
+        vm = case.vm(7)
+        deploy_id = case.driver.deploy(vm, case.system_dir)
+        name = case.driver.snapshot_create(vm, deploy_id, 0, case.system_dir)
+        case.driver.cancel(deploy_id)
+        deploy_id = case.driver.deploy(vm, case.system_dir)
+        with pytest.raises(DriverError):
+            case.driver.snapshot_revert(vm, deploy_id, name, case.system_dir)
+
+    def test_a_snapshot_of_a_vm_that_is_off_can_be_deleted(self, case: HypervisorCase) -> None:
+        vm = case.vm(7)
+        deploy_id = case.driver.deploy(vm, case.system_dir)
+        name = case.driver.snapshot_create(vm, deploy_id, 0, case.system_dir)
+        case.driver.cancel(deploy_id)
+        for _ in range(2):
+            case.driver.snapshot_delete(vm, deploy_id, name, case.system_dir)
+        vm.template.add("SNAPSHOT", Vector({"SNAPSHOT_ID": "0", "HYPERVISOR_ID": name}))
+        deploy_id = case.driver.deploy(vm, case.system_dir)
+        with pytest.raises(DriverError):
+            case.driver.snapshot_revert(vm, deploy_id, name, case.system_dir)

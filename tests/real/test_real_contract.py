@@ -7,10 +7,11 @@ from ipaddress import IPv4Network
 from pathlib import Path
 
 import pytest
-from tests.drivers.contract_hypervisor import HypervisorContract
+from tests.drivers.contract_hypervisor import HypervisorContract, SnapshotContract
 from tests.drivers.contract_network import NetworkContract
-from tests.real.machine import Host, why_not
+from tests.real.machine import Host, vector, why_not
 
+from merope.drivers.diskimage import create_qcow2
 from merope.drivers.hypervisor.base import Hypervisor
 from merope.drivers.network.base import NetworkDriver
 from merope.drivers.network.bridge import MADE_BY_US, BridgeNetwork
@@ -28,22 +29,31 @@ class RealHypervisorCase:
         self.driver: Hypervisor = host.migrating_to(second_host)
         self.other: Hypervisor | None = second_host.driver
         self.other_name = "mrp-host2"
+        self.bridge = host.bridge
         self.system_dir = host.directory(7)
         self.system_dir.mkdir(parents=True)
-        (self.system_dir / "disk.0").write_bytes(b"\0" * 1048576)
+        for disk in ("disk.0", "disk.2", "disk.8"):
+            create_qcow2(self.system_dir / disk, 1)
 
     def vm(self, vm_id: int) -> VM:
+        number = 0 if vm_id == 7 else vm_id
         template = Template.parse(
             "MEMORY = 32\nCPU = 0.1\n"
-            "DISK = [ DISK_ID = 0, TYPE = FILE, DRIVER = raw, CACHE = unsafe, TARGET = vda, READONLY = YES ]"
+            f"DISK = [ DISK_ID = {number}, TYPE = FILE, DRIVER = qcow2, CACHE = unsafe, TARGET = vda ]"
         )
         return VM(vm_id, 0, 0, "oneadmin", "oneadmin", f"vm{vm_id}", template=template)
+
+    def plugged(self, vm_id: int) -> VM:
+        vm = self.vm(vm_id)
+        vm.template.add("DISK", vector(DISK_ID=2, TYPE="FILE", DRIVER="qcow2", TARGET="vdb"))
+        vm.template.add("NIC", vector(NIC_ID=1, BRIDGE=self.bridge, MAC="02:00:00:00:07:01", MODEL="virtio"))
+        return vm
 
     def exists(self, path: Path) -> bool:
         return path.exists()
 
 
-class TestRealHypervisor(HypervisorContract):
+class TestRealHypervisor(HypervisorContract, SnapshotContract):
     @pytest.fixture
     def case(self, host: Host, second_host: Host) -> Iterator[RealHypervisorCase]:
         yield RealHypervisorCase(host, second_host)

@@ -107,7 +107,7 @@ OPERATIONS: dict[str, Callable[[Case], None]] = {
     "flatten to the other": lambda case: case.driver.snapshot_flatten(case.image, 1, case.datastore),
     "remove": lambda case: case.driver.remove(case.image, case.datastore),
 }
-WANTED: dict[str, int | None] = {
+WANTED = {
     "revert": 0,
     "revert to the other": 1,
     "flatten": 0,

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 from hypervisor_vms import make_vm
-from tests.drivers.contract_hypervisor import HypervisorContract, find
+from tests.drivers.contract_hypervisor import HypervisorContract, SnapshotContract, find
 
 from merope.drivers.errors import DriverError
 from merope.drivers.hypervisor.base import DomainState, Hypervisor
 from merope.drivers.hypervisor.domain_xml import HostTraits, domain_text
-from merope.drivers.hypervisor.libvirt import LibvirtHypervisor, moved_to
+from merope.drivers.hypervisor.libvirt import LibvirtHypervisor
 from merope.drivers.hypervisor.libvirt_api import Connection, Paused, ShutOff, State, load
+from merope.drivers.hypervisor.libvirt_domains import moved_to
 from merope.drivers.hypervisor.libvirt_monitor import HostReader, domain_state, machine_types
 from merope.drivers.hypervisor.libvirt_session import Session
 from merope.drivers.hypervisor.libvirt_settings import KvmSettings
@@ -63,6 +64,9 @@ class LibvirtCase:
     def vm(self, vm_id: int) -> VM:
         return make_vm(DISK, vm_id)
 
+    def plugged(self, vm_id: int) -> VM:
+        pytest.skip("libvirt's test hypervisor has no devices to plug")
+
     def exists(self, path: Path) -> bool:
         return path.exists()
 
@@ -74,7 +78,7 @@ def case(tmp_path: Path) -> Iterator[LibvirtCase]:
     made.libvirt.close()
 
 
-class TestLibvirtHypervisor(HypervisorContract):
+class TestLibvirtHypervisor(HypervisorContract, SnapshotContract):
     """The contract of every hypervisor."""
 
 
@@ -126,8 +130,9 @@ def test_a_paused_domain_is_resumed_by_restore(case: LibvirtCase) -> None:
 
 def test_a_checkpoint_that_moved_finds_its_disks_where_they_are_now(case: LibvirtCase) -> None:
     template = f'{DISK}\nOS = [ KERNEL_DS = "$FILE[IMAGE_ID=1]" ]'
-    saved = domain_text(make_vm(template), case.system_dir, HostTraits("test"))
-    moved = moved_to(saved, Path("/new/7"))
+    vm = make_vm(template)
+    saved = domain_text(vm, case.system_dir, HostTraits("test"))
+    moved = moved_to(saved, vm, Path("/new/7"))
     assert moved is not None
     assert 'file="/new/7/disk.0"' in moved
     assert "<kernel>/new/7/kernel</kernel>" in moved
@@ -135,8 +140,9 @@ def test_a_checkpoint_that_moved_finds_its_disks_where_they_are_now(case: Libvir
 
 
 def test_a_checkpoint_in_place_needs_no_other_description(case: LibvirtCase) -> None:
-    saved = domain_text(make_vm(DISK), case.system_dir, HostTraits("test"))
-    assert moved_to(saved, case.system_dir) is None
+    vm = make_vm(DISK)
+    saved = domain_text(vm, case.system_dir, HostTraits("test"))
+    assert moved_to(saved, vm, case.system_dir) is None
 
 
 class Deaf(LibvirtHypervisor):

@@ -132,6 +132,11 @@ NAMES = {
     libvirt_api.ShutOff: "VIR_DOMAIN_SHUTOFF_{}",
     libvirt_api.Undefine: "VIR_DOMAIN_UNDEFINE_{}",
     libvirt_api.Migrate: "VIR_MIGRATE_{}",
+    libvirt_api.BlockResize: "VIR_DOMAIN_BLOCK_RESIZE_{}",
+    libvirt_api.BlockCopy: "VIR_DOMAIN_BLOCK_COPY_{}",
+    libvirt_api.Snapshot: "VIR_DOMAIN_SNAPSHOT_CREATE_{}",
+    libvirt_api.SnapshotDelete: "VIR_DOMAIN_SNAPSHOT_DELETE_{}",
+    libvirt_api.SnapshotRevert: "VIR_DOMAIN_SNAPSHOT_REVERT_{}",
     libvirt_api.Stats: "VIR_DOMAIN_STATS_{}",
     libvirt_api.ErrorSource: "VIR_FROM_{}",
 }
@@ -145,5 +150,7 @@ def test_our_numbers_are_those_of_the_binding() -> None:
         for member in enumeration:
             assert member == getattr(libvirt, pattern.format(member.name)), member
     assert libvirt.VIR_DOMAIN_START_VALIDATE == libvirt_api.Create.VALIDATE
+    assert libvirt.VIR_DOMAIN_AFFECT_LIVE == libvirt_api.Affect.LIVE
+    assert libvirt.VIR_DOMAIN_DEVICE_MODIFY_FORCE == libvirt_api.Affect.FORCE
     assert libvirt.VIR_DOMAIN_SAVE_IMAGE_XML_SECURE == libvirt_api.SaveImage.SECURE
     assert libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT == libvirt_api.AllStats.NOWAIT

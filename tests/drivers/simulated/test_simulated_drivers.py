@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from tests.drivers.contract_hypervisor import HypervisorContract
+from tests.drivers.contract_hypervisor import HotplugContract, HypervisorContract, SnapshotContract
 from tests.drivers.contract_network import NetworkContract
 from tests.drivers.simulated.machines import Cloud, machine
 
@@ -16,6 +16,7 @@ from merope.drivers.simulated.world import World
 from merope.model.datastore import Datastore
 from merope.model.image import Image
 from merope.model.states import DatastoreType
+from merope.model.template import Vector
 from merope.model.vm import VM
 
 
@@ -31,11 +32,19 @@ class SimulatedHypervisorCase:
     def vm(self, vm_id: int) -> VM:
         return machine(vm_id)
 
+    def plugged(self, vm_id: int) -> VM:
+        vm = self.vm(vm_id)
+        vm.template.add("DISK", Vector({"DISK_ID": "2"}))
+        vm.template.add("NIC", Vector({"NIC_ID": "1", "VN_MAD": "dummy"}))
+        self.cloud.transfer.make_image(1, "raw", "", self.cloud.place(vm_id, "disk.2"))
+        self.cloud.network.pre(vm)
+        return vm
+
     def exists(self, path: Path) -> bool:
         return self.cloud.world.storage.find("n1", path) is not None
 
 
-class TestSimulatedHypervisor(HypervisorContract):
+class TestSimulatedHypervisor(HypervisorContract, HotplugContract, SnapshotContract):
     @pytest.fixture
     def case(self) -> SimulatedHypervisorCase:
         return SimulatedHypervisorCase()

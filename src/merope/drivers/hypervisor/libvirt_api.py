@@ -21,9 +21,13 @@ class Code(IntEnum):
     NO_SUPPORT = 3
     INVALID_ARG = 8
     OPERATION_FAILED = 9
+    XML_ERROR = 27
     NO_DOMAIN = 42
     OPERATION_INVALID = 55
+    CONFIG_UNSUPPORTED = 67
     OPERATION_TIMEOUT = 68
+    NO_DOMAIN_SNAPSHOT = 72
+    DEVICE_MISSING = 99
 
 
 class ErrorSource(IntEnum):
@@ -92,6 +96,41 @@ class Migrate(IntFlag):
     UNSAFE = 512
 
 
+class Affect(IntFlag):
+    """virDomainDeviceModifyFlags."""
+
+    LIVE = 1
+    FORCE = 4
+
+
+class BlockResize(IntFlag):
+    BYTES = 1
+
+
+class BlockCopy(IntFlag):
+    TRANSIENT_JOB = 4
+
+
+class Snapshot(IntFlag):
+    """virDomainSnapshotCreateFlags."""
+
+    REDEFINE = 1
+    NO_METADATA = 4
+    DISK_ONLY = 16
+    REUSE_EXT = 32
+    QUIESCE = 64
+    ATOMIC = 128
+
+
+class SnapshotDelete(IntFlag):
+    METADATA_ONLY = 2
+
+
+class SnapshotRevert(IntFlag):
+    RUNNING = 1
+    FORCE = 4
+
+
 class Stats(IntFlag):
     STATE = 1
     CPU_TOTAL = 2
@@ -107,6 +146,14 @@ class AllStats(IntFlag):
 
 
 StatValues = dict[str, int | str | bool]
+
+
+class SnapshotHandle(Protocol):
+    """virDomainSnapshot."""
+
+    def getName(self) -> str: ...
+    def getXMLDesc(self, flags: int = 0) -> str: ...
+    def delete(self, flags: int = 0) -> int: ...
 
 
 class DomainHandle(Protocol):
@@ -127,6 +174,18 @@ class DomainHandle(Protocol):
     def reset(self, flags: int = 0) -> int: ...
     def resume(self) -> int: ...
     def saveFlags(self, to: str, dxml: str | None = None, flags: int = 0) -> int: ...
+    def attachDeviceFlags(self, xml: str, flags: int = 0) -> int: ...
+    def detachDeviceFlags(self, xml: str, flags: int = 0) -> int: ...
+    def updateDeviceFlags(self, xml: str, flags: int = 0) -> int: ...
+    def blockInfo(self, path: str, flags: int = 0) -> list[int]: ...
+    def blockResize(self, disk: str, size: int, flags: int = 0) -> int: ...
+    def blockCopy(self, disk: str, destxml: str, params: dict[str, Any], flags: int = 0) -> int: ...
+    def blockJobInfo(self, disk: str, flags: int = 0) -> dict[str, int]: ...
+    def blockJobAbort(self, disk: str, flags: int = 0) -> int: ...
+    def snapshotCreateXML(self, xmlDesc: str, flags: int = 0) -> SnapshotHandle: ...
+    def snapshotLookupByName(self, name: str, flags: int = 0) -> SnapshotHandle: ...
+    def listAllSnapshots(self, flags: int = 0) -> list[SnapshotHandle]: ...
+    def revertToSnapshot(self, snap: SnapshotHandle, flags: int = 0) -> int: ...
     def migrateToURI3(self, dconnuri: str, params: dict[str, Any], flags: int = 0) -> int: ...
 
 

@@ -2,6 +2,7 @@
 
 from merope.cli.declare import FORMAT_OPTIONS, GLOBAL_OPTIONS, TABLE_OPTIONS, Arg, Command, Opt, Tool
 from merope.cli.main import TOOLS, load_tool
+from merope.cli.vm_options import TEMPLATE_OPTIONS
 
 _INTRODUCTION = """\
 # Commands
@@ -21,6 +22,7 @@ def markdown() -> str:
         ("Options of every command", GLOBAL_OPTIONS),
         ("Options of lists, pages and documents", FORMAT_OPTIONS),
         ("Options of lists", TABLE_OPTIONS),
+        ("Template options", TEMPLATE_OPTIONS),
     ):
         rows = [f"| `{_form(o)}` | {_cell(o.help)} |" for o in options]
         parts.append("\n".join([f"## {title}\n", "| option | |", "| --- | --- |", *rows]) + "\n")
@@ -45,7 +47,11 @@ def _tool(tool: Tool) -> str:
 
 def _command(command: Command) -> str:
     words = " ".join([command.name, *(_argument(a) for a in command.args)])
-    options = "<br>".join(f"`{_form(o)}`" for o in _own(command.options))
+    own = _own(command.options)
+    common = TEMPLATE_OPTIONS if set(TEMPLATE_OPTIONS) <= set(own) else ()
+    options = "<br>".join(f"`{_form(o)}`" for o in own if o not in common)
+    if common:
+        options += "<br>template options"
     return f"| `{words}` | {_cell(command.help)} | {options} |"
 
 

@@ -54,7 +54,7 @@ def _pool(*documents: str) -> str:
 
 def _other_host(busy: str, pool: str) -> str:
     """Host 0 from the pool, with what only a document of its own has from host 1's."""
-    row = next(h for h in re.findall("<HOST>.*?</HOST>", pool) if h.startswith("<HOST><ID>0<"))
+    row: str = next(h for h in re.findall("<HOST>.*?</HOST>", pool) if h.startswith("<HOST><ID>0<"))
     parts = {name: re.search(f"<{name}>.*</{name}>", busy) for name in ("MONITORING", "TEMPLATE")}
     for name, part in parts.items():
         assert part is not None

@@ -111,7 +111,7 @@ def load(
         oned.preset("ONE_KEY", key_file.read_text().strip(), str(key_file))
     if sandbox:
         # Everybody knows a sandbox's password: there is nothing for an expensive check to protect.
-        oned.preset("PASSWORD_KDF_COST", "10", SANDBOX)
+        oned.preset("PASSWORD_KDF_COST", "4", SANDBOX)
         for name, sections in settings_drivers.SANDBOX.items():
             oned.put_sections(name, sections, SANDBOX)
     for name, text in (options or {}).items():

@@ -287,9 +287,9 @@ class Settings:
     )
     password_kdf_cost: int = option(
         "PASSWORD_KDF_COST",
-        Integer(10, 20),
+        Integer(4, 20),
         "14",
-        "Work to check a password: scrypt with N = 2 to this power, r = 8, p = 1 (14: 16 MB of memory).",
+        "Work to check a password: scrypt with N = 2 to this power, r = 8, p = 1 (14: 16 MB; a sandbox has 4).",
         ours=True,
         shown=False,
     )

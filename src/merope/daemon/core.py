@@ -32,7 +32,7 @@ from merope.core.results import handled
 from merope.core.transaction import Transaction
 from merope.daemon import authentication
 from merope.daemon.arguments import Started, read
-from merope.daemon.authentication import Authentication
+from merope.daemon.authentication import Authentication, Enabled
 from merope.daemon.config import ConfigError
 from merope.daemon.layout import UnsafeError, write_private
 from merope.daemon.local_time import local_zone
@@ -40,7 +40,7 @@ from merope.daemon.preparations import Preparations
 from merope.daemon.scheduling import Scheduling
 from merope.daemon.service import BAD_CONFIGURATION
 from merope.daemon.timetable import Timetable
-from merope.drivers.auth.base import AuthDriver
+from merope.drivers.auth.base import Places as AuthPlaces
 from merope.drivers.errors import DriverError
 from merope.drivers.simulated.world import World
 from merope.engine import plans
@@ -76,23 +76,23 @@ def main(argv: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format=_LOG_FORMAT, stream=sys.stderr)
     try:
         started = read(sys.argv[1:] if argv is None else argv)
-        auth = _auth_drivers(started)
+        auth, places = _auth_drivers(started)
     except ConfigError as error:
         log.error("%s", error)
         return BAD_CONFIGURATION
     logging.getLogger().setLevel(_LEVELS.get(started.config.settings.log_debug_level, logging.INFO))
     try:
-        return uvloop.run(Core(started, auth).serve())
+        return uvloop.run(Core(started, auth, places).serve())
     except (StoreError, DoorError, UnsafeError) as error:
         log.error("%s", error)
         return 1
 
 
-def _auth_drivers(started: Started) -> dict[str, AuthDriver]:
+def _auth_drivers(started: Started) -> tuple[dict[str, Enabled], AuthPlaces]:
     """Raises ConfigError for drivers that cannot be had, and for what is wrong with their files."""
     where = authentication.places(started.layout.home, started.config_file)
     try:
-        return authentication.drivers(started.config.settings, where)
+        return authentication.drivers(started.config.settings, where), where
     except DriverError as error:
         raise ConfigError(str(error).splitlines()) from error
 
@@ -107,8 +107,9 @@ def check_operations() -> None:
 class Core:
     """Everything that runs in the core's process."""
 
-    def __init__(self, started: Started, auth: Mapping[str, AuthDriver]) -> None:
+    def __init__(self, started: Started, auth: Mapping[str, Enabled], places: AuthPlaces) -> None:
         self._auth = auth
+        self._auth_places = places
         self._sandbox = started.sandbox
         self._config = started.config
         self._settings: Settings = started.config.settings
@@ -156,7 +157,7 @@ class Core:
             self._threads,
             loop.call_soon_threadsafe,
         )
-        logins = Authentication(cloud, self._settings, self._auth)
+        logins = Authentication(cloud, self._settings, self._auth, self._auth_places)
         timetable = Timetable(
             cloud, loop.call_later, local_zone(), float(self._config.scheduler.sched_interval)
         )
@@ -189,7 +190,7 @@ class Core:
         poller.stop()
         recovery.stop()
         await door.stop(DRAIN_SECONDS)
-        logins.close()
+        await logins.close()
         engine.stop()
         if isinstance(executor, WorkerPool):
             await executor.close()

@@ -2,12 +2,18 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import asdict, fields
+from functools import cache
+from pathlib import Path
 from typing import Any
 
+from merope.drivers import registry
+from merope.drivers.auth.base import AuthDriver, Places, Refused
 from merope.drivers.errors import DriverError
 from merope.engine.job import Answer
 from merope.engine.plans import Drivers
+from merope.model import addressing
+from merope.model.authentication import Credentials
 from merope.model.datastore import Datastore
 from merope.model.marketplace import Marketplace
 
@@ -39,6 +45,38 @@ def _market(drivers: Drivers, request: dict[str, Any]) -> dict[str, str]:
     market = Marketplace.from_xml(request["market"])
     found = _shallow(drivers.market(market.market_mad).monitor(market))
     return {**{name: str(value) for name, value in found.items()}, "apps": json.dumps(found["apps"])}
+
+
+def _ipam(drivers: Drivers, request: dict[str, Any]) -> dict[str, str]:
+    """Asks for addresses, or for a range (core/ipam.py): what changes is the manager's to know."""
+    attributes, size = request["attributes"], request["size"]
+    manager = drivers.ipam(attributes["IPAM_MAD"], request["request"])
+    if request["action"] == addressing.REGISTER:
+        return manager.register(attributes)
+    if request["action"] == addressing.GET:
+        return manager.get(attributes, size)
+    manager.allocate(attributes, request["index"], size)
+    return {}
+
+
+def _authenticate(drivers: Drivers, request: dict[str, Any]) -> dict[str, str]:  # noqa: ARG001 - a probe
+    """Asks an authentication driver; a refusal is an answer too."""
+    driver = _auth_driver(request["driver"], request["etc"], request["home"])
+    try:
+        identity = driver.authenticate(Credentials(**request["credentials"]))
+    except Refused as reason:
+        return {"refused": str(reason)}
+    except DriverError:
+        raise
+    except Exception as error:
+        # The text of the error may repeat what was sent.
+        raise DriverError(f"the driver failed: {type(error).__name__}") from None
+    return {"identity": json.dumps(asdict(identity))}
+
+
+@cache
+def _auth_driver(name: str, etc: str, home: str) -> AuthDriver:
+    return registry.auth(name)(Places(Path(etc), Path(home)))
 
 
 PROBES: dict[str, Callable[[Drivers, dict[str, Any]], dict[str, str]]] = {

@@ -1,5 +1,6 @@
 """What passes between the door and an authentication driver: the question and the answer."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -48,3 +49,9 @@ class Identity:
     groups: tuple[Membership, ...] = ()
     decides_admins: bool = True
     expires: int = -1
+
+    @classmethod
+    def from_json(cls, text: str) -> "Identity":
+        """From what `dataclasses.asdict` made."""
+        data = json.loads(text)
+        return cls(**{**data, "groups": tuple(Membership(**member) for member in data["groups"])})

@@ -1,6 +1,7 @@
 """Names of certificates as the PASSWORD of x509 users has them: /C=ES/O=One/CN=Ann\\20Lee.
 
-It is OpenSSL's "oneline" form, with the blanks written as \\20. One PASSWORD may have several, joined by |.
+It is the "oneline" form of OpenSSL 3, with the blanks written as \\20. One PASSWORD may have several, joined
+by |. OpenSSL 1 left / and + within a value as they are, so that one name could be read as another.
 """
 
 import re
@@ -34,9 +35,13 @@ SHORT_NAMES = {
 }
 
 
-def oneline(attributes: Iterable[tuple[str, str]]) -> str:
-    """The form that OpenSSL prints, from pairs of dotted OID and value in the order of the certificate."""
-    return "".join(f"/{SHORT_NAMES.get(oid, oid)}={_printable(value)}" for oid, value in attributes)
+def oneline(name: Iterable[Iterable[tuple[str, str]]]) -> str:
+    """The form that OpenSSL prints: the relative names in the certificate's order, each of pairs of a dotted
+    OID and a value."""
+    return "".join(
+        "/" + "+".join(f"{SHORT_NAMES.get(oid, oid)}={_printable(value)}" for oid, value in relative)
+        for relative in name
+    )
 
 
 def stored(name: str) -> str:
@@ -46,4 +51,5 @@ def stored(name: str) -> str:
 
 def _printable(value: str) -> str:
     data = value.encode("utf-8", "surrogatepass")
-    return "".join(chr(byte) if 0x20 <= byte <= 0x7E else f"\\x{byte:02X}" for byte in data)
+    text = "".join(chr(byte) if 0x20 <= byte <= 0x7E else f"\\x{byte:02X}" for byte in data)
+    return re.sub("[/+]", lambda match: f"\\{match[0]}", text)

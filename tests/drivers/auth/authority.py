@@ -47,18 +47,18 @@ class Issued:
         path.write_text(self.pem)
         return path
 
-    def revoke(self, ca_dir: Path, *revoked: "Issued", days: int = 30) -> Path:
+    def revoke(self, ca_dir: Path, *revoked: "Issued", days: int = 30, now: int | None = None) -> Path:
         """A revocation list of this authority, in its directory."""
-        now = datetime.datetime.now(datetime.UTC)
+        at = _time(now)
         builder = (
             x509.CertificateRevocationListBuilder()
             .issuer_name(self.certificate.subject)
-            .last_update(now - datetime.timedelta(days=40))
-            .next_update(now + datetime.timedelta(days=days))
+            .last_update(at - datetime.timedelta(days=40))
+            .next_update(at + datetime.timedelta(days=days))
         )
         for other in revoked:
             entry = x509.RevokedCertificateBuilder().serial_number(other.certificate.serial_number)
-            builder = builder.add_revoked_certificate(entry.revocation_date(now).build())
+            builder = builder.add_revoked_certificate(entry.revocation_date(at).build())
         path = ca_dir / f"{_hash(self.certificate)}.r0"
         path.write_bytes(builder.sign(self.key, hashes.SHA256()).public_bytes(Encoding.PEM))
         return path
@@ -74,9 +74,10 @@ def issue(
     begin: int = -1,
     days: int = 365,
     hosts: tuple[str, ...] = (),
+    now: int | None = None,
 ) -> Issued:
-    """A certificate by an authority (or anybody else), or by itself; valid from `begin` days from now."""
-    start = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=begin)
+    """A certificate by an authority (or anybody else), or by itself; valid from `begin` days from `now`."""
+    start = _time(now) + datetime.timedelta(days=begin)
     builder = (
         x509.CertificateBuilder()
         .subject_name(subject)
@@ -94,6 +95,12 @@ def issue(
     if hosts:
         builder = builder.add_extension(x509.SubjectAlternativeName([_general(h) for h in hosts]), False)
     return Issued(builder.sign(key if by is None else by.key, hashes.SHA256()), key)
+
+
+def _time(now: int | None) -> datetime.datetime:
+    if now is None:
+        return datetime.datetime.now(datetime.UTC)
+    return datetime.datetime.fromtimestamp(now, datetime.UTC)
 
 
 def _general(host: str) -> x509.GeneralName:

@@ -24,10 +24,18 @@ class Places:
 
 
 class AuthDriver(Protocol):
-    """Constructed with `Places`. Calls block and come from several threads; each bounds its own time."""
+    """Constructed with `Places`. Calls block and come from several threads at once."""
+
+    isolated: bool
+    """Whether it is asked in a process of its own, which is killed when it takes too long: for libraries
+    that may hang or crash."""
 
     def authenticate(self, credentials: Credentials) -> Identity:
         """Raises Refused when they are not right, DriverError when that cannot be found out."""
+        ...
+
+    def seconds(self) -> float:
+        """The longest that `authenticate` takes when all is as it should be."""
         ...
 
     def attributes(self) -> frozenset[str]:
@@ -39,14 +47,23 @@ class AuthDriver(Protocol):
         ...
 
 
-class Unconfigured:
+class Computing:
+    """What drivers have of the interface that compute and ask nobody."""
+
+    isolated = False
+
+    def seconds(self) -> float:
+        return 10.0
+
+    def attributes(self) -> frozenset[str]:
+        return frozenset()
+
+
+class Unconfigured(Computing):
     """What drivers without a configuration have of the interface."""
 
     def __init__(self, places: Places) -> None:
         """They look for nothing."""
-
-    def attributes(self) -> frozenset[str]:
-        return frozenset()
 
     def check(self) -> None:
         """Nothing can be wrong."""

@@ -36,8 +36,8 @@ def load(pem: Sequence[bytes]) -> "list[Certificate]":
 
 def name(certificate: "Certificate") -> str:
     """The subject as a PASSWORD has it."""
-    attributes = [(a.oid.dotted_string, str(a.value)) for rdn in certificate.subject.rdns for a in rdn]
-    return distinguished_name.stored(distinguished_name.oneline(attributes))
+    parts = ([(a.oid.dotted_string, str(a.value)) for a in rdn] for rdn in certificate.subject.rdns)
+    return distinguished_name.stored(distinguished_name.oneline(parts))
 
 
 def owner(

@@ -10,7 +10,7 @@ from pathlib import Path
 from xml.sax.saxutils import escape
 
 from merope.drivers import commands
-from merope.drivers.auth.base import Places, Refused
+from merope.drivers.auth.base import Computing, Places, Refused
 from merope.drivers.errors import DriverError
 from merope.model.authentication import Credentials, Identity, Membership
 
@@ -23,15 +23,15 @@ _LINE_ENDS = {"\n": "&#10;", "\r": "&#13;"}
 _SAID_NO = "authenticate failed with exit status"
 
 
-class ExecutableDriver:
-    """`name` is the driver's, which names the directory of the executable."""
+class ExecutableDriver(Computing):
+    """`name` is the driver's, which names the directory of the executable: a process of its own anyway."""
 
     def __init__(self, places: Places, name: str, seconds: float = SECONDS) -> None:
         self._path = places.home / "remotes" / "auth" / name / "authenticate"
         self._seconds = seconds
 
-    def attributes(self) -> frozenset[str]:
-        return frozenset()
+    def seconds(self) -> float:
+        return self._seconds
 
     def check(self) -> None:
         if not os.access(self._path, os.X_OK) or not self._path.is_file():

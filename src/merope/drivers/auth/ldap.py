@@ -25,10 +25,17 @@ _LONGEST_NAME = 256
 
 
 class LdapDriver:
+    #: OpenLDAP's library is in C, and some builds of it wait for ever where TLS stops half-way.
+    isolated = True
+
     def __init__(self, places: Places) -> None:
         self._path = places.etc / "auth" / ldap_settings.FILE
         self._home = places.home
         self._read: tuple[tuple[int, int], LdapSettings] | None = None
+
+    def seconds(self) -> float:
+        """Every server in turn."""
+        return float(sum(server.timeout for server in self._settings().servers.values()))
 
     def attributes(self) -> frozenset[str]:
         servers = self._settings().servers.values()

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
+from merope.drivers.auth import tls_check
 from merope.drivers.auth.base import Refused
 from merope.drivers.auth.ldap_settings import Server
 from merope.drivers.errors import DriverError
@@ -140,6 +141,8 @@ class Directory:
 
     def _connected(self) -> Any:
         ldap, server = _library(), self._server
+        if server.encryption is not None:
+            self._check_certificate()
         with _trouble(server):
             connection = ldap.initialize(server.url)
             connection.set_option(ldap.OPT_PROTOCOL_VERSION, ldap.VERSION3)
@@ -152,6 +155,14 @@ class Directory:
             if server.encryption == "start_tls":
                 connection.start_tls_s()
         return connection
+
+    def _check_certificate(self) -> None:
+        server, authorities = self._server, self._server.ca_file or _system_authorities()
+        start_tls = server.encryption == "start_tls"
+        try:
+            tls_check.check(server.host, server.port_number, authorities, self._left(), start_tls=start_tls)
+        except tls_check.TlsFault as fault:
+            raise Unreachable(f"{server.url}: {fault}") from fault
 
     def _verify_certificates(self, connection: Any) -> None:
         ldap = _library()
@@ -218,8 +229,7 @@ class _trouble:  # noqa: N801 - it reads as a word of the language: with _troubl
 def _sentence(error: Any) -> str:
     """What a server says about an error may repeat the DN that was sent: only what the library says."""
     found = error.args[0] if error.args and isinstance(error.args[0], dict) else {}
-    more = str(found.get("info", "")) if "TLS" in str(found.get("info", "")) else ""
-    return " ".join(filter(None, [str(found.get("desc", type(error).__name__)), more]))
+    return str(found.get("desc", type(error).__name__))
 
 
 def _entry(dn: str, attributes: dict[str, Iterable[bytes]]) -> Entry:

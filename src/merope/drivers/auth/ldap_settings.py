@@ -137,7 +137,11 @@ class Server:
     def url(self) -> str:
         scheme = "ldaps" if self.encryption == "simple_tls" else "ldap"
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{scheme}://{host}:{self.port or (636 if scheme == 'ldaps' else 389)}"
+        return f"{scheme}://{host}:{self.port_number}"
+
+    @property
+    def port_number(self) -> int:
+        return self.port or (636 if self.encryption == "simple_tls" else 389)
 
 
 @dataclass(frozen=True)

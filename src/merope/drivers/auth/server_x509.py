@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from merope.drivers.auth import certificates, options, rsa, signed
-from merope.drivers.auth.base import Places, Refused
+from merope.drivers.auth.base import Computing, Places, Refused
 from merope.drivers.errors import DriverError
 from merope.model.authentication import Credentials, Identity
 from merope.model.option import Option, Text
@@ -38,12 +38,9 @@ OPTIONS = {
 }
 
 
-class ServerX509Driver:
+class ServerX509Driver(Computing):
     def __init__(self, places: Places) -> None:
         self._directory = places.etc / "auth"
-
-    def attributes(self) -> frozenset[str]:
-        return frozenset()
 
     def check(self) -> None:
         if (self._directory / FILE).exists():

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from merope.drivers.auth import certificates, options, rsa, signed
-from merope.drivers.auth.base import Places, Refused
+from merope.drivers.auth.base import Computing, Places, Refused
 from merope.drivers.auth.options import TrueFalse
 from merope.model.authentication import Credentials, Identity
 from merope.model.option import Option, Text
@@ -37,12 +37,9 @@ class Settings:
     check_crl: bool
 
 
-class X509Driver:
+class X509Driver(Computing):
     def __init__(self, places: Places) -> None:
         self._directory = places.etc / "auth"
-
-    def attributes(self) -> frozenset[str]:
-        return frozenset()
 
     def check(self) -> None:
         self._settings()

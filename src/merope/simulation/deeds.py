@@ -8,6 +8,7 @@ from merope.core.vm import ACTIONS
 from merope.drivers.hypervisor.base import DomainState
 from merope.model.phase import Phase
 from merope.model.states import HostState
+from merope.simulation import device_deeds
 from merope.simulation.draws import Draw
 from merope.simulation.genesis import rule
 from merope.simulation.simulation import Simulation
@@ -241,6 +242,27 @@ def _groups(draw: Draw) -> Call:
     )
 
 
+def _papers(draw: Draw) -> Call:
+    """What is only written down: groups of VMs, templates of networks, documents, hooks."""
+    user, name = draw.user(), f"name{draw.chance.randrange(3)}"
+    group, hook = draw.oid("vmgroup"), draw.oid("hook")
+    return _any_of(
+        draw,
+        (
+            ("one.vmgroup.allocate", [f"NAME={name}\nROLE=[NAME=a]\nROLE=[NAME=b]"], user),
+            ("one.vmgroup.update", [group, draw.one(('AFFINED="a,b"', "NOTE=x")), 1], user),
+            ("one.vmgroup.delete", [group], user),
+            ("one.vntemplate.instantiate", [draw.oid("vntemplate"), name, ""], user),
+            ("one.document.allocate", [f"NAME={name}", draw.one((100, 101))], user),
+            ("one.document.clone", [draw.oid("document"), name], user),
+            ("one.document.delete", [draw.oid("document")], user),
+            ("one.hook.allocate", [f"NAME={name}\nTYPE=api\nCALL=one.vm.allocate\nCOMMAND=x"], 0),
+            ("one.hook.delete", [hook], 0),
+            ("one.hook.lock", [hook, draw.one((1, 4)), False], 0),
+        ),
+    )
+
+
 def _anything(draw: Draw) -> Call:
     name, arguments = draw.any_call()
     return name, arguments, draw.user()
@@ -263,6 +285,9 @@ REQUESTS: tuple[tuple[Deed, int], ...] = (
     (_store, 1),
     (_people, 4),
     (_groups, 2),
+    (_papers, 3),
+    (device_deeds.on_vm, 24),
+    (device_deeds.on_image, 2),
     (_anything, 6),
 )
 

@@ -100,6 +100,10 @@ class Draw:
             lines.append(
                 f'SCHED_REQUIREMENTS="{self.one(("NAME=node1", "FREE_CPU > 1", "(", "CLUSTER_ID=100"))}"'
             )
+        if self.likely(0.2):
+            lines.append(
+                f'VMGROUP=[VMGROUP_ID={self.oid("vmgroup")},ROLE="{self.one(("a", "b", "b", "z"))}"]'
+            )
         if self.likely(0.05):
             lines.append(self.one(("MEMORY=-1", "CPU=x", "DISK=[IMAGE_ID=99]", "OS=[", 'VCPU="0"')))
         return "\n".join(lines)

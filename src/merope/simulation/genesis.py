@@ -60,6 +60,10 @@ _CALLS: tuple[tuple[str, list[Any], int], ...] = (
         0,
     ),
     ("one.template.allocate", ['NAME="tiny"\nCPU=0.1\nMEMORY=64\nDISK=[IMAGE="kept2"]'], 2),
+    ("one.vmgroup.allocate", ['NAME="tier"\nROLE=[NAME="a"]\nROLE=[NAME="b",POLICY="AFFINED"]'], 0),
+    ("one.vmgroup.chmod", [0, 1, 1, 0, 1, 0, 0, 1, 0, 0], 0),
+    ("one.vntemplate.allocate", ['NAME="plain"\nVN_MAD="dummy"\nBRIDGE="br2"'], 0),
+    ("one.hook.allocate", ['NAME="made"\nTYPE="api"\nCALL="one.vm.allocate"\nCOMMAND="log.sh"'], 0),
 )
 
 

@@ -27,6 +27,7 @@ from merope.model.state import State
 from merope.model.states import ImageState
 from merope.model.user import User
 from merope.model.vm import VM, History
+from merope.model.vm_group import VmGroup
 from merope.model.vnet import VirtualNetwork
 from merope.model.vrouter import VirtualRouter
 
@@ -359,6 +360,21 @@ def security_groups(state: State) -> Iterator[str]:
         yield f"VMs {vms} have security group {group_id}, which is not there"
 
 
+def roles(state: State) -> Iterator[str]:
+    """A role of a VM group lists the VMs that say that they play it, and a VM plays a role that is there."""
+    wanted: dict[tuple[str, str], list[int]] = {}
+    for vm in every(state, VM):
+        for vector in vm.template.vectors("VMGROUP"):
+            wanted.setdefault((vector["VMGROUP_ID"], vector["ROLE"]), []).append(vm.id)
+    for group in every(state, VmGroup):
+        for role in group.roles.vectors("ROLE"):
+            members = ",".join(map(str, sorted(wanted.pop((str(group.id), role["NAME"]), []))))
+            if role.get("VMS", "") != members:
+                yield f"VM group {group.id}: role {role['NAME']} lists {role.get('VMS')}, not {members}"
+    for (group_id, name), vms in wanted.items():
+        yield f"VMs {vms} play {name} in VM group {group_id}, which has no such role or is not there"
+
+
 @lru_cache(maxsize=512)
 def _reads_back(table: str, body: str) -> bool:
     """Most documents of a schedule are those that every schedule begins with."""
@@ -399,4 +415,5 @@ CHECKS: dict[Check, tuple[str, ...]] = {
         "image_pool",
     ),
     security_groups: ("vm_pool", "secgroup_pool"),
+    roles: ("vm_pool", "vmgroup_pool"),
 }

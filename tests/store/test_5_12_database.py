@@ -30,6 +30,13 @@ _EXAMPLES = {
     "secgroup": "secgroup_pool",
     "vdc": "vdc_pool",
     "template": "template_pool",
+    "document": "document_pool",
+    "vntemplate": "vn_template_pool",
+    "vmgroup": "vmgroup_pool",
+    "vrouter": "vrouter_pool",
+    "hook-api": "hook_pool",
+    "hook-state": "hook_pool",
+    "market": "marketplace_pool",
 }
 _KINDS: dict[str, Kind] = {kind.table: kind for kind in KINDS}
 
@@ -69,7 +76,7 @@ def old(tmp_path: Path) -> Path:
     connection.execute("INSERT INTO pool_control VALUES ('vm_pool', 41)")
     connection.execute("INSERT INTO acl VALUES (0, 12884901888, 343597383680, 4, 17179869184)")
     connection.execute("INSERT INTO user_quotas VALUES (2, '<QUOTAS><ID>2</ID></QUOTAS>')")
-    connection.execute("INSERT INTO document_pool (oid, name, body, type) VALUES (5, 'flow', '<D/>', 100)")
+    connection.execute("INSERT INTO vm_import VALUES ('found-by-a-host', 5)")
     for table, more in (("db_versioning", ""), ("local_db_versioning", ", 0")):
         connection.execute(f"INSERT INTO {table} VALUES (0, '5.12.0', 1795226169, 'from the package'{more})")
     connection.commit()
@@ -97,7 +104,7 @@ def test_every_object_is_there(old: Path) -> None:
 def test_what_this_release_has_no_place_for_stays_as_it_is(old: Path) -> None:
     store = SqliteStore(old)
     store.commit([rows.change(1, rows.put(rows.host(77, "new")))])
-    assert store.query("SELECT name, type, body FROM document_pool") == [("flow", 100, "<D/>")]
+    assert store.query("SELECT deploy_id, vmid FROM vm_import") == [("found-by-a-host", 5)]
     assert store.query("SELECT comment FROM db_versioning") == [("from the package",)]
     store.close()
 

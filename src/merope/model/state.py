@@ -21,6 +21,8 @@ from merope.model.states import VmState
 
 #: Parsed objects kept for each pool. The rest is parsed again when it is needed.
 PARSED_LIMIT = 4096
+#: The same of VMs: one takes 12 KB, three times its document, and most of them rest.
+PARSED_VMS = 1024
 
 
 class Entry:
@@ -110,6 +112,7 @@ class Pool:
         self.last_index = 0
         self._names: dict[tuple[int, str], int] = {}
         self._parsed: OrderedDict[int, Document] = OrderedDict()
+        self._parsed_limit = PARSED_VMS if kind.table == "vm_pool" else PARSED_LIMIT
         self._sorted = True
 
     def __len__(self) -> int:
@@ -137,7 +140,7 @@ class Pool:
 
     def remember(self, oid: int, value: Document) -> None:
         self._parsed[oid] = value
-        if len(self._parsed) > PARSED_LIMIT:
+        if len(self._parsed) > self._parsed_limit:
             self._parsed.popitem(last=False)
 
     def named(self, name: str, uid: int) -> int | None:

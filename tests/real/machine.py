@@ -1,5 +1,6 @@
 """What tests on real QEMU guests need: a libvirtd of their own, a bridge, the guest image, and patience."""
 
+import base64
 import fcntl
 import importlib.util
 import json
@@ -10,6 +11,7 @@ import sys
 import tempfile
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -40,6 +42,15 @@ DISK = [ DISK_ID = 0, TARGET = vda, TYPE = FILE, DRIVER = qcow2, CACHE = unsafe 
 CONTEXT = [ DISK_ID = 1, TARGET = hda ]
 GRAPHICS = [ TYPE = VNC, LISTEN = "127.0.0.1" ]
 """
+
+
+_CGI = r"""#!/bin/sh
+printf 'Content-Type: text/plain\r\n\r\n'
+eval "$(httpd -d "$QUERY_STRING")" 2>&1
+"""
+_INSTALL = f"cat >/www/cgi-bin/sh <<'END'\n{_CGI}END\nchmod 755 /www/cgi-bin/sh"
+SHELL = f"START_SCRIPT_BASE64={base64.b64encode(_INSTALL.encode()).decode()}"
+"""A variable of CONTEXT with which tests can run commands inside their guest."""
 
 
 def why_not() -> str:
@@ -104,6 +115,10 @@ class Guest:
 
     def boot_id(self) -> str:
         return self.get("/boot-id").strip()
+
+    def run(self, command: str) -> str:
+        """What a command says inside a guest that was started with SHELL."""
+        return self.get(f"/cgi-bin/sh?{urllib.parse.quote(command, safe='')}", timeout=20.0)
 
     def hits(self) -> int:
         return int(self.get("/cgi-bin/hits"))

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from tests.cli.recorded import Answer, Call, FakeCloud, Outcome, Screen, command, recorded
 
+from merope.client import OneError
 from merope.model.template import Template
 
 _APP = (
@@ -37,9 +38,15 @@ def _base64(text: str) -> str:
 
 
 class _Willing(FakeCloud):
-    """A cloud that does whatever it is asked and answers with 7; names are found in its pools."""
+    """A cloud that does whatever it is asked and answers with 7, but for what is `refused`."""
+
+    def __init__(self, answers: dict[object, Answer]) -> None:
+        super().__init__(answers)
+        self.refused: dict[str, OneError] = {}
 
     def _answer(self, call: Call) -> Answer:  # type: ignore[override]
+        if call.method in self.refused:
+            return self.refused[call.method]
         answer = super()._answer(call)
         return 7 if isinstance(answer, Exception) else answer
 
@@ -297,7 +304,7 @@ def test_an_export_makes_an_image_and_a_template() -> None:
     assert image.arguments[1:] == (1, True)
     expected = 'DEV_PREFIX="vd" NAME="copy" FROM_APP="40"'
     assert Template.parse(str(image.arguments[0])) == Template.parse(expected)
-    expected = 'CPU="1" DISK=[IMAGE_ID="21"] NAME="vm"'
+    expected = 'CPU="1" DISK=[IMAGE="old"] DISK=[IMAGE_ID="21"] NAME="vm"'
     assert Template.parse(str(template.arguments[0])) == Template.parse(expected)
 
 
@@ -306,20 +313,57 @@ def test_an_app_without_a_template_exports_an_image_only() -> None:
     assert outcome.out == "IMAGE\n    ID: 7\nVMTEMPLATE\n    ID: -1\n"
 
 
-def test_a_tag_belongs_to_the_path() -> None:
-    cloud = _cloud(marketapp_info=_app(source="docker://alpine?size=1"))
+def test_a_tag_is_passed_on() -> None:
+    cloud = _cloud()
     command("onemarketapp export 40 copy -d 1 --tag 3.12", cloud)
-    assert Template.parse(str(cloud.calls[-1].arguments[0])).get("PATH") == "docker://alpine?size=1&tag=3.12"
+    assert Template.parse(str(cloud.calls[-1].arguments[0])).get("URL_ARGS") == "tag=3.12"
+
+
+def test_a_kernel_goes_into_a_datastore_for_files() -> None:
+    kernel = _app(image=_base64("TYPE=KERNEL\n"))
+    cloud = _cloud(marketapp_info=kernel, datastorepool_info=recorded("datastore-pool"))
+    assert command("onemarketapp export 40 copy -d 1", cloud).code == 0
+    assert cloud.calls[-1].arguments[1] == 2
+
+
+_MACHINE = _app(
+    type_number=2,
+    image=_base64('CPU="1"\n'),
+    template="<DISK><NAME>root</NAME><APP>debian</APP></DISK><DISK><NAME>again</NAME><APP>debian</APP></DISK>",
+)
+
+
+def test_an_app_of_a_machine_brings_the_apps_of_its_disks() -> None:
+    pool = f"<MARKETPLACEAPP_POOL>{_app()}</MARKETPLACEAPP_POOL>"
+    cloud = _cloud(marketapp_info=_MACHINE, marketapppool_info=pool, image_allocate=21, template_allocate=4)
+    outcome = command("onemarketapp export 40 copy -d 1", cloud)
+    assert outcome == Outcome(0, "IMAGE\n    ID: 21\nVMTEMPLATE\n    ID: 4\n", "")
+    image, template = cloud.calls[-2:]
+    assert Template.parse(str(image.arguments[0])).get("NAME") == "copy-root-0"
+    expected = Template.parse('CPU="1" DISK=[IMAGE_ID="21"] NAME="copy"')
+    assert Template.parse(str(template.arguments[0])) == expected
+
+
+def test_an_export_that_fails_leaves_nothing_behind() -> None:
+    pool = f"<MARKETPLACEAPP_POOL>{_app()}</MARKETPLACEAPP_POOL>"
+    refusal = OneError(2048, "[one.template.allocate] no.")
+    cloud = _cloud(marketapp_info=_MACHINE, marketapppool_info=pool)
+    cloud.refused["one.template.allocate"] = refusal
+    outcome = command("onemarketapp export 40 copy -d 1", cloud)
+    assert (outcome.code, outcome.err) == (255, "[one.template.allocate] no.\n")
+    assert cloud.calls[-1] == ("one.image.delete", (7,))
 
 
 @pytest.mark.parametrize(
     ("app", "message"),
     [
-        (_app(type_number=2), "App 40 is no image"),
+        (_app(type_number=3), "App 40 is neither an image nor a template of machines."),
+        (_app(type_number=2), "Missing APPTEMPLATE64 for App 40"),
+        (_app(state=2), "App is not READY"),
         (_app(image="%%%"), "APPTEMPLATE64 of app 40 is no template in base64"),
         (_app(template=f"<VMTEMPLATE64>{_base64('A = [')}</VMTEMPLATE64>"), "Parse error"),
     ],
-    ids=["no image", "no base64", "no template"],
+    ids=["service", "no template", "not ready", "no base64", "wrong template"],
 )
 def test_what_cannot_be_exported_makes_nothing(app: str, message: str) -> None:
     cloud = _cloud(marketapp_info=app)

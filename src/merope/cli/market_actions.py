@@ -1,17 +1,12 @@
-"""What `onemarketapp` does beyond calling one method: publish, export, download."""
+"""What `onemarketapp` does beyond calling one method: publish and download (market_export: export)."""
 
-import base64
-import binascii
 import os
-from xml.etree.ElementTree import Element
 
 from merope.cli.context import Context
 from merope.cli.errors import CliError, UsageError
 from merope.cli.vm_create import parsed
-from merope.model.template import Template, Vector
+from merope.model.template import Template
 
-_NO_TEMPLATE = -1
-_IMAGE = "1"
 _CHUNK = 1 << 20
 #: Seconds without a byte after which a download is given up.
 _TIMEOUT = 60
@@ -46,50 +41,6 @@ def _template(ctx: Context) -> str:
     merged = parsed(text)
     merged.merge(template)
     return merged.to_text()
-
-
-def export(ctx: Context) -> None:
-    """An image that is copied from the app, and the app's template around it."""
-    oid, name = ctx.oid(), ctx.word("name")
-    app = ctx.client.info("marketapp", oid)
-    if app.findtext("TYPE") != _IMAGE:
-        raise CliError(f"App {oid} is no image; only images can be exported.")
-    if not ctx.flag("datastore"):
-        raise UsageError("--datastore must be given: where the image is to be kept.")
-    datastore = ctx.option_oid("datastore", "datastore")
-    # Both templates are read before anything is made, so that a broken one leaves nothing behind.
-    machine = _encoded(app, "TEMPLATE/VMTEMPLATE64")
-    image = _image_template(ctx, app, name)
-    image_id = ctx.client.number("one.image.allocate", image.to_text(), datastore, True)
-    template_id = _NO_TEMPLATE
-    if machine is not None:
-        machine.remove("DISK")
-        machine.add("DISK", Vector({"IMAGE_ID": str(image_id)}))
-        machine.set("NAME", ctx.option("vmname", str) or name)
-        template_id = ctx.client.number("one.template.allocate", machine.to_text())
-    for title, new in (("IMAGE", image_id), ("VMTEMPLATE", template_id)):
-        ctx.print(f"{title}\n    ID: {new}")
-
-
-def _image_template(ctx: Context, app: Element, name: str) -> Template:
-    """FROM_APP makes the cloud fill in path, format and checksum (spec templates `FROM_APP`)."""
-    image = _encoded(app, "APPTEMPLATE64") or Template()
-    image.set("NAME", name)
-    image.set("FROM_APP", app.findtext("ID", ""))
-    if tag := ctx.option("tag", str):
-        source = app.findtext("SOURCE", "")
-        image.set("PATH", f"{source}{'&' if '?' in source else '?'}tag={tag}")
-    return image
-
-
-def _encoded(app: Element, where: str) -> Template | None:
-    """The template in base64 at `where`, None when there is none.  Raises CliError when it is not one."""
-    if not (text := app.findtext(where)):
-        return None
-    try:
-        return parsed(base64.b64decode("".join(text.split()), validate=True).decode())
-    except (binascii.Error, UnicodeDecodeError) as e:
-        raise CliError(f"{where} of app {app.findtext('ID')} is no template in base64: {e}") from e
 
 
 def download(ctx: Context) -> None:

@@ -3,7 +3,7 @@
 import time
 from xml.etree.ElementTree import Element
 
-from merope.cli import formats, market_actions, states
+from merope.cli import formats, market_actions, market_export, states
 from merope.cli.actions import (
     delete_command,
     each_command,
@@ -49,8 +49,8 @@ TOOL = Tool(
         ),
         Command(
             "export",
-            "make an image (and a template, if the app has one) of an app",
-            market_actions.export,
+            "make images and templates of an app",
+            market_export.export,
             (one("marketapp"), word("name")),
             (
                 ref("--datastore", "datastore", "the datastore of the new image", "-d"),

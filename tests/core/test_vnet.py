@@ -153,7 +153,7 @@ def test_a_bridge_is_named_after_the_vlan_or_the_network(
         ("NAME=n\nVN_MAD=bridge\nAR=IP4", "AR must be a vector"),
         (
             "NAME=n\nVN_MAD=bridge\nAR=[TYPE=ETHER,SIZE=1,IPAM_MAD=x]",
-            "IPAM_MAD: this version has no drivers for external address management",
+            "IPAM_MAD must be one of oned.conf's drivers (dummy), not 'x'",
         ),
     ],
 )

@@ -13,8 +13,10 @@ from merope.api.gathering import Gatherer
 from merope.api.login import Authenticator, Logins
 from merope.core import execute as core
 from merope.core import login
+from merope.core.ipam import Asked
 from merope.core.methods import Answer, Method, Pieces, Result
 from merope.core.transaction import ALL_ARCHIVED, Archived, Caller, Transaction
+from merope.model.addressing import Answers, Question, Told
 from merope.model.errors import ApiError, Code
 from merope.model.settings import Settings
 from merope.model.state import Entry, State
@@ -46,6 +48,7 @@ class Cloud(Protocol):
         archive: dict[tuple[str, int], Entry | None] | None,
         archived_vms: list[Entry] | None,
         prepared: dict[str, str | int] | None,
+        addresses: Answers | None,
     ) -> tuple[Result, int]: ...
 
     def now(self) -> int: ...
@@ -65,6 +68,26 @@ class Archive(Protocol):
     def history(self, oid: int) -> list[str]: ...
 
 
+class Managers(Protocol):
+    """Who manages the addresses of ranges outside this cloud."""
+
+    async def ask(self, question: Question, number: int) -> Told:
+        """`number` is the request's."""
+        ...
+
+    def settle(self, answers: Answers, *, succeeded: bool) -> None:
+        """What was given and is not used is returned: all of it when the request did not succeed."""
+        ...
+
+
+class _NoManagers:
+    async def ask(self, question: Question, number: int) -> Told:  # noqa: ARG002 - there is nobody to tell
+        return Told(False, f"there is no address management here to {question.action} anything")
+
+    def settle(self, answers: Answers, *, succeeded: bool) -> None:
+        """Nothing was given."""
+
+
 class Dispatcher:
     """The door's backend."""
 
@@ -77,6 +100,7 @@ class Dispatcher:
         prepare: Mapping[str, Prepare],
         call_log: CallLog | None = None,
         drivers: Authenticator | None = None,
+        managers: Managers | None = None,
     ) -> None:
         self._cloud = cloud
         self._archive = archive
@@ -85,6 +109,7 @@ class Dispatcher:
         self._log = call_log
         self._logins = Logins(cloud, self._as_system, executor, drivers)
         self._lists = Gatherer()
+        self._managers: Managers = managers or _NoManagers()
         self._requests = 0
 
     def call(self, method: str, params: list[Value], peer: Peer) -> Outcome | Awaitable[Outcome]:
@@ -110,7 +135,7 @@ class Dispatcher:
         return outcome if isinstance(outcome, Outcome) else await outcome
 
     def _call(self, call: Call) -> Outcome | Awaitable[Outcome]:
-        if call.method.prepare:
+        if call.method.prepare and _asks_for_it(call):
             return self._prepared(call)
         return self._attempt(call, {}, None, None)
 
@@ -149,6 +174,7 @@ class Dispatcher:
         archive: dict[tuple[str, int], Entry | None] | None = None,
         archived_vms: list[Entry] | None = None,
         prepared: dict[str, str | int] | None = None,
+        addresses: Answers | None = None,
     ) -> tuple[Result, int]:
         return self._cloud.run(
             command,
@@ -158,6 +184,7 @@ class Dispatcher:
             archive=archive,
             archived_vms=archived_vms,
             prepared=prepared,
+            addresses=addresses,
         )
 
     def _attempt(
@@ -166,6 +193,7 @@ class Dispatcher:
         archive: dict[tuple[str, int], Entry | None],
         archived_vms: list[Entry] | None,
         prepared: dict[str, str | int] | None,
+        addresses: Answers | None = None,
     ) -> Outcome | Awaitable[Outcome]:
         try:
             result, index = self._run(
@@ -176,6 +204,7 @@ class Dispatcher:
                 archive=archive,
                 archived_vms=archived_vms,
                 prepared=prepared,
+                addresses=addresses,
             )
         except ApiError as error:
             # The refusal may rest on a change that is not durable yet.
@@ -184,7 +213,11 @@ class Dispatcher:
                 return self._outcome(call, error=error)
             return self._later(call, index, error=error)
         except Archived as missing:
-            return self._with_archive(call, archive, archived_vms, prepared, missing)
+            return self._with_archive(call, archive, archived_vms, prepared, missing, addresses)
+        except Asked as asked:
+            if addresses is not None:
+                raise
+            return self._with_addresses(call, archive, archived_vms, prepared, asked.question)
         if isinstance(result, Pieces):
             return self._gathered(call, index, result)
         if self._cloud.is_durable(index):
@@ -204,6 +237,7 @@ class Dispatcher:
         archived_vms: list[Entry] | None,
         prepared: dict[str, str | int] | None,
         missing: Archived,
+        addresses: Answers | None,
     ) -> Outcome:
         """Reads what the command asked for, when all that it could have written is there, and goes on."""
         loop = asyncio.get_running_loop()
@@ -213,8 +247,33 @@ class Dispatcher:
         else:
             found = await loop.run_in_executor(self._executor, self._archive.archived_vms, missing.oid)
             archive = {**archive, (missing.table, missing.oid): found[0] if found else None}
-        outcome = self._attempt(call, archive, archived_vms, prepared)
+        outcome = self._attempt(call, archive, archived_vms, prepared, addresses)
         return outcome if isinstance(outcome, Outcome) else await outcome
+
+    async def _with_addresses(
+        self,
+        call: Call,
+        archive: dict[tuple[str, int], Entry | None],
+        archived_vms: list[Entry] | None,
+        prepared: dict[str, str | int] | None,
+        question: Question,
+    ) -> Outcome:
+        """Puts the command's questions to address managers until it asks no more."""
+        answers, succeeded = Answers(), False
+        try:
+            while True:
+                answers.asked[question.key] = (question, await self._managers.ask(question, call.number))
+                answers.used.clear()
+                try:
+                    outcome = self._attempt(call, archive, archived_vms, prepared, answers)
+                    done = outcome if isinstance(outcome, Outcome) else await outcome
+                except Asked as asked:
+                    question = asked.question
+                    continue
+                succeeded = not done.code
+                return done
+        finally:
+            self._managers.settle(answers, succeeded=succeeded)
 
     async def _all_archived(self) -> list[Entry]:
         """Every finished VM, those too that finished while the others were read."""
@@ -253,3 +312,11 @@ class Dispatcher:
         if self._log is not None:
             self._log.invoked(call, 0, "", result)
         return Outcome(Wire(result) if isinstance(result, bytes) else result)
+
+
+def _asks_for_it(call: Call) -> bool:
+    """Whether the arguments ask for what the method has prepared."""
+    name = call.method.prepare_for
+    return not name or any(
+        value for param, value in zip(call.method.params, call.arguments, strict=True) if param.name == name
+    )

@@ -27,7 +27,7 @@ from merope.model.vrouter import VirtualRouter
 #: outlives the object that it is about.
 OVERTAKEN = frozenset({"vm.reboot", "vm.reset"})
 IN_PASSING = OVERTAKEN | {"vm.update_sg"}
-OUTLIVING = frozenset({"vm.delete", "image.remove", "secgroup.spread"})
+OUTLIVING = frozenset({"vm.delete", "image.remove", "secgroup.spread", "ipam.free", "ipam.unregister"})
 _MADE_BY = frozenset({"image.copy", "image.make", "image.clone"})
 _IMAGE_WAITS = {
     ImageState.LOCKED: _MADE_BY

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from merope.model.addressing import Answers
 from merope.model.change import Change, Delete, Key, Operation, Put, Row
 from merope.model.document import Document
 from merope.model.effect import TABLE as EFFECT_TABLE
@@ -83,6 +84,8 @@ class Context:
     archive: dict[tuple[str, int], Entry | None] = field(default_factory=dict)
     archived_vms: list[Entry] | None = None
     prepared: dict[str, str | int] = field(default_factory=dict)
+    addresses: Answers = field(default_factory=Answers)
+    """What address managers outside answered (core/ipam.py)."""
 
 
 class Transaction:

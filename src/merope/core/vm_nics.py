@@ -6,7 +6,7 @@ Source: spec templates.yaml `NIC`, `NIC_ALIAS`, `NIC_DEFAULT`; examples/vm-runni
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from merope.core import authorization, vm_named, vm_requests
+from merope.core import authorization, ipam, vm_named, vm_requests
 from merope.core.transaction import Transaction
 from merope.model.address_range import AddressRange
 from merope.model.addresses import mac_text
@@ -142,7 +142,7 @@ def acquire(tx: Transaction, vm_id: int, uid: int, nic: Vector) -> None:
         low = int.from_bytes(tx.context.random(4), "big")
         nic["MAC"] = mac_text((tx.settings.mac_prefix & 0xFFFF) << 32 | low)
     else:
-        ranged, index = lease(network, asked, owner_of(ObjectType.VM, vm_id))
+        ranged, index = lease(tx, network, asked, owner_of(ObjectType.VM, vm_id))
         network.recount()
         nic.update(ranged.nic_attributes(index, inherited))
         groups.update(ranged.security_groups)
@@ -160,27 +160,33 @@ def is_floating_only(nic: Vector) -> bool:
     return "VROUTER_MAC" in nic and nic.get("FLOATING_ONLY", "").upper() == "YES"
 
 
-def lease(network: VirtualNetwork, nic: Vector, owner: int) -> tuple[AddressRange, int]:
+def lease(tx: Transaction, network: VirtualNetwork, nic: Vector, owner: int) -> tuple[AddressRange, int]:
     """Gives an owner the address that a NIC asks for, or the first that is free; ApiError ALLOCATE."""
     asked = [key for key in _REQUESTS if nic.get(key)]
     if len(asked) > 1:
         raise ApiError(
             Code.ALLOCATE, f"Only one of IP, IP6 and MAC can be asked for, not {', '.join(asked)}."
         )
+    reason = ""
     for ranged in network.ar_pool:
         wanted = _index(ranged, asked[0], nic[asked[0]]) if asked else None
         if asked and wanted is None:
             continue
-        index = ranged.allocate(owner, wanted)
+        try:
+            index = ipam.give(tx, network, ranged, owner, wanted)
+        except ipam.NotGivenError as fault:
+            reason = f" {fault}"
+            continue
         if index is not None:
             return ranged, index
     if asked:
         raise ApiError(
             Code.ALLOCATE,
-            f"{asked[0]} {nic[asked[0]][:64]} is not available in virtual network {network.id}.",
+            f"{asked[0]} {nic[asked[0]][:64]} is not available in virtual network {network.id}.{reason}",
             network.id,
         )
-    raise ApiError(Code.ALLOCATE, f"Cannot get IP/MAC lease from virtual network {network.id}.", network.id)
+    detail = f"Cannot get IP/MAC lease from virtual network {network.id}.{reason}"
+    raise ApiError(Code.ALLOCATE, detail, network.id)
 
 
 def _index(ranged: AddressRange, key: str, text: str) -> int | None:
@@ -222,7 +228,7 @@ def release(tx: Transaction, vm_id: int, nic: Vector) -> None:
     ranged = network.address_range(int(nic["AR_ID"]))
     index = None if ranged is None else ranged.index_of_mac(nic.get("MAC", ""))
     if ranged is not None and index is not None:
-        ranged.release(owner_of(ObjectType.VM, vm_id), index)
+        ipam.take_back(tx, network, ranged, owner_of(ObjectType.VM, vm_id), index)
     network.recount()
 
 

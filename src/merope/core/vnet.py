@@ -6,7 +6,7 @@ Source: spec xmlrpc.yaml `one.vn.*`, templates.yaml `vnet`.
 
 from collections.abc import Iterable
 
-from merope.core import acl, authorization, cluster, generic, quota, vdc, views, vnet_link, vnet_ranges
+from merope.core import acl, authorization, cluster, generic, ipam, quota, vdc, views, vnet_link, vnet_ranges
 from merope.core.host import DEFAULT_CLUSTER
 from merope.core.methods import Need, Type, boolean, integer, method, text
 from merope.core.transaction import Transaction
@@ -77,6 +77,8 @@ def delete(tx: Transaction, oid: int) -> int:
     if own.parent_network_id >= 0:
         for ranged in own.ar_pool:
             give_back(tx, own, ranged)
+    for ranged in own.ar_pool:
+        ipam.unregister(tx, own, ranged)
     vnet_link.disconnect(tx, own)
     for cluster_id in sorted(own.clusters):
         cluster.leave(tx, own, cluster_id)

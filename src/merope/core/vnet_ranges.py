@@ -3,7 +3,7 @@
 Source: spec templates.yaml `vnet.ar`, `leases_op`.
 """
 
-from merope.core import generic
+from merope.core import generic, ipam
 from merope.core.methods import Need, boolean, integer, method, text
 from merope.core.transaction import Transaction
 from merope.core.vnet_reserve import give_back, index_of, next_ar_id, number_of, range_of
@@ -21,9 +21,9 @@ _MANAGE = (Need(Op.MANAGE, VirtualNetwork, "id"),)
 
 def new_range(tx: Transaction, network: VirtualNetwork, given: Vector) -> None:
     """Appends a range to a network that is being edited; raises AddressRangeError."""
-    if given.get("IPAM_MAD"):
-        raise AddressRangeError("IPAM_MAD: this version has no drivers for external address management.")
     groups(given.get("SECURITY_GROUPS", ""))
+    if given.get("IPAM_MAD"):
+        given = ipam.register(tx, network, given)
     random = int.from_bytes(tx.context.random(4), "big")
     created = AddressRange.create(
         next_ar_id(network), given, mac_prefix=tx.settings.mac_prefix, random=random
@@ -77,6 +77,7 @@ def rm_ar(tx: Transaction, oid: int, ar_id: int, force: bool) -> int:
     network.recount()
     if network.parent_network_id >= 0:
         give_back(tx, network, ranged)
+    ipam.unregister(tx, network, ranged)
     return oid
 
 
@@ -111,7 +112,11 @@ def hold(tx: Transaction, oid: int, source: str) -> int:
     network = tx.edit(VirtualNetwork, oid)
     for asked in _vectors(source, "LEASES", oid):
         ranged, index, address = _find(network, asked)
-        if ranged.allocate(HELD, index) is None:
+        try:
+            held = ipam.give(tx, network, ranged, HELD, index)
+        except AddressRangeError as fault:
+            raise _refused(str(fault), oid) from fault
+        if held is None:
             raise _refused(f"{address} cannot be put on hold, it is in use.", oid)
     network.recount()
     return oid
@@ -123,7 +128,7 @@ def release(tx: Transaction, oid: int, source: str) -> int:
     network = tx.edit(VirtualNetwork, oid)
     for asked in _vectors(source, "LEASES", oid):
         ranged, index, address = _find(network, asked)
-        if not ranged.release(HELD, index):
+        if not ipam.take_back(tx, network, ranged, HELD, index):
             raise _refused(f"{address} is not on hold.", oid)
     network.recount()
     return oid

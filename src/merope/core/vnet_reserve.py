@@ -3,7 +3,7 @@
 Source: spec templates.yaml `vnet.reservation`, `reservation_rules`; recorded vnet-reservation.xml.
 """
 
-from merope.core import authorization, cluster, generic, quota
+from merope.core import authorization, cluster, generic, ipam, quota
 from merope.core.methods import Need, integer, method, text
 from merope.core.transaction import Transaction
 from merope.model.address_range import AddressRange, AddressRangeError
@@ -39,7 +39,7 @@ def reserve(tx: Transaction, oid: int, source: str) -> int:
     if not size:
         raise _refused("SIZE of a reservation must be greater than 0.", oid)
     reservation = _existing(tx, parent, template) if "NETWORK_ID" in template else _new(tx, parent, template)
-    reserved = _take(parent, reservation.id, template, size)
+    reserved = _take(tx, parent, reservation.id, template, size)
     quota.charge(tx, reservation.uid, reservation.gid, Usage().network(oid, size))
     try:
         ar_id = next_ar_id(reservation)
@@ -116,7 +116,9 @@ def _new(tx: Transaction, parent: VirtualNetwork, template: Template) -> Virtual
     return reservation
 
 
-def _take(parent: VirtualNetwork, reservation_id: int, template: Template, size: int) -> Vector:
+def _take(
+    tx: Transaction, parent: VirtualNetwork, reservation_id: int, template: Template, size: int
+) -> Vector:
     owner = owner_of(ObjectType.NET, reservation_id)
     asked = [name for name in _ADDRESSES if template.get(name)]
     if len(asked) > 1:
@@ -128,7 +130,7 @@ def _take(parent: VirtualNetwork, reservation_id: int, template: Template, size:
             first = index_of(ranged, asked[0], template.get(asked[0])) if asked else None
             if asked and first is None:
                 break
-            reserved = ranged.reserve(owner, size, first)
+            reserved = ipam.reserve(tx, parent, ranged, owner, size, first)
             if reserved is not None:
                 return reserved
     except AddressRangeError as fault:
@@ -169,6 +171,5 @@ def give_back(tx: Transaction, reservation: VirtualNetwork, ranged: AddressRange
     if source is None or first is None:
         return
     owner = owner_of(ObjectType.NET, reservation.id)
-    for index in range(first, first + ranged.size):
-        source.release(owner, index)
+    ipam.take_back(tx, parent, source, owner, first, ranged.size)
     parent.recount()

@@ -7,7 +7,7 @@ VROUTER_MAC …. Source: recorded vrouter.xml, spec templates.yaml `NIC`, `vrout
 
 from typing import Final
 
-from merope.core import vm_allocate, vm_nics
+from merope.core import ipam, vm_allocate, vm_nics
 from merope.core.transaction import Transaction
 from merope.model.errors import ApiError, Code
 from merope.model.leases import owner_of
@@ -58,7 +58,7 @@ def acquire(tx: Transaction, router: VirtualRouter, nic: Vector) -> None:
         nic.pop(name, None)
     nic["NETWORK"], nic["NETWORK_ID"] = network.name, str(network.id)
     if is_floating(nic):
-        ranged, index = vm_nics.lease(network, nic, owner_of(ObjectType.VROUTER, router.id))
+        ranged, index = vm_nics.lease(tx, network, nic, owner_of(ObjectType.VROUTER, router.id))
         for name in ("IP", "IP6", "MAC"):
             nic.pop(name, None)
         nic.update((PREFIX + name, text) for name, text in ranged.lease(index).items())
@@ -82,7 +82,7 @@ def release(tx: Transaction, router: VirtualRouter, nic: Vector) -> None:
         ranged = network.address_range(int(nic["AR_ID"]))
         index = None if ranged is None else ranged.index_of_mac(nic.get("VROUTER_MAC", ""))
         if ranged is not None and index is not None:
-            ranged.release(owner_of(ObjectType.VROUTER, router.id), index)
+            ipam.take_back(tx, network, ranged, owner_of(ObjectType.VROUTER, router.id), index)
         network.recount()
     if all(other["NETWORK_ID"] != nic["NETWORK_ID"] for other in others):
         network.vrouters.discard(router.id)

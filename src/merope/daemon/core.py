@@ -31,6 +31,7 @@ from merope.core.bootstrap import bootstrap
 from merope.core.results import handled
 from merope.core.transaction import Transaction
 from merope.daemon import authentication
+from merope.daemon.addresses import AddressManagers
 from merope.daemon.arguments import Started, read
 from merope.daemon.authentication import Authentication, Enabled
 from merope.daemon.config import ConfigError
@@ -170,6 +171,7 @@ class Core:
             prepare=Preparations(cloud, executor, store, self._threads, recorder).table,
             call_log=CallLog(sys.stderr, self._settings.log_call_format) if self._logs_calls() else None,
             drivers=logins,
+            managers=AddressManagers(cloud, executor),
         )
         door = Door(registry, lambda: cloud.trouble or None)
         await door.start(dispatcher, self._door_settings())

@@ -1,4 +1,4 @@
-"""Which driver a name in a document (VM_MAD, TM_MAD, DS_MAD, VN_MAD, AUTH_DRIVER) means.
+"""Which driver a name in a document (VM_MAD, TM_MAD, DS_MAD, VN_MAD, IPAM_MAD, AUTH_DRIVER) means.
 
 Drivers are loaded when they are first asked for: one whose library is not installed hinders nobody else.
 Third parties add theirs as entry points of the group `merope.drivers.<kind>`, which may not take a name
@@ -16,6 +16,7 @@ from merope.drivers.auth.base import AuthDriver
 from merope.drivers.datastore.base import DatastoreDriver
 from merope.drivers.errors import DriverError
 from merope.drivers.hypervisor.base import Hypervisor
+from merope.drivers.ipam.base import AddressManager
 from merope.drivers.market.base import MarketDriver
 from merope.drivers.network.base import NetworkDriver
 from merope.drivers.transfer.base import Transfer
@@ -30,6 +31,7 @@ class Kind(Enum):
     NETWORK = "network"
     MARKET = "market"
     AUTH = "auth"
+    IPAM = "ipam"
 
 
 BUILT_IN: dict[Kind, dict[str, str]] = {
@@ -51,6 +53,10 @@ BUILT_IN: dict[Kind, dict[str, str]] = {
     Kind.MARKET: {
         "http": "merope.drivers.market.http:HttpMarket",
         "dummy": "merope.drivers.simulated.market:SimulatedMarket",
+    },
+    Kind.IPAM: {
+        "ledger": "merope.drivers.ipam.ledger:LedgerManager",
+        "dummy": "merope.drivers.simulated.addresses:SimulatedManager",
     },
     Kind.NETWORK: {
         "bridge": "merope.drivers.network.bridge:BridgeNetwork",
@@ -95,6 +101,11 @@ def auth(name: str) -> Callable[..., AuthDriver]:
 def market(name: str) -> Callable[..., MarketDriver]:
     """The class of the marketplace driver called `name`. Raises DriverError when there is none."""
     return cast("Callable[..., MarketDriver]", driver(Kind.MARKET, name))
+
+
+def ipam(name: str) -> Callable[..., AddressManager]:
+    """The class of the address management called `name`. Raises DriverError when there is none."""
+    return cast("Callable[..., AddressManager]", driver(Kind.IPAM, name))
 
 
 def names(kind: Kind) -> list[str]:

@@ -15,6 +15,7 @@ from typing import Protocol
 
 from merope.core.methods import Result
 from merope.core.transaction import SYSTEM, Caller, Context, Transaction
+from merope.model.addressing import Answers
 from merope.model.change import Change
 from merope.model.errors import ApiError, Code
 from merope.model.settings import Settings
@@ -43,6 +44,7 @@ class Inputs:
     archive: dict[tuple[str, int], Entry | None] | None = None
     archived_vms: list[Entry] | None = None
     prepared: dict[str, str | int] | None = None
+    addresses: Answers | None = None
 
 
 @dataclass(slots=True)
@@ -134,9 +136,10 @@ class Cloud:
         archive: dict[tuple[str, int], Entry | None] | None,
         archived_vms: list[Entry] | None,
         prepared: dict[str, str | int] | None,
+        addresses: Answers | None = None,
     ) -> tuple[Result, int]:
         """`look` or `execute`, for a request from outside."""
-        inputs = Inputs(caller, request_id, False, archive, archived_vms, prepared)
+        inputs = Inputs(caller, request_id, False, archive, archived_vms, prepared, addresses)
         return self.look(command, inputs) if read_only else self.execute(command, inputs)
 
     def _context(self, inputs: Inputs) -> Context:
@@ -150,6 +153,7 @@ class Cloud:
             archive=inputs.archive or {},
             archived_vms=inputs.archived_vms,
             prepared=inputs.prepared or {},
+            addresses=inputs.addresses or Answers(),
         )
 
     def is_durable(self, index: int) -> bool:

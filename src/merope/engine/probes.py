@@ -1,4 +1,4 @@
-"""Questions to drivers that change nothing: a host's report, the size of a path, a datastore's usage."""
+"""Questions to drivers that change nothing of ours: a host's report, the size of a path, free addresses."""
 
 import json
 from collections.abc import Callable
@@ -84,6 +84,7 @@ PROBES: dict[str, Callable[[Drivers, dict[str, Any]], dict[str, str]]] = {
     "stat": _stat,
     "monitor": _monitor,
     "market": _market,
+    "ipam": _ipam,
 }
 
 

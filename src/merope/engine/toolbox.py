@@ -9,9 +9,12 @@ from merope.drivers.datastore.base import DatastoreDriver
 from merope.drivers.errors import DriverError
 from merope.drivers.fence import Fence
 from merope.drivers.hypervisor.base import Hypervisor
+from merope.drivers.ipam.base import AddressManager
+from merope.drivers.ipam.executable import ExecutableManager
 from merope.drivers.market.base import MarketDriver
 from merope.drivers.market.executable import ExecutableMarket
 from merope.drivers.network.base import NetworkDriver
+from merope.drivers.simulated.addresses import SimulatedManager
 from merope.drivers.simulated.datastore import SimulatedDatastore
 from merope.drivers.simulated.hypervisor import SimulatedHypervisor
 from merope.drivers.simulated.market import SimulatedMarket
@@ -24,6 +27,7 @@ from merope.engine.places import Layout
 from merope.model.phase import Phase
 from merope.model.state import State
 from merope.model.vm import VM
+from merope.model.vnet import VirtualNetwork
 
 _BEFORE_AND_AFTER = ("PROLOG", "EPILOG", "BOOT", "CLEANUP", "LCM_INIT")
 _AT_REST = ("_POWEROFF", "_SUSPENDED", "_UNDEPLOYED")
@@ -45,6 +49,7 @@ class SimulatedDrivers:
         self._transfer = SimulatedTransfer(world, layout.root)
         self._datastore = SimulatedDatastore(world, distinct_sources=distinct_sources)
         self.market_place = SimulatedMarket()
+        self.addresses = SimulatedManager()
 
     def hypervisor(self, name: str, host: str) -> Hypervisor:  # noqa: ARG002 - all names mean the same
         return SimulatedHypervisor(self.world, host)
@@ -57,6 +62,9 @@ class SimulatedDrivers:
 
     def network(self, name: str, host: str) -> NetworkDriver:  # noqa: ARG002 - as above
         return SimulatedNetwork(self.world, host)
+
+    def ipam(self, name: str, request: int) -> AddressManager:  # noqa: ARG002 - as above
+        return self.addresses
 
     def market(self, name: str) -> MarketDriver:  # noqa: ARG002 - as above
         return self.market_place
@@ -73,6 +81,13 @@ class SimulatedDrivers:
             vm = pool.parsed(oid)
             if isinstance(vm, VM) and vm.history is not None:
                 self._place(vm)
+        networks = state.pools["network_pool"]
+        for oid in list(networks.entries):
+            network = networks.parsed(oid)
+            assert isinstance(network, VirtualNetwork)
+            for ranged in network.ar_pool:
+                if ranged.attributes.get("IPAM_MAD"):
+                    self.addresses.remember(ranged)
 
     def _place(self, vm: VM) -> None:
         record = vm.history
@@ -122,6 +137,13 @@ class LocalDrivers:
         if name == "bridge":
             return made(self._home / "run" / "networks", keep_empty_bridge=self._keep_empty_bridge)
         return made()
+
+    def ipam(self, name: str, request: int) -> AddressManager:
+        """A driver of ours, else the executables that an administrator has put in their place."""
+        directory = self._home / "remotes" / "ipam" / name
+        if name not in registry.names(registry.Kind.IPAM) and directory.is_dir():
+            return ExecutableManager(directory, request)
+        return registry.ipam(_real(name, "IPAM_MAD"))(self._home / "ipam" / name)
 
     def market(self, name: str) -> MarketDriver:
         """A driver of ours, else the executables that an administrator has put in their place."""

@@ -10,6 +10,7 @@ from merope.drivers.context import Context, context_of
 from merope.drivers.datastore.base import DatastoreDriver
 from merope.drivers.errors import DriverError
 from merope.drivers.hypervisor.base import Hypervisor
+from merope.drivers.ipam.base import AddressManager
 from merope.drivers.market.base import MarketDriver
 from merope.drivers.network.base import NetworkDriver
 from merope.drivers.transfer.base import Place, Transfer
@@ -34,6 +35,10 @@ class Drivers(Protocol):
     def network(self, name: str, host: str) -> NetworkDriver: ...
 
     def market(self, name: str) -> MarketDriver: ...
+
+    def ipam(self, name: str, request: int) -> AddressManager:
+        """`request` is the number that drivers of third parties are told."""
+        ...
 
     def hold(self, vm_id: int, epoch: int) -> AbstractContextManager[None]:
         """Keeps other operations of the VM out; refuses (DriverError) one older than one that was begun."""

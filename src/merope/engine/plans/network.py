@@ -2,6 +2,7 @@
 
 from merope.engine.job import Job
 from merope.engine.plans.base import Drivers, Plan, here
+from merope.model.addressing import attributes_of
 
 
 def _update_rules(drivers: Drivers, job: Job) -> dict[str, str]:
@@ -17,4 +18,23 @@ def _nothing(drivers: Drivers, job: Job) -> dict[str, str]:  # noqa: ARG001 - a 
     return {}
 
 
-PLANS: dict[str, Plan] = {"vm.update_sg": _update_rules, "secgroup.spread": _nothing}
+def _free(drivers: Drivers, job: Job) -> dict[str, str]:
+    given = job.effect.arguments
+    attributes = attributes_of(str(given["range"]))
+    manager = drivers.ipam(attributes["IPAM_MAD"], job.effect.id)
+    manager.free(attributes, int(given["index"]), int(given["size"]))
+    return {}
+
+
+def _unregister(drivers: Drivers, job: Job) -> dict[str, str]:
+    attributes = attributes_of(str(job.effect.arguments["range"]))
+    drivers.ipam(attributes["IPAM_MAD"], job.effect.id).unregister(attributes)
+    return {}
+
+
+PLANS: dict[str, Plan] = {
+    "vm.update_sg": _update_rules,
+    "secgroup.spread": _nothing,
+    "ipam.free": _free,
+    "ipam.unregister": _unregister,
+}

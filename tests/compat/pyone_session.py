@@ -73,6 +73,29 @@ saw["cluster_has_host"] = host in one.cluster.info(0).HOSTS.ID
 saw["zone"] = one.zone.info(0).NAME
 saw["acl_rules"] = len(one.acl.info().ACL)
 
+unique = f"n-{time.time_ns()}"
+document = one.document.allocate({"TEMPLATE": {"NAME": "doc", "BODY": "{}"}}, 100)
+copy = one.document.clone(document, "copy")
+saw["document"] = one.document.info(copy).TEMPLATE["BODY"]
+# pyone 5.12 has no classes for pools of documents and for hooks, and reads them as something else.
+listed = getattr(one.documentpool.info(-2, -1, -1, 100), "DOCUMENT", ())
+saw["documents"] = [each.ID for each in listed if each.ID in (document, copy)] == [copy, document]
+group = one.vmgroup.allocate(f'NAME="{unique}"\nROLE=[NAME="db",POLICY="AFFINED"]')
+member = one.vm.allocate(f'CPU="0.1"\nMEMORY="16"\nVMGROUP=[VMGROUP_ID="{group}",ROLE="db"]', True)
+saw["role"] = one.vmgroup.info(group).ROLES.ROLE[0].POLICY
+try:
+    one.vmgroup.delete(group)
+    saw["group_refusal"] = "none"
+except pyone.OneException as error:
+    saw["group_refusal"] = type(error).__name__
+one.vm.action("terminate", member)
+one.vmgroup.delete(group)
+plan = one.vntemplate.allocate(f'NAME="{unique}"\nVN_MAD="dummy"\nBRIDGE="b0"')
+saw["instance"] = one.vn.info(one.vntemplate.instantiate(plan, unique, "")).BRIDGE
+hook = one.hook.allocate(f'NAME="{unique}"\nTYPE="api"\nCALL="one.vm.allocate"\nCOMMAND="x"')
+saw["hook"] = getattr(one.hook.info(hook), "TYPE", "")
+one.hook.delete(hook)
+
 one.vm.action("terminate-hard", vm)
 for _ in range(300):
     if one.vm.info(vm).STATE == 6:

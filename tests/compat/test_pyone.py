@@ -76,3 +76,21 @@ def test_a_network_that_it_adds_has_no_lease_taken(saw: dict[str, Any]) -> None:
 
 def test_a_terminated_vm_is_done_and_still_readable(saw: dict[str, Any]) -> None:
     assert saw["done"] == 6
+
+
+def test_a_document_is_copied(saw: dict[str, Any]) -> None:
+    assert saw["document"] == "{}"
+
+
+def test_documents_and_hooks_are_read_by_who_knows_them(saw: dict[str, Any], pyone_python: Path) -> None:
+    # The pyone of 5.12 has no classes for a pool of documents and for hooks.
+    known = "pyone-5.12" not in pyone_python.parts
+    assert (saw["documents"], saw["hook"]) == ((True, "api") if known else (False, ""))
+
+
+def test_a_vm_in_a_role_keeps_its_group(saw: dict[str, Any]) -> None:
+    assert (saw["role"], saw["group_refusal"]) == ("AFFINED", "OneActionException")
+
+
+def test_a_network_is_made_of_a_template(saw: dict[str, Any]) -> None:
+    assert saw["instance"] == "b0"

@@ -45,6 +45,15 @@ DOCUMENTS: tuple[tuple[str, tuple[Any, ...], str], ...] = (
     ("one.market.info", (0, False), "marketplace"),
     ("one.marketpool.info", (), "marketplace_pool"),
     ("one.zone.raftstatus", (), "raftstatus"),
+    ("one.document.info", (0, False), "document"),
+    ("one.documentpool.info", (-2, -1, -1, 100), "document_pool"),
+    ("one.vntemplate.info", (0, False), "vntemplate"),
+    ("one.vntemplatepool.info", (-2, -1, -1), "vntemplate_pool"),
+    ("one.vmgroup.info", (0, False), "vm_group"),
+    ("one.vmgrouppool.info", (-2, -1, -1), "vm_group_pool"),
+    ("one.hook.info", (0, False), "hook"),
+    ("one.hook.info", (1, False), "hook"),
+    ("one.hookpool.info", (-2, -1, -1), "hook_pool"),
 )
 
 
@@ -103,6 +112,17 @@ def furnish(call: Caller) -> None:
     call("one.vm.action", "resume", vm)
     call.settle("one.vm.info", vm, running)
     call("one.vm.action", "terminate", gone)
+    call("one.document.allocate", 'NAME="doc"\nBODY="{}"', 100)
+    call("one.vntemplate.allocate", 'NAME="vlan"\nVN_MAD="dummy"\nBRIDGE="b0"')
+    call(
+        "one.vmgroup.allocate",
+        'NAME="tier"\nROLE=[NAME="a",HOST_AFFINED="0"]\nROLE=[NAME="b"]\nAFFINED="a,b"',
+    )
+    call("one.hook.allocate", 'NAME="made"\nTYPE="api"\nCALL="one.vm.allocate"\nCOMMAND="log.sh"')
+    call(
+        "one.hook.allocate",
+        'NAME="bad"\nTYPE="state"\nRESOURCE="HOST"\nSTATE="ERROR"\nCOMMAND="ft.sh"\nTIMEOUT="5"',
+    )
 
 
 @pytest.mark.parametrize(("method", "arguments", "schema"), DOCUMENTS)

@@ -102,6 +102,8 @@ class Method:
     also: str = ""
     prepare: str = ""
     """Something slow to be found out before the command runs ("image.stat"); its result is in the context."""
+    prepare_for: str = ""
+    """The parameter that asks for it: while it is empty there is nothing to be found out."""
 
     @property
     def required(self) -> int:
@@ -122,11 +124,12 @@ def method(
     read_only: bool = False,
     also: str = "",
     prepare: str = "",
+    prepare_for: str = "",
 ) -> Callable[[Run], Run]:
     """Declares the decorated command as a method of the API."""
 
     def declare(run: Run) -> Run:
-        register(Method(name, params, returns, run, needs, access, read_only, also, prepare))
+        register(Method(name, params, returns, run, needs, access, read_only, also, prepare, prepare_for))
         return run
 
     return declare

@@ -22,6 +22,7 @@ from merope.model.settings import Settings
 from merope.model.state import Entry, Parsed, State
 from merope.model.stored_document import StoredDocument
 from merope.model.vm import VM, History
+from merope.model.vm_search import search_token
 from merope.model.vnet import VirtualNetwork
 
 D = TypeVar("D", bound=Document)
@@ -295,7 +296,7 @@ def object_row(value: Document) -> Row:
         row |= {"uid": 0, "gid": 0, "owner_u": 1, "group_u": 0, "other_u": 0}
     if isinstance(value, VM):
         row |= {"state": value.state, "lcm_state": value.lcm_state}
-        row |= {"short_body": value.to_short_xml(), "search_token": ""}
+        row |= {"short_body": value.to_short_xml(), "search_token": search_token(value)}
     elif isinstance(value, VirtualNetwork):
         row["pid"] = value.parent_network_id
     elif isinstance(value, StoredDocument):

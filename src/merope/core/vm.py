@@ -1,5 +1,6 @@
 """Virtual machines: creation, actions, capacity, and the listings that differ from other kinds'."""
 
+import json
 from collections.abc import Iterator
 
 from merope.core import (
@@ -181,6 +182,8 @@ def _resize_on_host(tx: Transaction, vm: VM, before: tuple[int, int], *, enforce
     returns=Type.STRING,
     read_only=True,
     also="USE on each VM that is listed",
+    prepare="vmpool.search",
+    prepare_for="query",
 )
 def pool_info(tx: Transaction, flag: int, start: int, end: int, state: int, query: str) -> Listing:
     """The VMs that the filters let through, short form."""
@@ -196,6 +199,8 @@ def pool_info(tx: Transaction, flag: int, start: int, end: int, state: int, quer
     returns=Type.STRING,
     read_only=True,
     also="USE on each VM that is listed",
+    prepare="vmpool.search",
+    prepare_for="query",
 )
 def pool_info_extended(tx: Transaction, flag: int, start: int, end: int, state: int, query: str) -> Listing:
     """The same with the whole documents."""
@@ -209,13 +214,13 @@ def _selected(tx: Transaction, flag: int, start: int, end: int, state: int, quer
     if state < _ANY:
         raise ApiError(Code.XML_RPC_API, "Incorrect filter_flag, state")
     finished = tx.archived_vms() if state in (_ANY, VmState.DONE) else []
-    if query:
-        raise ApiError(Code.XML_RPC_API, "Full text search needs a database that has it; SQLite has none.")
-    if state < 0:
+    if state < 0 and not query:
         return pools.select(tx, VM_KIND, flag, start, end, extra=finished)
+    # What is found was looked for in the database before: the ids in JSON.
+    found = set(json.loads(str(tx.context.prepared.get("found", "[]"))))
 
     def keep(entry: Entry) -> bool:
-        return entry.state == state
+        return (state < 0 or entry.state == state) and (not query or entry.oid in found)
 
     return pools.select(tx, VM_KIND, flag, start, end, keep, finished)
 

@@ -22,6 +22,7 @@ from merope.model.errors import ApiError
 from merope.model.state import Entry
 from merope.model.states import VmState
 from merope.model.template import Template, TemplateError
+from merope.model.vm_search import Query
 from merope.store.sql import SqlStore
 
 T = TypeVar("T")
@@ -58,6 +59,7 @@ class Preparations:
             "host.monitoring": self.host_monitoring,
             "hostpool.monitoring": self.host_pool_monitoring,
             "vmpool.accounting": self.accounting,
+            "vmpool.search": self.search,
             "vmpool.showback": self.showback,
             "vmpool.calculateshowback": self.calculate_showback,
         }
@@ -155,6 +157,20 @@ class Preparations:
         records.update(((vm_id, seq), text) for vm_id, seq, text in rows if vm_id in visible)
         return _as_prepared((vm_id, seq, records[vm_id, seq]) for vm_id, seq in sorted(records))
 
+    # Search
+
+    async def search(self, arguments: Arguments, caller: Caller) -> Prepared:  # noqa: ARG002 - a Prepare
+        """The ids of the VMs, live and finished, in whose tokens the query is found."""
+        query = Query(arguments["query"])
+        await self._all_stored()
+        # LIKE takes the underscores that tokens are full of for any character: it may find too much.
+        rows = await self._query(
+            "SELECT oid, search_token FROM vm_pool WHERE LOWER(search_token) LIKE ?", (f"%{query.rarest}%",)
+        )
+        loop = asyncio.get_running_loop()
+        found = await loop.run_in_executor(self._threads, _matching, query, rows)
+        return {"found": json.dumps(found)}
+
     # Showback
 
     async def showback(self, arguments: Arguments, caller: Caller) -> Prepared:
@@ -195,7 +211,7 @@ class Preparations:
         with suppress(NotDurable):
             await self._cloud.durable(self._cloud.state.index)
 
-    async def _query(self, statement: str, values: Sequence[int]) -> list[tuple[Any, ...]]:
+    async def _query(self, statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, self._store.query, statement, values)
 
@@ -220,6 +236,10 @@ class Preparations:
 def _entry(row: Sequence[Any]) -> Entry:
     """Who may see a finished VM, of the columns _VISIBILITY of its row."""
     return Entry(row[0], {**dict(zip(_VISIBILITY, row, strict=True)), "body": ""}, 0)
+
+
+def _matching(query: Query, rows: Sequence[tuple[Any, ...]]) -> list[int]:
+    return [oid for oid, token in rows if query.finds(token or "")]
 
 
 def _span(arguments: Arguments) -> showback.Span:

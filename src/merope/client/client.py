@@ -76,8 +76,8 @@ class Client:
         """The document of a pool.
 
         `filter_flag` is a Filter or a user's id, `start` and `end` bound the ids (-1: open), `state` is a
-        VM state (-1: all but DONE, -2: all), `search` a full text query of VMs.  What the pool of `kind`
-        does not take is not sent.
+        VM state (-1: all but DONE, -2: all) or the type of documents, `search` a full text query of VMs.
+        What the pool of `kind` does not take is not sent.
         """
         what = KINDS[kind]
         arguments = (int(filter_flag), start, end, state)[: what.pool_arguments]

@@ -174,7 +174,9 @@ TOOL = Tool(
             (one("vm"), _DISK, Arg("size", values.megabytes)),
             examples=("disk-resize 0 1 10G",),
         ),
-        *list_commands("vm", opt("--search", "KEY=VALUE", "machines whose document says so (MySQL only)")),
+        *list_commands(
+            "vm", opt("--search", "KEY=VALUE", "machines that have it, such as NAME=web or IP=10.1.0.13")
+        ),
         show_command("vm", _page, flag("--all", "show all attributes of the template"), decrypt=True),
         Command(
             "resize",

@@ -85,6 +85,7 @@ PROBES: dict[str, Callable[[Drivers, dict[str, Any]], dict[str, str]]] = {
     "monitor": _monitor,
     "market": _market,
     "ipam": _ipam,
+    "authenticate": _authenticate,
 }
 
 

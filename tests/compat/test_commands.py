@@ -411,13 +411,13 @@ onevm show box => VM ALIAS
 onevm snapshot-create box before
 wait box RUNNING
 onevm show box => before
-onevm snapshot-revert box 0
+onevm snapshot-revert box before
 wait box RUNNING
 onevm snapshot-delete box 0
 wait box RUNNING
 onevm nic-detach box 2
 wait box RUNNING
-onevm nic-detach box 1
+onevm nic-detach box NIC1
 wait box RUNNING
 onevm disk-detach box 1
 wait box RUNNING
@@ -439,7 +439,7 @@ wait box POWEROFF
 onevm disk-snapshot-delete box 0 0 !> children
 onevm disk-snapshot-revert box 0 0
 wait box POWEROFF
-onevm disk-snapshot-delete box 0 1
+onevm disk-snapshot-delete box sda second
 wait box POWEROFF
 onevm resize box --memory 128
 wait box POWEROFF

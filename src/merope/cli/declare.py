@@ -114,6 +114,11 @@ def number(name: str) -> Arg:
     return Arg(name, values.natural)
 
 
+def part(name: str) -> Arg:
+    """A part of the command's object by id or name (`merope.cli.parts`)."""
+    return Arg(name, values.id_or_name)
+
+
 def file(optional: bool = True) -> Arg:
     """A template's file; "-" is standard input."""
     return Arg("file", optional=optional)

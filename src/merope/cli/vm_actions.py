@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from merope.cli import schedule
+from merope.cli import parts, schedule
 from merope.cli.context import Context
 from merope.cli.declare import Arg, Command, flag, ids
 from merope.cli.errors import UsageError
@@ -75,9 +75,8 @@ def snapshot(name: str, text: str, args: tuple[Arg, ...]) -> Command:
     more = tuple(a.name for a in args[1:])
 
     def run(ctx: Context) -> int:
-        given = tuple(ctx.argument(n, object) for n in more if ctx.has(n))
-        values: tuple[Argument, ...] = tuple(v if isinstance(v, int) else str(v) for v in given)
         machines = ctx.ids() if args[0].many else [ctx.oid()]
+        values = tuple(parts.arguments(ctx, machines[0], [n for n in more if ctx.has(n)]))
         # The name of a snapshot may be left out on the command line, but not in the call.
         sent = values if len(values) == len(more) else (*values, "")
 

@@ -1,10 +1,10 @@
 """Disks and interfaces of machines that are there: attach, detach, save, resize."""
 
+from merope.cli import parts
 from merope.cli.context import Context
 from merope.cli.declare import Run
 from merope.cli.errors import UsageError
 from merope.cli.vm_options import network, resource
-from merope.client.wire import Argument
 from merope.model.template import Template, Vector
 
 
@@ -12,20 +12,20 @@ def call(method: str, *arguments: str) -> Run:
     """one.vm.<method>(id, *the named arguments)."""
 
     def run(ctx: Context) -> None:
-        given = [ctx.argument(name, object) for name in arguments]
-        values: list[Argument] = [v if isinstance(v, int) else str(v) for v in given]
-        ctx.client.call(f"one.vm.{method}", ctx.oid(), *values)
+        oid = ctx.oid()
+        ctx.client.call(f"one.vm.{method}", oid, *parts.arguments(ctx, oid, arguments))
 
     return run
 
 
 def disk_saveas(ctx: Context) -> None:
     snapshot = ctx.option("snapshot", int)
+    oid = ctx.oid()
     ctx.print_id(
         ctx.client.number(
             "one.vm.disksaveas",
-            ctx.oid(),
-            ctx.number("diskid"),
+            oid,
+            parts.number(ctx, oid, "diskid"),
             ctx.word("img_name"),
             ctx.option("type", str) or "",
             -1 if snapshot is None else snapshot,
@@ -34,7 +34,9 @@ def disk_saveas(ctx: Context) -> None:
 
 
 def disk_resize(ctx: Context) -> None:
-    ctx.client.call("one.vm.diskresize", ctx.oid(), ctx.number("diskid"), str(ctx.number("size")))
+    oid = ctx.oid()
+    disk = parts.number(ctx, oid, "diskid")
+    ctx.client.call("one.vm.diskresize", oid, disk, str(ctx.number("size")))
 
 
 def disk_attach(ctx: Context) -> None:

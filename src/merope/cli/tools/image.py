@@ -2,7 +2,7 @@
 
 from xml.etree.ElementTree import Element
 
-from merope.cli import formats, states, values
+from merope.cli import formats, parts, states, values
 from merope.cli.actions import (
     clone_command,
     delete_command,
@@ -13,7 +13,7 @@ from merope.cli.actions import (
     update_command,
 )
 from merope.cli.context import Context
-from merope.cli.declare import Arg, Command, Tool, column, file, flag, ids, number, one, opt, ref
+from merope.cli.declare import Arg, Command, Tool, column, file, flag, ids, one, opt, part, ref
 from merope.cli.errors import UsageError
 from merope.cli.listing import list_commands
 from merope.cli.showing import Show, show_command
@@ -91,9 +91,10 @@ def _chtype(ctx: Context) -> int:
 
 def _snapshot(name: str, help_text: str) -> Command:
     def run(ctx: Context) -> None:
-        ctx.client.call(f"one.image.{name.replace('-', '')}", ctx.oid(), ctx.number("snapshot_id"))
+        oid = ctx.oid()
+        ctx.client.call(f"one.image.{name.replace('-', '')}", oid, parts.number(ctx, oid, "snapshot_id"))
 
-    return Command(name, help_text, run, (one("image"), number("snapshot_id")))
+    return Command(name, help_text, run, (one("image"), part("snapshot_id")))
 
 
 def _orphans(ctx: Context) -> None:

@@ -7,7 +7,7 @@ from merope.cli.actions import (
     rename_command,
     update_command,
 )
-from merope.cli.declare import Arg, Command, Tool, flag, ids, number, one, opt, word
+from merope.cli.declare import Arg, Command, Tool, flag, ids, one, opt, part, word
 from merope.cli.declare import file as file_argument
 from merope.cli.listing import list_commands
 from merope.cli.showing import Show, show_command
@@ -23,7 +23,7 @@ def _page() -> tuple[int, Show]:
 
 _DATASTORE = one("datastore", optional=True)
 _ENFORCE = flag("--enforce", "only where the capacity is free", "-e")
-_DISK = number("diskid")
+_DISK = part("diskid")
 
 TOOL = Tool(
     "onevm",
@@ -141,7 +141,7 @@ TOOL = Tool(
             "nic-detach",
             "take a network interface away",
             vm_attach.call("detachnic", "nicid"),
-            (one("vm"), number("nicid")),
+            (one("vm"), part("nicid")),
         ),
         *ownership_commands("vm"),
         action("resched", "let the scheduler move machines", scheduled=False),
@@ -150,22 +150,22 @@ TOOL = Tool(
         snapshot(
             "snapshot-create", "save the whole machine's state", (ids("vm"), word("name", optional=True))
         ),
-        snapshot("snapshot-revert", "go back to a state", (one("vm"), number("snapshot_id"))),
-        snapshot("snapshot-delete", "forget a state", (one("vm"), number("snapshot_id"))),
+        snapshot("snapshot-revert", "go back to a state", (one("vm"), part("snapshot_id"))),
+        snapshot("snapshot-delete", "forget a state", (one("vm"), part("snapshot_id"))),
         snapshot("disk-snapshot-create", "save a disk's state", (one("vm"), _DISK, word("name"))),
         snapshot(
             "disk-snapshot-revert",
             "go back to a disk's state",
-            (one("vm"), _DISK, number("disk_snapshot_id")),
+            (one("vm"), _DISK, part("disk_snapshot_id")),
         ),
         snapshot(
-            "disk-snapshot-delete", "forget a disk's state", (one("vm"), _DISK, number("disk_snapshot_id"))
+            "disk-snapshot-delete", "forget a disk's state", (one("vm"), _DISK, part("disk_snapshot_id"))
         ),
         Command(
             "disk-snapshot-rename",
             "give a disk's state another name",
             vm_attach.call("disksnapshotrename", "diskid", "disk_snapshot_id", "new_snapshot_name"),
-            (one("vm"), _DISK, number("disk_snapshot_id"), word("new_snapshot_name")),
+            (one("vm"), _DISK, part("disk_snapshot_id"), word("new_snapshot_name")),
         ),
         Command(
             "disk-resize",

@@ -1,6 +1,6 @@
 """onevrouter: virtual routers."""
 
-from merope.cli import values
+from merope.cli import parts, values
 from merope.cli.actions import (
     create,
     delete_command,
@@ -10,7 +10,7 @@ from merope.cli.actions import (
     update_command,
 )
 from merope.cli.context import Context
-from merope.cli.declare import Command, Tool, column, file, flag, number, one, opt
+from merope.cli.declare import Command, Tool, column, file, flag, one, opt, part
 from merope.cli.errors import UsageError
 from merope.cli.listing import list_commands
 from merope.cli.showing import Show, show_command
@@ -53,7 +53,8 @@ def _attach(ctx: Context) -> None:
 
 
 def _detach(ctx: Context) -> None:
-    ctx.client.call("one.vrouter.detachnic", ctx.oid(), ctx.number("nicid"))
+    oid = ctx.oid()
+    ctx.client.call("one.vrouter.detachnic", oid, parts.number(ctx, oid, "nicid"))
 
 
 TOOL = Tool(
@@ -103,7 +104,7 @@ TOOL = Tool(
             "nic-detach",
             "take a network interface away from a router and its machines",
             _detach,
-            (one("vrouter"), number("nicid")),
+            (one("vrouter"), part("nicid")),
         ),
         *list_commands("vrouter"),
         show_command("vrouter", _page, flag("--all", "show all attributes of the template")),

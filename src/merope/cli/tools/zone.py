@@ -3,9 +3,10 @@
 import os
 from xml.etree.ElementTree import Element
 
+from merope.cli import parts
 from merope.cli.actions import create, delete_command, rename_command, update_command
 from merope.cli.context import Context
-from merope.cli.declare import Command, Opt, Tool, column, file, flag, number, one
+from merope.cli.declare import Command, Opt, Tool, column, file, flag, one, part
 from merope.cli.errors import CliError, UsageError
 from merope.cli.listing import list_commands
 from merope.cli.showing import Show, show_command
@@ -79,9 +80,10 @@ def _add_server(ctx: Context) -> None:
 
 def _server_command(name: str, method: str, help_text: str) -> Command:
     def run(ctx: Context) -> None:
-        ctx.client.call(f"one.zone.{method}", ctx.oid(), ctx.number("serverid"))
+        oid = ctx.oid()
+        ctx.client.call(f"one.zone.{method}", oid, parts.number(ctx, oid, "serverid"))
 
-    return Command(name, help_text, run, (one("zone"), number("serverid")))
+    return Command(name, help_text, run, (one("zone"), part("serverid")))
 
 
 TOOL = Tool(

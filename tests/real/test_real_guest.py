@@ -128,7 +128,9 @@ def test_a_guest_lives_on_while_libvirtd_starts_again(host: Host) -> None:
     assert not guest.serves()
 
 
-def test_a_guest_moves_to_another_host_while_it_runs(host: Host, second_host: Host) -> None:
+def test_a_guest_moves_with_its_snapshots_to_another_host_while_it_runs(
+    host: Host, second_host: Host
+) -> None:
     vm = host.vm(1)
     del vm.template.vectors("NIC")[0]["TARGET"]  # the two hosts share one kernel, which has each name once
     guest = host.guest(1)
@@ -136,6 +138,7 @@ def test_a_guest_moves_to_another_host_while_it_runs(host: Host, second_host: Ho
     guest.wait()
     boot = guest.boot_id()
     assert guest.hits() == 1
+    snapshot = host.driver.snapshot_create(vm, deploy_id, 0, host.directory(1))
 
     mover = host.migrating_to(second_host)
     mover.migrate(deploy_id, "mrp-host2")
@@ -145,6 +148,9 @@ def test_a_guest_moves_to_another_host_while_it_runs(host: Host, second_host: Ho
     guest.wait()
     assert guest.hits() == 2
     assert guest.boot_id() == boot
+    second_host.driver.snapshot_revert(vm, deploy_id, snapshot, host.directory(1))
+    guest.wait()
+    assert guest.hits() == 2
     second_host.driver.cancel(deploy_id)
     with pytest.raises(DriverError, match="runs neither here nor on mrp-host2"):
         mover.migrate(deploy_id, "mrp-host2")

@@ -18,6 +18,7 @@ from merope.drivers.hypervisor.libvirt_domains import moved_to
 from merope.drivers.hypervisor.libvirt_monitor import HostReader, domain_state, machine_types
 from merope.drivers.hypervisor.libvirt_session import Session
 from merope.drivers.hypervisor.libvirt_settings import KvmSettings
+from merope.model.template import Vector
 from merope.model.vm import VM
 
 pytestmark = pytest.mark.skipif(
@@ -143,6 +144,31 @@ def test_a_checkpoint_in_place_needs_no_other_description(case: LibvirtCase) -> 
     vm = make_vm(DISK)
     saved = domain_text(vm, case.system_dir, HostTraits("test"))
     assert moved_to(saved, vm, case.system_dir) is None
+
+
+def test_a_snapshots_id_that_is_given_again_is_another_snapshot(case: LibvirtCase) -> None:
+    vm = case.vm(7)
+    deploy_id = case.driver.deploy(vm, case.system_dir)
+    for time in ("100", "200"):
+        vm.template.set("SNAPSHOT", Vector({"SNAPSHOT_ID": "0", "TIME": time}))
+        for _ in range(2):
+            case.driver.snapshot_create(vm, deploy_id, 0, case.system_dir)
+        assert f"<description>{time}</description>" in (case.system_dir / "snap-0.xml").read_text()
+
+
+@pytest.mark.parametrize("name", ["../snap-0", "snap-0/../../x", "other"])
+def test_a_snapshots_name_leads_nowhere_else(case: LibvirtCase, name: str) -> None:
+    with pytest.raises(DriverError, match="is not the name of a snapshot"):
+        case.driver.snapshot_delete(case.vm(7), "one-7", name, case.system_dir)
+
+
+def test_a_domain_knows_the_files_that_its_disks_are_links_to(case: LibvirtCase) -> None:
+    (case.system_dir / "disk.0.snap").mkdir()
+    (case.system_dir / "disk.0").rename(case.system_dir / "disk.0.snap" / "3")
+    (case.system_dir / "disk.0").symlink_to("disk.0.snap/3")
+    deploy_id = case.driver.deploy(case.vm(7), case.system_dir)
+    described = case.session.run(lambda connection: connection.lookupByName(deploy_id).XMLDesc())
+    assert f"<source file='{case.system_dir}/disk.0.snap/3'/>" in described
 
 
 class Deaf(LibvirtHypervisor):

@@ -106,6 +106,7 @@ class LibvirtHypervisor(LibvirtDevices, LibvirtDisks, LibvirtSnapshots):
             if not self._runs(connection, name):
                 if not checkpoint.exists():
                     raise DriverError(f"{deploy_id} cannot be restored: there is no checkpoint {checkpoint}")
+                self._forget_snapshots(vm, system_dir)
                 saved = connection.saveImageGetXMLDesc(str(checkpoint), SaveImage.SECURE)
                 connection.restoreFlags(str(checkpoint), moved_to(saved, vm, system_dir), 0)
             self._resume_if_paused(connection, name)

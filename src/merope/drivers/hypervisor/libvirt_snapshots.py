@@ -10,6 +10,7 @@ there again.
 
 from functools import partial
 from pathlib import Path
+from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
 from merope.drivers.diskimage import delete_inner_snapshot
@@ -40,13 +41,18 @@ _UNKNOWN = (
 
 class LibvirtSnapshots(LibvirtDomains):
     def snapshot_create(self, vm: VM, deploy_id: str, snapshot_id: int, system_dir: Path) -> str:
-        name = f"snap-{snapshot_id}"
+        """Ids are given again, so one of an earlier TIME is another snapshot, which nobody knows any more."""
+        name, taken = f"snap-{snapshot_id}", _time_of(vm, snapshot_id)
         wanted = Element("domainsnapshot")
         add(wanted, "name", name)
+        add(wanted, "description", taken)
 
         def create(connection: Connection) -> None:
             domain = self._running(connection, deploy_id)
             made = self._snapshot(domain, name)
+            if made is not None and _description(made) != taken:
+                made.delete(0)
+                made = None
             if made is None:
                 made = domain.snapshotCreateXML(text_of(wanted), 0)
             _write_down(made, system_dir)
@@ -125,6 +131,18 @@ class LibvirtSnapshots(LibvirtDomains):
             _write_down(each, place)
             each.delete(SnapshotDelete.METADATA_ONLY)
         return place
+
+
+def _time_of(vm: VM, snapshot_id: int) -> str:
+    """TIME of a snapshot that is being taken."""
+    wanted = str(snapshot_id)
+    found = (each for each in vm.template.vectors("SNAPSHOT") if each.get("SNAPSHOT_ID") == wanted)
+    return next((each.get("TIME", "") for each in found), "")
+
+
+def _description(snapshot: SnapshotHandle) -> str:
+    root = ElementTree.fromstring(snapshot.getXMLDesc(0))  # noqa: S314 - libvirt's own document
+    return root.findtext("description", "")
 
 
 def _place_of(domain: DomainHandle) -> Path | None:

@@ -355,6 +355,8 @@ onevm show web => STATE +: HOLD
 onevm release web
 wait web RUNNING
 onevm list => web +runn
+onevm list --search NAME=web --csv --no-header -l NAME => ^web\n$
+onevm list --search NAME=nosuch --no-header => ^$
 onevm poweroff web
 wait web POWEROFF
 onevm resume web

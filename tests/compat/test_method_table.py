@@ -20,8 +20,6 @@ TABLE = Path(__file__).resolve().parents[3] / "shared" / "spec" / "xmlrpc.yaml"
 #: Methods that are still to come. One that is added leaves this list.
 LATER = frozenset(
     (
-        "one.system.sql",
-        "one.system.sqlquery",
     )
 )
 #: Parameters of ours that the published signature has not, all at the end and optional.

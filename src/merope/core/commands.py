@@ -23,6 +23,7 @@ _NAMES = (
     "security_group",
     "showback",
     "system",
+    "system_sql",
     "template",
     "user",
     "vdc",

@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
+from dataclasses import asdict
 from typing import Any, TypeVar
 
 from merope.api.dispatch import Prepare
@@ -23,6 +24,7 @@ from merope.model.state import Entry
 from merope.model.states import VmState
 from merope.model.template import Template, TemplateError
 from merope.model.vm_search import Query
+from merope.store import scratch
 from merope.store.sql import SqlStore
 
 T = TypeVar("T")
@@ -59,6 +61,8 @@ class Preparations:
             "host.monitoring": self.host_monitoring,
             "hostpool.monitoring": self.host_pool_monitoring,
             "vmpool.accounting": self.accounting,
+            "system.sql": self.sql,
+            "system.sqlquery": self.sql_query,
             "vmpool.search": self.search,
             "vmpool.showback": self.showback,
             "vmpool.calculateshowback": self.calculate_showback,
@@ -157,6 +161,22 @@ class Preparations:
         records.update(((vm_id, seq), text) for vm_id, seq, text in rows if vm_id in visible)
         return _as_prepared((vm_id, seq, records[vm_id, seq]) for vm_id, seq in sorted(records))
 
+    # SQL
+
+    async def sql_query(self, arguments: Arguments, caller: Caller) -> Prepared:  # noqa: ARG002 - a Prepare
+        return await self._on_a_copy(_answer, arguments["sql"])
+
+    async def sql(self, arguments: Arguments, caller: Caller) -> Prepared:  # noqa: ARG002 - a Prepare
+        return await self._on_a_copy(_differences, arguments["sql"])
+
+    async def _on_a_copy(self, run: Callable[[SqlStore, str], Prepared], statement: str) -> Prepared:
+        await self._all_stored()
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(self._threads, run, self._store, statement)
+        except scratch.ScratchError as error:
+            return {"error": str(error)}
+
     # Search
 
     async def search(self, arguments: Arguments, caller: Caller) -> Prepared:  # noqa: ARG002 - a Prepare
@@ -236,6 +256,17 @@ class Preparations:
 def _entry(row: Sequence[Any]) -> Entry:
     """Who may see a finished VM, of the columns _VISIBILITY of its row."""
     return Entry(row[0], {**dict(zip(_VISIBILITY, row, strict=True)), "body": ""}, 0)
+
+
+def _answer(store: SqlStore, statement: str) -> Prepared:
+    names, rows = scratch.read(store, statement)
+    cells = [[cell if isinstance(cell, str | None) else str(cell) for cell in row] for row in rows]
+    return {"answer": json.dumps({"names": names, "rows": cells})}
+
+
+def _differences(store: SqlStore, statement: str) -> Prepared:
+    found = [asdict(item) for item in scratch.differences(store, statement)]
+    return {"differences": json.dumps(found, default=str)}
 
 
 def _matching(query: Query, rows: Sequence[tuple[Any, ...]]) -> list[int]:

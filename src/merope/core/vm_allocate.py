@@ -24,7 +24,7 @@ from merope.core.transaction import Transaction
 from merope.model import names
 from merope.model.errors import ApiError, Code
 from merope.model.phase import Phase
-from merope.model.template import Template, Value, Vector, restricted_attribute
+from merope.model.template import Template, restricted_attribute
 from merope.model.vm import VM
 
 #: Attributes that TEMPLATE holds; every other one goes to USER_TEMPLATE.
@@ -112,11 +112,13 @@ def _allocate(tx: Transaction, source: Template, router: Template, *, on_hold: b
 def split(source: Template) -> tuple[Template, Template]:
     """TEMPLATE and USER_TEMPLATE of a VM made from a template."""
     template, user_template = Template(), Template()
-    for name, value in source.items():
+
+    def part(name: str) -> tuple[Template | None, str]:
         if name in _OURS:
-            continue
-        kept: Value = value if isinstance(value, str) else Vector(value)
-        (template if name in _TEMPLATE else user_template).add(_LEGACY.get(name, name), kept)
+            return None, name
+        return (template if name in _TEMPLATE else user_template), _LEGACY.get(name, name)
+
+    source.parted(part)
     return template, user_template
 
 

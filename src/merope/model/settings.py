@@ -289,7 +289,7 @@ class Settings:
         "PASSWORD_KDF_COST",
         Integer(4, 20),
         "14",
-        "Work to check a password: scrypt with N = 2 to this power, r = 8, p = 1 (14: 16 MB; a sandbox has 4).",
+        "Work to check a password: scrypt with N = 2 to this power, r = 8, p = 1 (14: 16 MB; sandbox: 4).",
         ours=True,
         shown=False,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 from xml.parsers import expat
@@ -100,7 +100,8 @@ class Template:
         return next((v for v in self._items.get(name, ()) if isinstance(v, Vector)), None)
 
     def vectors(self, name: str) -> list[Vector]:
-        return [v for v in self._items.get(name, ()) if isinstance(v, Vector)]
+        found = self._items.get(name)
+        return [v for v in found if isinstance(v, Vector)] if found else []
 
     def values(self, name: str) -> list[Value]:
         return list(self._items.get(name, ()))
@@ -119,6 +120,15 @@ class Template:
     def merge(self, other: Template) -> None:
         """Every name of `other` replaces all attributes of that name here; vectors are copied."""
         self._items.update(other.copy()._items)
+
+    def parted(self, part: Callable[[str], tuple[Template | None, str]]) -> None:
+        """Copies every attribute into the template that `part` names for its name, under the name that it
+        gives (upper case); None leaves one out."""
+        for name, values in sorted(self._items.items()):
+            target, kept = part(name)
+            if target is not None:
+                copies = [Vector(v) if isinstance(v, Vector) else v for v in values]
+                target._items.setdefault(kept, []).extend(copies)
 
     def copy(self) -> Template:
         new = Template()
@@ -159,10 +169,14 @@ class Template:
         that XML cannot hold (a driver's message may bring one) becomes U+FFFD."""
         if not self._items:
             return f"<{tag}/>"
-        out = [f"<{tag}>"]
+        return f"<{tag}>{self.xml_of(*sorted(self._items))}</{tag}>"
+
+    def xml_of(self, *names: str) -> str:
+        """The attributes of these names alone, in this order, in the form of `to_xml`."""
+        out: list[str] = []
         put = out.append
-        for name, values in sorted(self._items.items()):
-            for value in values:
+        for name in names:
+            for value in self._items.get(name, ()):
                 if isinstance(value, str):
                     put(f"<{name}><![CDATA[{_cdata(value) if ']]>' in value else value}]]></{name}>")
                     continue
@@ -170,7 +184,6 @@ class Template:
                 for key, text in sorted(value.items()):
                     put(f"<{key}><![CDATA[{_cdata(text) if ']]>' in text else text}]]></{key}>")
                 put(f"</{name}>")
-        put(f"</{tag}>")
         xml = "".join(out)
         return FORBIDDEN.sub("\ufffd", xml) if FORBIDDEN.search(xml) else xml
 

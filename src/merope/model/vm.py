@@ -17,7 +17,7 @@ from merope.model.document import (
 )
 from merope.model.owned import OptionalLock, Owned, PermissionBits, new_permissions
 from merope.model.phase import Phase, phase_of
-from merope.model.template import Template, Value, Vector
+from merope.model.template import Vector
 
 
 @document("HISTORY")
@@ -103,9 +103,8 @@ class VM(Owned):
         nics = self.template.vectors("NIC") + self.template.vectors("NIC_ALIAS")
         nics.sort(key=lambda nic: int(nic.get("NIC_ID") or 0))
         parts += [_selected("NIC", nic, _SHORT_NIC, _SHORT_NIC_OPTIONAL) for nic in nics]
-        parts += [_values(self.template, "GRAPHICS"), "</TEMPLATE><MONITORING/>", "<USER_TEMPLATE>"]
-        parts += [_values(self.user_template, name) for name in _SHORT_USER]
-        parts.append("</USER_TEMPLATE>")
+        parts += [self.template.xml_of("GRAPHICS"), "</TEMPLATE><MONITORING/>", "<USER_TEMPLATE>"]
+        parts += [self.user_template.xml_of(*_SHORT_USER), "</USER_TEMPLATE>"]
         record = self.history
         if record is None:
             parts.append("<HISTORY_RECORDS/></VM>")
@@ -179,10 +178,3 @@ def _selected(tag: str, vector: Vector, always: tuple[str, ...], present: tuple[
     inner = "".join([f"<{key}><![CDATA[{vector[key]}]]></{key}>" for key in present if vector.get(key)])
     inner += "".join([f"<{key}><![CDATA[{vector.get(key, '')}]]></{key}>" for key in always])
     return f"<{tag}>{inner}</{tag}>"
-
-
-def _values(template: Template, name: str) -> str:
-    values: list[Value] = template.values(name)
-    if not values:
-        return ""
-    return Template((name, value) for value in values).to_xml("T").removeprefix("<T>").removesuffix("</T>")

@@ -320,11 +320,3 @@ def _asks_for_it(call: Call) -> bool:
     return not name or any(
         value for param, value in zip(call.method.params, call.arguments, strict=True) if param.name == name
     )
-
-
-def _asks_for_it(call: Call) -> bool:
-    """Whether the arguments ask for what the method has prepared."""
-    name = call.method.prepare_for
-    return not name or any(
-        value for param, value in zip(call.method.params, call.arguments, strict=True) if param.name == name
-    )

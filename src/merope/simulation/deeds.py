@@ -287,6 +287,7 @@ REQUESTS: tuple[tuple[Deed, int], ...] = (
     (_groups, 2),
     (_papers, 3),
     (device_deeds.on_vm, 24),
+    (device_deeds.on_snapshots, 3),
     (device_deeds.on_image, 2),
     (_anything, 6),
 )

@@ -87,8 +87,12 @@ def _attach_nic(drivers: Drivers, job: Job) -> dict[str, str]:
             network.post(on.vm, deploy_id, number)
         _tell_guest(on, deploy_id)
     except DriverError:
+        # A domain that does not run has nothing to be unplugged from; what is on the host goes all the same.
+        if not _is_alias(nic):
+            with suppress(DriverError):
+                on.hypervisor.detach_nic(on.vm, deploy_id, number)
         with suppress(DriverError):
-            _unplug(on, nic, deploy_id)
+            _clean_nic(on, nic)
         raise
     return {}
 
@@ -103,11 +107,14 @@ def _detach_nic(drivers: Drivers, job: Job) -> dict[str, str]:
 
 
 def _unplug(on: On, nic: Vector, deploy_id: str) -> None:
-    number = int(nic["NIC_ID"])
     if not _is_alias(nic):
-        on.hypervisor.detach_nic(on.vm, deploy_id, number)
+        on.hypervisor.detach_nic(on.vm, deploy_id, int(nic["NIC_ID"]))
+    _clean_nic(on, nic)
+
+
+def _clean_nic(on: On, nic: Vector) -> None:
     for network in _networks_of(on, nic):
-        network.clean(on.vm, number)
+        network.clean(on.vm, int(nic["NIC_ID"]))
 
 
 def _networks_of(on: On, nic: Vector) -> list[NetworkDriver]:

@@ -32,6 +32,7 @@ from merope.core.results import handled
 from merope.core.transaction import Transaction
 from merope.daemon import authentication
 from merope.daemon.addresses import AddressManagers
+from merope.daemon.adoption import adopt
 from merope.daemon.arguments import Started, read
 from merope.daemon.authentication import Authentication, Enabled
 from merope.daemon.config import ConfigError
@@ -120,7 +121,10 @@ class Core:
 
     async def serve(self) -> int:
         loop = asyncio.get_running_loop()
-        store = open_store(location_of(self._settings, self._layout.database))
+        location = location_of(self._settings, self._layout.database)
+        for sentence in adopt(self._layout.home, location):
+            log.warning("%s", sentence)
+        store = open_store(location)
         for warning in store.warnings:
             log.warning("%s: %s", store.where, warning)
         state = State()

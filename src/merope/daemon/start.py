@@ -5,7 +5,7 @@ import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -119,6 +119,7 @@ def _prepare(layout: Layout, wanted: Wanted, config_file: Path | None, settings:
     """Check that nothing is risky, and fill the home. Raises StartError and UnsafeError."""
     listen, port = settings.listen_address, settings.port
     layout.create(wanted.sandbox)
+    _adopt(layout, settings)
     layout.check_address(listen, wanted.sandbox)
     holder = port_holder(listen, port)
     if holder and not _left_over(layout):
@@ -128,6 +129,41 @@ def _prepare(layout: Layout, wanted: Wanted, config_file: Path | None, settings:
     )
     write_private(_options_file(layout), json.dumps(asdict(options)))
     return options
+
+
+def _adopt(layout: Layout, settings: "Settings") -> None:
+    """Takes a database over that OpenNebula wrote, and says so. Raises StartError."""
+    if settings.db_backend == "sqlite" and not _is_anothers(layout.database):
+        return
+    # Not at the top: only the first start on such a database, and those on servers, have a use for it.
+    from merope.daemon.adoption import adopt
+    from merope.store.errors import StoreError
+    from merope.store.location import location_of
+    from merope.store.progress import Shown
+
+    shown = Shown("copying the database")
+    try:
+        location = location_of(settings, layout.database)
+        for sentence in adopt(layout.home, location, login=layout.login(), progress=shown):
+            print(sentence, flush=True)
+    except StoreError as error:
+        raise StartError(str(error)) from error
+    finally:
+        shown.end()
+
+
+def _is_anothers(database: Path) -> bool:
+    """Whether a file is an SQLite database without our tables, asked cheaply: every start does."""
+    import sqlite3
+
+    if not database.exists() or not database.stat().st_size:
+        return False
+    try:
+        with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as connection:
+            return not connection.execute("SELECT 1 FROM sqlite_master WHERE name='merope_log'").fetchone()
+    except sqlite3.Error:
+        # Whoever opens it next says what is wrong with it.
+        return False
 
 
 def command_line(wanted: Wanted) -> Mapping[str, str]:

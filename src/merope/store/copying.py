@@ -29,8 +29,8 @@ def fill(target: SqlStore, source: SqlStore, progress: Progress | None = None) -
         for name in TABLES:
             tx.run(f"DELETE FROM {name}")  # noqa: S608 - names of TABLES
         for name in there:
-            columns = ", ".join(TABLES[name].names)
-            rows = _fitting(name, read(f"SELECT {columns} FROM {name}"), target.dialect.name)  # noqa: S608
+            found = read(f"SELECT {source.selection(name)} FROM {name}")  # noqa: S608 - names of TABLES
+            rows = _fitting(name, map(_as_text, found), target.dialect.name)
             for some in _batches(rows):
                 tx.run_many(target.dialect.put(name), some)
                 done += len(some)
@@ -39,6 +39,18 @@ def fill(target: SqlStore, source: SqlStore, progress: Progress | None = None) -
         if "merope_log" not in there:
             tx.run(target.dialect.put("merope_log"), (0, 0))
     return done
+
+
+def _as_text(row: Sequence[Cell | bytes]) -> list[Cell]:
+    """Texts that come as bytes are UTF-8, whatever their table says; where they are not, it is right."""
+    return [_decoded(cell) if isinstance(cell, bytes) else cell for cell in row]
+
+
+def _decoded(raw: bytes) -> str:
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return raw.decode("cp1252", "replace")
 
 
 def _batches(rows: Iterable[Sequence[Cell]]) -> Iterator[list[Sequence[Cell]]]:

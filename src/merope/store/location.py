@@ -49,9 +49,11 @@ def open_store(location: Location) -> SqlStore:
     return ServerStore(location, driver_of(location))
 
 
-def open_beside(server: Server) -> ServerStore:
-    """Opens a server's database for reading, whoever has the claim; nothing is changed in it."""
-    return ServerStore(server, driver_of(server), claimed=False)
+def open_beside(location: Location) -> SqlStore:
+    """Opens it for reading, whoever has the claim; nothing is changed in it."""
+    if isinstance(location, File):
+        return SqliteStore(location.path, lock_timeout_ms=location.timeout_ms, claimed=False)
+    return ServerStore(location, driver_of(location), claimed=False)
 
 
 def driver_of(server: Server) -> Driver:

@@ -6,6 +6,7 @@ at the end are different names, as they are in memory and in the other databases
 
 import socket
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,12 @@ from pymysql.constants import CLIENT
 from merope.model.change import Cell
 from merope.store.dialect import MYSQL
 from merope.store.errors import StoreError
-from merope.store.mysql_tables import make_tables
+from merope.store.mysql_tables import make_tables, selection
 from merope.store.server import Connection, MakeTables, Server
 
 _PORT = 3306
 _CONNECT_SECONDS = 3
-#: A server that says nothing for so long is gone. Making a table anew may take its time.
+#: A server that says nothing for so long is gone.
 _SILENT_SECONDS = 60
 _SOCKETS = ("/run/mysqld/mysqld.sock", "/var/lib/mysql/mysql.sock", "/tmp/mysql.sock")  # noqa: S108
 _MODE = "STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION"
@@ -47,6 +48,9 @@ class MysqlDriver:
     conflicts: tuple[type[Exception], ...] = (pymysql.IntegrityError,)
 
     def connect(self, server: Server, *, token: str = "", autocommit: bool = False) -> Connection:  # noqa: ARG002 - for both kinds of server
+        return self._connect(server, autocommit=autocommit, silent_seconds=_SILENT_SECONDS)
+
+    def _connect(self, server: Server, *, autocommit: bool, silent_seconds: int | None) -> Connection:
         connection = pymysql.connect(
             host=server.host,
             port=server.port or _PORT,
@@ -59,8 +63,8 @@ class MysqlDriver:
             autocommit=autocommit,
             client_flag=CLIENT.FOUND_ROWS,
             connect_timeout=_CONNECT_SECONDS,
-            read_timeout=_SILENT_SECONDS,
-            write_timeout=_SILENT_SECONDS,
+            read_timeout=silent_seconds,
+            write_timeout=silent_seconds,
             program_name="merope",
             defer_connect=True,
         )
@@ -129,8 +133,13 @@ class MysqlDriver:
             found.setdefault(table, set()).add(column)
         return found
 
-    def make(self, connection: Connection, make_tables_of: MakeTables) -> None:
-        make_tables(connection, make_tables_of)
+    def selection(self, connection: Connection, table: str) -> str:
+        return selection(connection, table)
+
+    def make(self, server: Server, make_tables_of: MakeTables) -> list[str]:
+        # To turn a large table into another takes as long as it takes.
+        with closing(self._connect(server, autocommit=True, silent_seconds=None)) as connection:
+            return make_tables(connection, make_tables_of)
 
     def warnings(self, connection: Connection) -> list[str]:
         found = []

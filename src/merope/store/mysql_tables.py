@@ -19,10 +19,10 @@ _DUPLICATE_INDEX, _WRONG_TEXT = 1061, 1366
 _TEXT_KINDS = ("char", "text")
 
 
-def make_tables(connection: Connection, make_tables_of: MakeTables) -> None:
-    """Each statement is committed by itself: servers of this kind know no other way."""
+def make_tables(connection: Connection, make_tables_of: MakeTables) -> list[str]:
+    """See `Driver.make`. Each statement is committed by itself: servers of this kind know no other way."""
     collation = _collation(connection)
-    _convert(connection, collation)
+    done = _convert(connection, collation)
     make_tables_of(connection.run, f" ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE {collation}")
     for statement in MYSQL.indexes():
         try:
@@ -30,6 +30,7 @@ def make_tables(connection: Connection, make_tables_of: MakeTables) -> None:
         except pymysql.MySQLError as error:
             if error.args[0] != _DUPLICATE_INDEX:
                 raise
+    return done
 
 
 def _collation(connection: Connection) -> str:
@@ -55,10 +56,21 @@ def conversions(connection: Connection) -> dict[str, tuple[str, str, str]]:
     }
 
 
-def _convert(connection: Connection, collation: str) -> None:
+def selection(connection: Connection, table: str) -> str:
+    """The columns of a table; texts as bytes where its character set is none of Unicode."""
+    charset = conversions(connection).get(table, ("", "utf8mb4", ""))[1]
+    if charset in _UNICODE:
+        return ", ".join(TABLES[table].names)
+    texts = {name for name, _ in _texts(connection, table)}
+    return ", ".join(f"CONVERT({n} USING binary)" if n in texts else n for n in TABLES[table].names)
+
+
+def _convert(connection: Connection, collation: str) -> list[str]:
+    done: dict[str, list[str]] = {}
     for table, (engine, charset, current) in sorted(conversions(connection).items()):
         if engine != "InnoDB":
             connection.run(f"ALTER TABLE {table} ENGINE=InnoDB")
+            done.setdefault(f"engine {engine} to InnoDB", []).append(table)
         if current == collation:
             continue
         if charset not in _UNICODE:
@@ -66,6 +78,8 @@ def _convert(connection: Connection, collation: str) -> None:
                 _take_as_unicode(connection, table, charset)
         connection.run(f"ALTER TABLE {table} CONVERT TO CHARACTER SET utf8mb4 COLLATE {collation}")
         _restore_kinds(connection, table)
+        done.setdefault(f"texts from {current} to {collation}", []).append(table)
+    return [f"Tables were changed, {what}: {', '.join(tables)}" for what, tables in done.items()]
 
 
 class _NotUnicodeError(Exception):

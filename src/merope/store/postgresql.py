@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from typing import Any
 
 import psycopg
@@ -9,6 +10,7 @@ from psycopg import errors
 
 from merope.model.change import Cell
 from merope.store.dialect import POSTGRESQL
+from merope.store.schema import TABLES
 from merope.store.server import Connection, MakeTables, Server
 
 _CONNECT_SECONDS = 3
@@ -91,10 +93,16 @@ class PostgresqlDriver:
             found.setdefault(table, set()).add(column)
         return found
 
-    def make(self, connection: Connection, make_tables_of: MakeTables) -> None:
-        make_tables_of(connection.run, "")
-        for statement in POSTGRESQL.indexes():
-            connection.run(statement)
+    def selection(self, connection: Connection, table: str) -> str:  # noqa: ARG002 - for both kinds of server
+        return ", ".join(TABLES[table].names)
+
+    def make(self, server: Server, make_tables_of: MakeTables) -> list[str]:
+        with closing(self.connect(server)) as connection:
+            make_tables_of(connection.run, "")
+            for statement in POSTGRESQL.indexes():
+                connection.run(statement)
+            connection.commit()
+        return []
 
     def warnings(self, connection: Connection) -> list[str]:
         found = []

@@ -96,10 +96,14 @@ class Driver(Protocol):
 
     def begin_snapshot(self, connection: Connection) -> None: ...
 
+    def selection(self, connection: Connection, table: str) -> str:
+        """The columns of a table, as bytes where what it says of its texts is not to be trusted."""
+        ...
+
     def columns(self, connection: Connection) -> dict[str, set[str]]: ...
 
-    def make(self, connection: Connection, make_tables_of: MakeTables) -> None:
-        """Makes tables and indexes that are missing, and turns others into what they must be."""
+    def make(self, server: Server, make_tables_of: MakeTables) -> list[str]:
+        """Makes tables and indexes that are missing; says which others it turned into what they must be."""
         ...
 
     def warnings(self, connection: Connection) -> list[str]: ...
@@ -146,9 +150,8 @@ class ServerStore(SqlStore):
     def _open(self) -> None:
         writer = self._connect(CLAIM_SECONDS)
         found = self._check()
-        self.adopted = bool(found) and "merope_log" not in found
-        self._driver.make(writer, self._make_tables)
-        writer.commit()
+        self._note_tables(found)
+        self.made += self._driver.make(self.server, self._make_tables)
         self._note_version(writer)
         writer.commit()
         self._index = self._stored(writer)
@@ -199,6 +202,10 @@ class ServerStore(SqlStore):
     def columns(self) -> dict[str, set[str]]:
         with self._reader() as reader:
             return self._driver.columns(reader)
+
+    def selection(self, table: str) -> str:
+        with self._reader() as reader:
+            return self._driver.selection(reader, table)
 
     # Writing
 

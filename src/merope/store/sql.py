@@ -5,7 +5,7 @@ A subclass says how one connects, how one transaction is made, and what its driv
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -58,6 +58,8 @@ class SqlStore(ABC):
         self.where = where
         self.adopted = False
         """Whether the database was another's when it was opened: one that OpenNebula wrote."""
+        self.made: list[str] = []
+        """What was made of another's tables when it was opened, in sentences."""
         self.warnings: list[str] = []
         """What of the server's configuration puts stored changes at risk."""
 
@@ -87,6 +89,10 @@ class SqlStore(ABC):
     def columns(self) -> dict[str, set[str]]:
         """The columns of each table that is there."""
 
+    def selection(self, table: str) -> str:
+        """The columns of a table, as they are to be read when the database may be another's still."""
+        return ", ".join(TABLES[table].names)
+
     @abstractmethod
     def close(self) -> None:
         """Gives the claim back. To be called when no other thread uses it any more."""
@@ -102,6 +108,13 @@ class SqlStore(ABC):
     def _version(self, table: str) -> str | None:
         rows = self.query(f"SELECT version FROM {table} ORDER BY oid DESC LIMIT 1")  # noqa: S608 - names of ours
         return str(rows[0][0]) if rows else None
+
+    def _note_tables(self, found: Mapping[str, set[str]]) -> None:
+        """What is there before anything is made."""
+        self.adopted = bool(found) and "merope_log" not in found
+        added = [name for name in TABLES if name not in found]
+        if self.adopted and added:
+            self.made.append(f"Tables were added: {', '.join(added)}")
 
     def _make_tables(self, run: Callable[[str], object], suffix: str = "") -> None:
         for name in TABLES:

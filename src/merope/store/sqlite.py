@@ -22,22 +22,27 @@ class SqliteStore(SqlStore):
     """Opens or creates the database at `path`, and holds the claim on it until `close`.
 
     Raises StoreError with a sentence when that fails: in use, no directory to write, damaged, of another
-    version. May be used from any thread; writes wait for each other.
+    version. May be used from any thread; writes wait for each other. `claimed` False: reads only, beside a
+    process that has the claim; nothing is made or changed then.
     """
 
     dialect = SQLITE
     conflicts = (sqlite3.IntegrityError,)
 
-    def __init__(self, path: Path, *, lock_timeout_ms: int = 2500) -> None:
+    def __init__(self, path: Path, *, lock_timeout_ms: int = 2500, claimed: bool = True) -> None:
         super().__init__(f"the database {path}")
         self.path = path
         self._timeout = lock_timeout_ms / 1000
         self._lock = threading.Lock()
         self._readers: list[sqlite3.Connection] = []
         self._of_thread = threading.local()
-        self._claim = Claim(path)
+        self._claim = Claim(path) if claimed else None
         try:
             with _explained(f"Cannot open {self.where}"):
+                if not claimed:
+                    self._writer = self._connect()
+                    self._check()
+                    return
                 path.touch(mode=0o600)
                 self._writer = self._connect()
                 self._prepare()
@@ -46,9 +51,12 @@ class SqliteStore(SqlStore):
             raise
 
     def _connect(self) -> sqlite3.Connection:
+        address = f"{self.path.absolute().as_uri()}{'' if self._claim else '?mode=ro'}"
         connection = sqlite3.connect(
-            self.path, timeout=self._timeout, isolation_level=None, check_same_thread=False
+            address, uri=True, timeout=self._timeout, isolation_level=None, check_same_thread=False
         )
+        if self._claim is None:
+            return connection
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
         return connection
@@ -64,7 +72,7 @@ class SqliteStore(SqlStore):
 
     def _prepare(self) -> None:
         found = self._check()
-        self.adopted = bool(found) and "merope_log" not in found
+        self._note_tables(found)
         with self._writing() as tx:
             self._make_tables(tx.run)
             for statement in self.dialect.indexes():
@@ -87,7 +95,8 @@ class SqliteStore(SqlStore):
             reader.close()
         if hasattr(self, "_writer"):
             self._writer.close()
-        self._claim.release()
+        if self._claim is not None:
+            self._claim.release()
 
     # Writing
 

@@ -138,6 +138,8 @@ def resize(tx: Transaction, vm_id: int, source: str, enforce: bool) -> int:
     wanted = _capacity(generic.parse_template(source), vm_id)
     if vm.phase not in _RESIZED:
         raise ApiError(Code.ACTION, f"Cannot resize a VM in state {vm.phase.name}", vm_id)
+    if vm_requirements.is_pinned(vm):
+        wanted["CPU"] = wanted.get("VCPU") or vm.template.get("VCPU") or "1"
     own = tx.edit(VM, vm_id)
     before, taken = vm_quotas.whole(own), vm_steps.capacity(own)
     for name, value in wanted.items():

@@ -1,6 +1,15 @@
 """Placing VMs on hosts: deploy and migrate."""
 
-from merope.core import authorization, vm_disks, vm_machine, vm_requirements, vm_rights, vm_steps
+from merope.core import (
+    authorization,
+    vm_disks,
+    vm_machine,
+    vm_nics,
+    vm_placement,
+    vm_requirements,
+    vm_rights,
+    vm_steps,
+)
 from merope.core.methods import boolean, integer, method, text
 from merope.core.transaction import Transaction
 from merope.model.datastore import Datastore
@@ -29,23 +38,26 @@ _COLD = {
     boolean("enforce", False),
     integer("ds", -1),
     text("extra", ""),
-    also="ADMIN VM (moved by VM_*_OPERATIONS), MANAGE on the host, USE on the datastore",
+    also="ADMIN VM (moved by VM_*_OPERATIONS), MANAGE on the host, USE on the datastore and the networks",
 )
 def deploy(tx: Transaction, vm_id: int, host_id: int, enforce: bool, ds_id: int, extra: str) -> int:
-    """Starts a pending, held, stopped or undeployed VM on a host."""
+    """Starts a pending, held, stopped or undeployed VM on a host; `extra` has the networks of its NICs with
+    NETWORK_MODE auto."""
     vm, host = tx.get(VM, vm_id), tx.get(Host, host_id)
+    networks = vm_placement.chosen_networks(vm, extra)
     phase = vm_machine.put_away(vm) or vm.phase
     system = _system_datastore(tx, vm, host, ds_id) if phase in _NEW + _KEPT else None
-    targets = [authorization.on(Op.MANAGE, host)]
+    targets = [authorization.on(Op.MANAGE, host), *vm_nics.uses(tx, networks, vm.uid)]
     if system is not None:
         targets.append(authorization.on(Op.USE, system))
     vm_rights.require(tx, vm, "deploy", *targets)
     if system is None:
         raise ApiError(Code.ACTION, f"Deploy action is not available for state {phase.name}", vm_id)
     check_host(host)
-    if enforce:
+    if enforce or vm_requirements.is_pinned(vm):
         check_fit(vm, host)
     own = tx.edit(VM, vm_id)
+    vm_placement.take_networks(tx, own, networks, host)
     row = vm_machine.row_for(tx, own, "deploy")
     if row is None:
         raise vm_machine.ImpossibleTransition("deploy", own)
@@ -169,6 +181,8 @@ def migrate(
     check_host(host)
     check_datastore(system, host)
     _check_move(tx, vm, host, system)
+    source = tx.find(Host, current.hid) or host
+    vm_placement.check_move(vm, source, host, live=live, saved=cold_type == 0)
     if live and vm.phase is Phase.RUNNING and system.id != current.ds_id:
         _check_live_move(tx, vm, host)
     if enforce and host_id != current.hid:

@@ -69,14 +69,18 @@ def _ids(text: str) -> set[int]:
     return {oid for oid in words if oid is not None}
 
 
-def _host_requirements(vm: VM, clusters: list[int]) -> str:
+def is_pinned(vm: VM) -> bool:
+    """Whether its virtual CPUs have CPUs of the host for themselves."""
     topology = vm.template.vector("TOPOLOGY")
-    pinned = topology is not None and topology.get("PIN_POLICY", "NONE").upper() != "NONE"
+    return topology is not None and topology.get("PIN_POLICY", "NONE").upper() != "NONE"
+
+
+def _host_requirements(vm: VM, clusters: list[int]) -> str:
     parts = []
     if clusters:
         parts.append("(" + " | ".join(f"CLUSTER_ID = {cluster}" for cluster in clusters) + ")")
     parts.append("!(PUBLIC_CLOUD = YES)")
-    parts.append("(PIN_POLICY = PINNED)" if pinned else "!(PIN_POLICY = PINNED)")
+    parts.append("(PIN_POLICY = PINNED)" if is_pinned(vm) else "!(PIN_POLICY = PINNED)")
     text = " & ".join(parts)
     kinds = sorted({kind for name in _PUBLIC for kind in _public_types(vm, name)})
     if kinds:

@@ -18,6 +18,7 @@ from merope.api.call_log import CallLog
 from merope.api.dispatch import Dispatcher
 from merope.core.bootstrap import bootstrap
 from merope.core.transaction import Transaction
+from merope.daemon.addresses import AddressManagers
 from merope.daemon.preparations import Preparations
 from merope.drivers.simulated.world import World
 from merope.engine.cloud import Cloud, Inputs
@@ -77,7 +78,9 @@ class Sandbox:
         )
         if 0 not in self.state.pools["user_pool"].entries:
             self.cloud.execute(self._bootstrap, Inputs(internal=True))
-        hands = InlineExecutor(SimulatedDrivers(World(), Layout(directory / "datastores")))
+        drivers = SimulatedDrivers(World(), Layout(directory / "datastores"))
+        self.addresses = drivers.addresses
+        hands = InlineExecutor(drivers)
         self.recorder = Recorder(self.store, self.threads, MonitorSettings())
         self.log = io.StringIO()
         self.call_log = CallLog(self.log, self.settings.log_call_format)
@@ -87,6 +90,7 @@ class Sandbox:
             executor=self.threads,
             prepare=Preparations(self.cloud, hands, self.store, self.threads, self.recorder).table,
             call_log=self.call_log,
+            managers=AddressManagers(self.cloud, hands),
         )
         self.hands = hands
 

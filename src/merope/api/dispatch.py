@@ -263,7 +263,7 @@ class Dispatcher:
         try:
             while True:
                 answers.asked[question.key] = (question, await self._managers.ask(question, call.number))
-                answers.used.clear()
+                answers.begin()
                 try:
                     outcome = self._attempt(call, archive, archived_vms, prepared, answers)
                     done = outcome if isinstance(outcome, Outcome) else await outcome

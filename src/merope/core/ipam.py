@@ -8,6 +8,7 @@ Source: spec drivers.yaml `ipam`, templates.yaml `vnet.ar`.
 """
 
 import re
+from collections.abc import Mapping
 from typing import Final
 
 from merope.core.results import on_result
@@ -52,8 +53,7 @@ def register(tx: Transaction, network: VirtualNetwork, given: Vector) -> Vector:
     if not _NAME.fullmatch(name) or (known and name not in known):
         listed = ", ".join(sorted(known)) or "made of letters and digits"
         raise AddressRangeError(f"IPAM_MAD must be one of oned.conf's drivers ({listed}), not {name[:32]!r}")
-    question = Question(REGISTER, network.id, given, number=len(network.ar_pool))
-    return Vector({**given, **_answer(tx, question).data, "IPAM_MAD": name})
+    return Vector({**given, **_answer(tx, REGISTER, network, given).data, "IPAM_MAD": name})
 
 
 def unregister(tx: Transaction, network: VirtualNetwork, ranged: AddressRange) -> None:
@@ -108,12 +108,11 @@ def free(tx: Transaction, network_id: int, attributes: Vector, first: int, size:
 
 def _allocate(tx: Transaction, network: VirtualNetwork, ranged: AddressRange, first: int, size: int) -> None:
     _check_returned(tx, network, ranged, first, size)
-    _answer(tx, Question(ALLOCATE, network.id, dict(ranged.attributes), first, size, ranged.used))
+    _answer(tx, ALLOCATE, network, ranged.attributes, first, size)
 
 
 def _chosen(tx: Transaction, network: VirtualNetwork, ranged: AddressRange, size: int) -> int:
-    question = Question(GET, network.id, dict(ranged.attributes), -1, size, ranged.used)
-    told = _answer(tx, question)
+    told = _answer(tx, GET, network, ranged.attributes, size=size)
     index = index_of(ranged, told)
     if index is None or index + size > ranged.size or not ranged.leases.is_free_run(index, size):
         address = ", ".join(told.data.values()) or "no address"
@@ -146,8 +145,16 @@ def _returns(effect: Effect, ar_id: int, first: int, size: int) -> bool:
     return overlaps and attributes_of(str(effect.arguments["range"])).get("AR_ID") == str(ar_id)
 
 
-def _answer(tx: Transaction, question: Question) -> Told:
+def _answer(
+    tx: Transaction,
+    action: str,
+    network: VirtualNetwork,
+    attributes: Mapping[str, str],
+    index: int = -1,
+    size: int = 1,
+) -> Told:
     answers = tx.context.addresses
+    question = Question(action, network.id, dict(attributes), index, size, len(answers.used))
     known = answers.asked.get(question.key)
     if known is None:
         raise Asked(question)

@@ -19,7 +19,8 @@ class Question:
     """What is asked about a range, which `attributes` describe (IPAM_MAD among them).
 
     `index` and `size` are the addresses that are meant, counted from the first of the range; `index` is -1
-    where the manager is to choose. `number` tells questions of one request apart that are alike otherwise.
+    where the manager is to choose. `number` counts the questions of one run of a command, so that those
+    that are alike otherwise are told apart.
     """
 
     action: str
@@ -52,6 +53,10 @@ class Answers:
 
     asked: dict[str, tuple[Question, Told]] = field(default_factory=dict)
     used: set[str] = field(default_factory=set)
+
+    def begin(self) -> None:
+        """The command runs again, from its beginning."""
+        self.used.clear()
 
     def unused(self) -> list[tuple[Question, Told]]:
         """What was given and is not wanted after all."""

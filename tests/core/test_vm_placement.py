@@ -61,13 +61,19 @@ def test_a_vm_whose_networks_nobody_chose_starts_without() -> None:
         (AUTO, 'NIC=[NIC_ID="3",NETWORK_ID="0"]', "NIC_ID 3 not found or not AUTO"),
         (TEMPLATE, CHOSEN, "NIC_ID 0 not found or not AUTO"),
         (AUTO, 'NIC=[NIC_ID="0"]', "NIC_ID 0 needs the NETWORK_ID of the network that was chosen"),
-        (AUTO, f"{CHOSEN}\n{CHOSEN}", "NIC_ID 0 is given twice"),
+        (AUTO, f"{CHOSEN}\n{CHOSEN}", "NIC_ID 0 not found or not AUTO"),
     ],
 )
 def test_a_choice_that_cannot_be_is_refused(template: str, extra: str, words: str) -> None:
     cloud = Cloud()
     oid = cloud.vm(template)
     assert sentence(refused(cloud, oid, extra)) == (Code.ACTION, words)
+
+
+def test_who_may_not_deploy_is_told_nothing_of_the_nics() -> None:
+    cloud = Cloud()
+    bob = cloud.user("bob")
+    assert refused(cloud, cloud.vm(AUTO), 'NIC=[NIC_ID="3",NETWORK_ID="0"]', bob).code is Code.AUTHORIZATION
 
 
 def test_a_choice_that_is_no_template_is_refused() -> None:

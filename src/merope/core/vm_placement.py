@@ -38,38 +38,31 @@ def check_move(vm: VM, source: Host, target: Host, *, live: bool, saved: bool) -
 
 
 def chosen_networks(vm: VM, extra: str) -> Template:
-    """The NICs of the last argument of one.vm.deploy, a network for each that the VM leaves to the scheduler.
+    """The NICs of the last argument of one.vm.deploy: NIC_ID and the NETWORK_ID that was chosen for it.
 
-    Raises ApiError INTERNAL (it is no template), ACTION (a NIC is not there, or has a network).
+    Raises ApiError INTERNAL (it is no template), ACTION (one has no NETWORK_ID). Whether the VM has such
+    NICs is looked at later: it is told to who may deploy it only.
     """
-    given = generic.parse_template(extra)
     chosen = Template()
-    for nic in given.vectors("NIC"):
-        number = nic.get("NIC_ID", "")
-        if _auto_nic(vm, number) is None:
-            raise _refused(vm, f"NIC_ID {number[:16]} not found or not AUTO")
-        if vm_requests.whole(nic.get("NETWORK_ID", "")) is None:
-            raise _refused(vm, f"NIC_ID {number} needs the NETWORK_ID of the network that was chosen")
-        chosen.add("NIC", Vector(NIC_ID=number, NETWORK_ID=nic["NETWORK_ID"]))
+    for nic in generic.parse_template(extra).vectors("NIC"):
+        number, network = nic.get("NIC_ID", ""), nic.get("NETWORK_ID", "")
+        if vm_requests.whole(network) is None:
+            raise _refused(vm, f"NIC_ID {number[:16]} needs the NETWORK_ID of the network that was chosen")
+        chosen.add("NIC", Vector(NIC_ID=number, NETWORK_ID=network))
     return chosen
-
-
-def _auto_nic(vm: VM, number: str) -> Vector | None:
-    """A NIC that has no network yet."""
-    found = (nic for nic in vm.template.vectors("NIC") if nic.get("NIC_ID") == number)
-    return next((nic for nic in found if vm_nics.is_auto(nic) and not nic.get("NETWORK_ID")), None)
 
 
 def take_networks(tx: Transaction, vm: VM, chosen: Template, host: Host) -> None:
     """Takes a lease for each NIC of `chosen_networks`; the VM is the transaction's own.
 
-    Raises ApiError ACTION (no lease, or a network of other clusters), AUTHORIZATION (quota).
+    Raises ApiError ACTION (no NIC that waits for a network, no lease, a network of other clusters),
+    AUTHORIZATION (quota).
     """
     with vm_devices.refusals(vm.id), vm_quotas.counted(tx, vm):
         for asked in chosen.vectors("NIC"):
-            nic = _auto_nic(vm, asked["NIC_ID"])
+            nic = _without_network(vm, asked["NIC_ID"])
             if nic is None:
-                raise _refused(vm, f"NIC_ID {asked['NIC_ID']} is given twice")
+                raise _refused(vm, f"NIC_ID {asked['NIC_ID'][:16]} not found or not AUTO")
             network = tx.get(VirtualNetwork, int(asked["NETWORK_ID"]))
             if host.cluster_id not in network.clusters:
                 detail = f"Virtual network [{network.id}] is not part of cluster [{host.cluster_id}]"
@@ -78,6 +71,12 @@ def take_networks(tx: Transaction, vm: VM, chosen: Template, host: Host) -> None
             vm_nics.acquire(tx, vm.id, vm.uid, nic)
             vm_nics.join_groups_of(tx, vm, nic)
             vm_context.add_nic(tx, vm, nic)
+
+
+def _without_network(vm: VM, number: str) -> Vector | None:
+    """The NIC of that id when it waits for the network that the scheduler chooses."""
+    found = (nic for nic in vm.template.vectors("NIC") if nic.get("NIC_ID") == number)
+    return next((nic for nic in found if vm_nics.is_auto(nic) and not nic.get("NETWORK_ID")), None)
 
 
 def _refused(vm: VM, sentence: str) -> ApiError:

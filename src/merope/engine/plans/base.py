@@ -118,6 +118,12 @@ def here(drivers: Drivers, job: Job, record: History | None = None) -> On:
     return On(drivers, job.vm, used, job)
 
 
+def require_off(on: On) -> None:
+    """Raises DriverError when the VM runs: a start that was taken to have failed had not."""
+    if any(domain.vm_id == on.vm.id for domain in on.hypervisor.domains()):
+        raise DriverError(f"VM {on.vm.id} runs on {on.host}, and its disks cannot be touched from outside")
+
+
 def nics(vm: VM) -> list[Vector]:
     """The interfaces of a VM and their aliases."""
     return vm.template.vectors("NIC") + vm.template.vectors("NIC_ALIAS")

@@ -14,6 +14,7 @@ from merope.engine.plans.base import (
     here,
     is_saved,
     nic_of,
+    require_off,
     save_back,
     write_context,
 )
@@ -62,6 +63,7 @@ def _put_away(on: On, disk: Vector) -> None:
 
 def _prolog_attach(drivers: Drivers, job: Job) -> dict[str, str]:
     on = here(drivers, job)
+    require_off(on)
     disk = disk_of(on)
     _take(on, disk)
     bring(on, disk)
@@ -70,6 +72,7 @@ def _prolog_attach(drivers: Drivers, job: Job) -> dict[str, str]:
 
 def _epilog_detach(drivers: Drivers, job: Job) -> dict[str, str]:
     on = here(drivers, job)
+    require_off(on)
     _put_away(on, disk_of(on))
     return {}
 

@@ -7,7 +7,7 @@ from merope.drivers.diskimage import FORMATS
 from merope.drivers.errors import DriverError
 from merope.drivers.transfer.base import Place
 from merope.engine.job import Job
-from merope.engine.plans.base import Drivers, On, Plan, disk_of, format_of, here
+from merope.engine.plans.base import Drivers, On, Plan, disk_of, format_of, here, require_off
 from merope.engine.plans.image import stored
 from merope.model.phase import Phase
 
@@ -48,6 +48,7 @@ def _disk_snapshot_create(drivers: Drivers, job: Job) -> dict[str, str]:
     transfer = on.transfer_of(disk)
     number = int(job.effect.arguments["snapshot"])
     if on.vm.phase is not Phase.DISK_SNAPSHOT:
+        require_off(on)
         transfer.snapshot_create(place, number, image_format)
         return {}
     live = transfer.snapshot_live(place, number, image_format)
@@ -65,6 +66,7 @@ def _disk_snapshot_revert(drivers: Drivers, job: Job) -> dict[str, str]:
     on = here(drivers, job)
     disk = disk_of(on)
     number = int(job.effect.arguments["snapshot"])
+    require_off(on)
     on.transfer_of(disk).snapshot_revert(on.disk(disk["DISK_ID"]), number, format_of(disk))
     return {}
 
@@ -73,6 +75,8 @@ def _disk_snapshot_delete(drivers: Drivers, job: Job) -> dict[str, str]:
     on = here(drivers, job)
     disk = disk_of(on)
     number = int(job.effect.arguments["snapshot"])
+    if on.vm.phase is not Phase.DISK_SNAPSHOT_DELETE:
+        require_off(on)
     on.transfer_of(disk).snapshot_delete(on.disk(disk["DISK_ID"]), number)
     return {}
 
@@ -86,6 +90,8 @@ def _disk_resize(drivers: Drivers, job: Job) -> dict[str, str]:
     else:
         host = "" if on.vm.phase is Phase.DISK_RESIZE_UNDEPLOYED else on.host
         place = Place(host, on.disk(disk["DISK_ID"]).path)
+        if host:
+            require_off(on)
         on.transfer_of(disk).resize(place, size, format_of(disk))
     return {}
 
@@ -101,6 +107,8 @@ def _save_as(drivers: Drivers, job: Job) -> dict[str, str]:
     if on.vm.phase is Phase.HOTPLUG_SAVEAS and snapshot < 0:
         on.hypervisor.disk_copy(on.vm, on.deploy_id, int(disk["DISK_ID"]), source, image_format)
     else:
+        if on.vm.phase is not Phase.HOTPLUG_SAVEAS:
+            require_off(on)
         transfer.copy_out(on.disk(disk["DISK_ID"]), snapshot, format_of(disk), source, image_format)
     return stored(Stored(job.image.source, image_format))
 

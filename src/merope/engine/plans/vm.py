@@ -17,6 +17,7 @@ from merope.engine.plans.base import (
     clean,
     here,
     is_saved,
+    require_off,
     save_back,
     write_context,
 )
@@ -141,16 +142,10 @@ def _finish(on: On, host: str) -> None:
 
 def _epilog_stop(drivers: Drivers, job: Job) -> dict[str, str]:
     on = here(drivers, job)
-    _require_off(on)
+    require_off(on)
     clean(on)
     on.system.move(on.place, Place("", on.directory))
     return {}
-
-
-def _require_off(on: On) -> None:
-    """Raises DriverError when the VM runs: a start that was taken to have failed had not."""
-    if any(domain.vm_id == on.vm.id for domain in on.hypervisor.domains()):
-        raise DriverError(f"VM {on.vm.id} runs on {on.host}, and its disks cannot be moved")
 
 
 def _prolog_resume(drivers: Drivers, job: Job) -> dict[str, str]:
@@ -176,7 +171,7 @@ def _leave(source: On) -> None:
     try:
         if source.vm.phase is Phase.PROLOG_MIGRATE_UNKNOWN:
             source.hypervisor.cancel(source.deploy_id)
-        _require_off(source)
+        require_off(source)
         clean(source)
     except DriverError as error:
         if not error.retry_safe:

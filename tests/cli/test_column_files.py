@@ -103,3 +103,32 @@ def test_no_program_runs_because_of_a_file(home: Path) -> None:
     outcome = _run(home, "onevm list", f"!!python/object/apply:os.mkdir ['{home}/made']")
     assert outcome.code == 255
     assert not (home / "made").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "call"),
+    [
+        (None, ("one.vm.action", ("resched", 5))),
+        (":default_actions:\n- :flush: resched\n", ("one.vm.action", ("resched", 5))),
+        (":default_actions:\n- :flush: delete-recreate\n", ("one.vm.recover", (5, 4))),
+        (":default_actions:\n  :flush: delete\n", ("one.vm.recover", (5, 3))),
+    ],
+)
+def test_the_file_says_what_flushing_a_host_does(
+    home: Path, text: str | None, call: tuple[str, tuple[object, ...]]
+) -> None:
+    if text is not None:
+        (home / ".one" / "cli" / "onehost.yaml").write_text(text)
+    host = "<HOST><ID>1</ID><VMS><ID>5</ID></VMS></HOST>"
+    cloud = FakeCloud({"one.host.status": 1, "one.host.info": host, "one.vm.action": 5, "one.vm.recover": 5})
+    assert command("onehost flush 1", cloud, Screen(environ={"HOME": str(home)})).code == 0
+    assert cloud.calls[0] == ("one.host.status", (1, 1))
+    assert cloud.calls[-1] == call
+
+
+def test_an_action_that_flushing_does_not_know_changes_nothing(home: Path) -> None:
+    (home / ".one" / "cli" / "onehost.yaml").write_text(":default_actions:\n- :flush: explode\n")
+    cloud = FakeCloud()
+    outcome = command("onehost flush 1", cloud, Screen(environ={"HOME": str(home)}))
+    assert outcome.err.startswith("The default action of flush should be one of resched, delete")
+    assert not cloud.calls

@@ -1,8 +1,9 @@
 """Columns as their users want them: `~/.one/cli/onevm.yaml`, else `/etc/one/cli/onevm.yaml`.
 
 The files are those of 5.12: `:default` lists the columns to show, `:default_conf` named selections for
-`--listconf` (or ONE_LISTCONF), every other key is a column with `:size`, `:left`, `:adjust`, `:expand` and
-`:desc`.  What they say of columns that do not exist is ignored, as 5.12 does.
+`--listconf` (or ONE_LISTCONF), `:default_actions` what `onehost flush` does, every other key is a column
+with `:size`, `:left`, `:adjust`, `:expand` and `:desc`.  What they say of columns that do not exist is
+ignored, as 5.12 does.
 """
 
 import os
@@ -30,6 +31,21 @@ def selection(tool: Tool, environ: Mapping[str, str]) -> Selection:
     declared = Selection((*tool.columns, *tool.more), tool.columns, {}, {})
     path = _find(tool.name, environ)
     return declared if path is None else _read(declared, path)
+
+
+def default_action(tool: Tool, name: str, environ: Mapping[str, str]) -> str | None:
+    """What `:default_actions` of the file says of an action (`:flush: resched`), None when nothing.
+
+    Raises CliError for a file that is wrong.
+    """
+    path = _find(tool.name, environ)
+    keys = {} if path is None else _mapping(_load(path), path)
+    actions = next((value for key, value in keys.items() if _name(key) == "DEFAULT_ACTIONS"), None)
+    for action in actions if isinstance(actions, list) else [actions]:
+        for key, value in _mapping(action, path or "").items():
+            if _name(key) == name.upper():
+                return str(value)
+    return None
 
 
 def _find(tool: str, environ: Mapping[str, str]) -> str | None:

@@ -2,11 +2,14 @@
 
 import base64
 import binascii
+from collections.abc import Callable
 
 from merope.cli import formats
+from merope.cli.column_files import default_action
 from merope.cli.context import Context
 from merope.cli.errors import CliError, UsageError
 from merope.cli.schedule import epoch
+from merope.client import Client
 from merope.model.template import Template, TemplateError
 
 _MONITORED_NO_MORE = frozenset(("4", "8"))  # DISABLED and OFFLINE stay as someone has set them
@@ -31,13 +34,24 @@ def create(ctx: Context) -> None:
     ctx.print_id(oid)
 
 
+#: What becomes of the machines of a host that is flushed: `:default_actions` of the column file.
+_FLUSHING: dict[str, Callable[[Client, int], object]] = {
+    "resched": lambda client, vm: client.call("one.vm.action", "resched", vm),
+    "delete": lambda client, vm: client.call("one.vm.recover", vm, 3),
+    "delete-recreate": lambda client, vm: client.call("one.vm.recover", vm, 4),
+}
+
+
 def flush(ctx: Context) -> int:
     """Disable first, so that nothing comes back to the host."""
+    name = default_action(ctx.invocation.tool, "flush", ctx.terminal.environ) or "resched"
+    if (action := _FLUSHING.get(name)) is None:
+        raise CliError(f"The default action of flush should be one of {', '.join(_FLUSHING)}, not '{name}'.")
 
     def act(oid: int) -> None:
         ctx.client.call("one.host.status", oid, 1)
         machines = [int(e.text or "-1") for e in ctx.client.info("host", oid).iterfind("VMS/ID")]
-        if ctx.for_each(machines, lambda vm: ctx.client.call("one.vm.action", "resched", vm)):
+        if ctx.for_each(machines, lambda vm: action(ctx.client, vm)):
             raise CliError(f"Not all machines of host {oid} will be moved.")
 
     return ctx.for_each(ctx.ids(), act)

@@ -26,7 +26,6 @@ TOOLS_LATER = {
 }
 #: What is different on purpose.
 DIFFERENT = {
-    "oneuser key": "belongs to the ssh authentication driver",
     "onezone serversync": "copies the configuration between front ends, which are a later part",
     "onedatastore has other default columns": "USER and GROUP are recorded",
     # The recorded output is the authority for the side to which a column is aligned.

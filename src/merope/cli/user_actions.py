@@ -6,15 +6,19 @@ the last three are out of sight of other users of the machine.
 
 from xml.etree.ElementTree import Element, tostring
 
-from merope.cli import table
+from merope.cli import credentials, table
 from merope.cli.context import Context
 from merope.cli.errors import CliError, UsageError
+from merope.model import distinguished_name
 from merope.model.template import Template
 
 _UMASK_DIGITS = 3
 
 
-def read_password(ctx: Context, confirm: bool = True) -> str:
+def read_password(ctx: Context, confirm: bool = True, driver: str | None = None) -> str:
+    """What is to be stored for a user of the driver."""
+    if found := credentials.stored(ctx, driver):
+        return found
     text = ctx.optional_word("password")
     if ctx.flag("stdin"):
         password = ctx.terminal.read_file("-").partition("\n")[0]
@@ -30,33 +34,34 @@ def read_password(ctx: Context, confirm: bool = True) -> str:
             raise CliError("The two passwords are not the same.")
     if not password:
         raise CliError("The password is empty.")
-    if ctx.flag("sha256"):
+    if ctx.flag("sha256") or driver == credentials.SERVER_CIPHER:
         import hashlib
 
         return hashlib.sha256(password.encode()).hexdigest()
-    return password
+    return distinguished_name.stored(password) if driver == credentials.X509 else password
 
 
 def create(ctx: Context) -> None:
-    driver = ctx.option("driver", str) or "core"
+    driver = credentials.driver(ctx) or "core"
     groups = ctx.names.many("group", ctx.option("group", list) or [])
     # A user of the public driver cannot log in, so there is nothing to type.
     nothing = driver == "public" and not (ctx.has("password") or ctx.flag("stdin"))
-    password = "-" if nothing else read_password(ctx)
+    password = "-" if nothing else read_password(ctx, driver=driver)
     more = (groups,) if groups else ()
     ctx.print_id(ctx.client.number("one.user.allocate", ctx.word("username"), password, driver, *more))
 
 
 def passwd(ctx: Context) -> None:
-    ctx.client.call("one.user.passwd", ctx.oid(), read_password(ctx))
+    ctx.client.call("one.user.passwd", ctx.oid(), read_password(ctx, driver=credentials.driver(ctx)))
 
 
 def chauth(ctx: Context) -> None:
-    driver = ctx.optional_word("auth") or ctx.option("driver", str)
+    driver = ctx.optional_word("auth") or credentials.driver(ctx)
     if not driver:
         raise UsageError("The driver must be given.")
-    asked = ctx.has("password") or ctx.flag("stdin") or ctx.flag("read-file")
-    ctx.client.call("one.user.chauth", ctx.oid(), driver, read_password(ctx) if asked else "")
+    asked = ctx.has("password") or any(ctx.flag(name) for name in ("stdin", "read-file", "key", "cert"))
+    password = read_password(ctx, driver=driver) if asked else ""
+    ctx.client.call("one.user.chauth", ctx.oid(), driver, password)
 
 
 def mask(text: str) -> str:

@@ -3,9 +3,10 @@
 import os
 import time
 
+from merope.cli import credentials
 from merope.cli.context import Context
 from merope.cli.errors import CliError
-from merope.client import auth_file
+from merope.client import auth_file, find_cloud
 from merope.client.client import Client
 
 #: Seconds that a token lives when nobody says otherwise.
@@ -75,8 +76,11 @@ def _new_token(ctx: Context) -> tuple[str, str]:
 
 
 def _client(ctx: Context) -> tuple[Client, str]:
-    """As the user named (with a password typed or read), else with the credentials that are there."""
+    """As the user named (by a key, or a password typed or read), else with the credentials that are there."""
     user = ctx.optional_word("username")
+    if credentials.driver(ctx) in (credentials.SSH, credentials.X509):
+        name = user or _name_at_hand(ctx)
+        return ctx.become(name, credentials.opening_token(ctx, name)), name
     if user is None or "password" in ctx.invocation.options:
         return ctx.client, user or ctx.client.cloud.user
     if ctx.flag("stdin_password"):
@@ -87,6 +91,11 @@ def _client(ctx: Context) -> tuple[Client, str]:
         # An administrator makes a token for somebody else.
         return ctx.client, user
     return ctx.become(user, password), user
+
+
+def _name_at_hand(ctx: Context) -> str:
+    """The user of the options or of the credentials that are there: a key does not know whose it is."""
+    return ctx.option("user", str) or find_cloud(ctx.option("endpoint", str)).user
 
 
 def _tokens(ctx: Context, user: str) -> list[tuple[str, int, int]]:

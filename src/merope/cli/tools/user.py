@@ -1,6 +1,6 @@
 """oneuser: users."""
 
-from merope.cli import account, user_actions, user_login
+from merope.cli import account, credentials, user_actions, user_login
 from merope.cli import values as readers
 from merope.cli.actions import delete_command, update_command
 from merope.cli.context import Context
@@ -33,7 +33,18 @@ _PASSWORD_OPTIONS = (
     flag("--sha256", "send the password's SHA-256 digest (for drivers that compare digests)"),
 )
 _DRIVER = opt("--driver", "driver", "the authentication driver (core, public, ssh, x509, ldap …)")
+_KEY = opt("--key", "file", "the private key: RSA, in PEM or in OpenSSH's form (~/.ssh/id_rsa)", "-k")
+_METHOD_OPTIONS = (
+    flag("--ssh", "authenticate by an ssh key"),
+    flag("--x509", "authenticate by a certificate"),
+    _KEY,
+    opt("--cert", "file", "the certificate, in PEM (X509_USER_CERT)", "-c"),
+    _DRIVER,
+)
 _LOGIN_OPTIONS = (
+    *_METHOD_OPTIONS,
+    flag("--x509_proxy", "authenticate by a proxy certificate"),
+    opt("--proxy", "file", "the proxy: certificates and a key in PEM (X509_PROXY_CERT)"),
     opt(
         "--time", "seconds", "how long the token is valid; -1: for ever (default 36000)", "", readers.integer
     ),
@@ -55,10 +66,16 @@ TOOL = Tool(
             (word("username"), _PASSWORD),
             (
                 *_PASSWORD_OPTIONS,
-                _DRIVER,
+                *_METHOD_OPTIONS,
                 opt("--group", "id,name", "groups; the first is the primary one", "", readers.id_list),
             ),
-            ("create ann", "create ann --stdin < password", "create app --driver public"),
+            (
+                "create ann",
+                "create ann --stdin < password",
+                "create bob --ssh --key id_rsa",
+                "create carol --x509 --cert cert.pem",
+                "create app --driver public",
+            ),
         ),
         update_command("user"),
         *account.quota_commands("user"),
@@ -75,7 +92,15 @@ TOOL = Tool(
             user_login.login,
             (_USERNAME,),
             _LOGIN_OPTIONS,
-            ("login ann --time 3600",),
+            ("login ann --time 3600", "login bob --ssh", "login carol --x509 --cert cert.pem --key key.pem"),
+        ),
+        Command(
+            "key",
+            "print the public half of an ssh key, as it is stored for users of the driver ssh",
+            credentials.print_public_key,
+            (),
+            (_KEY,),
+            ("key --key ~/.ssh/id_rsa",),
         ),
         delete_command("user"),
         Command(
@@ -83,7 +108,7 @@ TOOL = Tool(
             "change a user's password",
             user_actions.passwd,
             (one("user"), _PASSWORD),
-            _PASSWORD_OPTIONS,
+            (*_PASSWORD_OPTIONS, *_METHOD_OPTIONS),
             ("passwd ann", "passwd ann --stdin < password"),
         ),
         _group_command("chgrp", "change users' primary group"),
@@ -94,8 +119,8 @@ TOOL = Tool(
             "change how a user is authenticated",
             user_actions.chauth,
             (one("user"), word("auth", optional=True), _PASSWORD),
-            (*_PASSWORD_OPTIONS, _DRIVER),
-            ("chauth app public",),
+            (*_PASSWORD_OPTIONS, *_METHOD_OPTIONS),
+            ("chauth app public", "chauth bob --ssh --key id_rsa"),
         ),
         *list_commands("user", top=False, rows=lambda pool: join_quotas(pool, "USER")),
         show_command("user", _page, optional=True),

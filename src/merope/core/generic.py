@@ -4,7 +4,7 @@ right that each asks for (spec xmlrpc.yaml)."""
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from merope.core import authorization, pools, views
+from merope.core import authorization, concealed, pools, views
 from merope.core.methods import Listing, Method, Need, Param, Result, Type, boolean, integer, register, text
 from merope.core.transaction import Transaction
 from merope.model import names
@@ -324,7 +324,7 @@ def _unlock(common: Common) -> Callable[..., Result]:
 
 def _info(common: Common) -> Callable[..., Result]:
     def run(tx: Transaction, oid: int, decrypt: bool) -> bytes:
-        return views.info(tx, common.kind, oid)
+        return concealed.shown(tx, common.kind, oid, decrypt=decrypt)
 
     return run
 

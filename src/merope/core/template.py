@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from merope.core import (
     acl,
     authorization,
+    concealed,
     generic,
     image,
     image_create,
@@ -162,7 +163,7 @@ def check_update(tx: Transaction, value: Document, new: Template) -> Template:
 def info(tx: Transaction, oid: int, extended: bool, decrypt: bool) -> bytes:
     """The template; `extended` with all that its disks take from their images."""
     if not extended:
-        return views.info(tx, VmTemplate, oid)
+        return concealed.shown(tx, VmTemplate, oid, decrypt=decrypt)
     stored = tx.get(VmTemplate, oid)
     full = stored.template.copy()
     uid = tx.caller.uid
@@ -172,8 +173,8 @@ def info(tx: Transaction, oid: int, extended: bool, decrypt: bool) -> bytes:
         if used is not None:
             disk.update(image.disk_attributes(tx, used, disk))
         disk["DISK_ID"] = str(number)
-    document = stored.to_xml()
-    return views.wire(document.replace(stored.template.to_xml(), full.to_xml()))
+    document = views.wire(stored.to_xml().replace(stored.template.to_xml(), full.to_xml()))
+    return concealed.opened(tx, VmTemplate, oid, document) if decrypt else document
 
 
 @method(

@@ -18,6 +18,7 @@ from merope.model.hook import Hook
 from merope.model.kinds import BY_DOCUMENT, Kind
 from merope.model.owned import Owned
 from merope.model.quota import Quotas
+from merope.model.secret_attributes import conceal
 from merope.model.settings import Settings
 from merope.model.state import Entry, Parsed, State
 from merope.model.stored_document import StoredDocument
@@ -263,6 +264,7 @@ class Transaction:
         operations: list[Operation] = []
         parsed: Parsed = {}
         for (table, oid), value in self._edited.items():
+            conceal(value, self.settings)
             operations.append(Put(table, oid, object_row(value)))
             parsed[table, oid] = value
         operations += [Delete(table, oid) for table, oid in self._deleted]

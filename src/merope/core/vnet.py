@@ -6,7 +6,19 @@ Source: spec xmlrpc.yaml `one.vn.*`, templates.yaml `vnet`.
 
 from collections.abc import Iterable
 
-from merope.core import acl, authorization, cluster, generic, ipam, quota, vdc, views, vnet_link, vnet_ranges
+from merope.core import (
+    acl,
+    authorization,
+    cluster,
+    concealed,
+    generic,
+    ipam,
+    quota,
+    vdc,
+    views,
+    vnet_link,
+    vnet_ranges,
+)
 from merope.core.host import DEFAULT_CLUSTER
 from merope.core.methods import Need, Type, boolean, integer, method, text
 from merope.core.transaction import Transaction
@@ -139,7 +151,7 @@ def info(tx: Transaction, oid: int, decrypt: bool) -> bytes:
     entry = tx.entry(VirtualNetwork, oid)
     if entry.info_wire is None:
         entry.info_wire = views.wire(network.to_info_xml(EVERYTHING))
-    return entry.info_wire
+    return concealed.opened(tx, VirtualNetwork, oid, entry.info_wire) if decrypt else entry.info_wire
 
 
 def _viewer(tx: Transaction, network: VirtualNetwork) -> Viewer:

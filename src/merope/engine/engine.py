@@ -20,6 +20,7 @@ from merope.engine import policy
 from merope.engine.cloud import Cloud, Inputs
 from merope.engine.job import Answer, Job
 from merope.engine.jobs import Finished, MissingObject, build
+from merope.engine.opening import opened
 from merope.model.change import Change, Delete, Put
 from merope.model.effect import TABLE, Effect
 from merope.model.phase import phase_of
@@ -193,7 +194,7 @@ class Engine:
             return
         running.attempts += 1
         try:
-            job = build(self._cloud.state, effect, self._finished_vms)
+            job = opened(build(self._cloud.state, effect, self._finished_vms), self._cloud.settings)
         except MissingObject as error:
             log.warning("%s of %d: %s", effect.op, effect.oid, error)
             self._deliver(running, Answer(False, str(error)))

@@ -91,7 +91,9 @@ class SimulatedHypervisor:
         domain.nics.add(nic_id)
 
     def detach_nic(self, vm: VM, deploy_id: str, nic_id: int) -> None:
-        self._running("detach_nic", deploy_id).nics.discard(nic_id)
+        domain = self._running("detach_nic", deploy_id)
+        domain.nics.discard(nic_id)
+        domain.booted.discard(nic_id)
 
     def renew_context(self, vm: VM, deploy_id: str, system_dir: Path) -> None:
         self._running("renew_context", deploy_id)

@@ -28,7 +28,7 @@ HOST_MEMORY = 16 * 1024 * 1024
 class SimulatedDomain:
     """A domain on a host; `vm_id` is None for a wild one. `disks` are the files that it holds open.
 
-    `nics` are the NIC ids of its interfaces.
+    `nics` are the NIC ids of its interfaces, `booted` those of them that it was started with.
     """
 
     deploy_id: str
@@ -39,6 +39,10 @@ class SimulatedDomain:
     disks: tuple[Path, ...] = ()
     state: DomainState = DomainState.RUNNING
     nics: set[int] = field(default_factory=set)
+    booted: set[int] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.booted = set(self.nics)
 
 
 @dataclass(slots=True)
@@ -153,7 +157,14 @@ class World:
         domain = host.domains.pop(deploy_id, None)
         if domain is not None and domain.vm_id is not None:
             del self._places[domain.vm_id]
+            self._unplug(host, domain)
         return domain
+
+    def _unplug(self, host: SimulatedHost, domain: SimulatedDomain) -> None:
+        """What was plugged into a domain goes with it, as a tap does whose process has ended; what its host
+        was prepared with before it started is for its network drivers to clean up."""
+        gone = {(vm, nic) for vm, nic in host.nics if vm == domain.vm_id and nic not in domain.booted}
+        host.nics -= gone
 
     def migrate(self, host: SimulatedHost, domain: SimulatedDomain, destination: SimulatedHost) -> None:
         """Moves a running domain. Raises DriverError when the destination does not see its disks."""
@@ -162,6 +173,7 @@ class World:
             raise DriverError(f"{domain.deploy_id} is not a VM of this cloud and cannot be migrated")
         self.require_files(destination, vm_id, domain.disks)
         del host.domains[domain.deploy_id]
+        self._unplug(host, domain)
         destination.domains[domain.deploy_id] = domain
         self._places[vm_id] = destination, domain
 
@@ -208,8 +220,9 @@ class World:
         self._running(vm_id)[1].state = DomainState.FAILURE
 
     def guest_powers_off(self, vm_id: int) -> None:
-        """The guest has shut itself down; its domain is gone."""
+        """The guest has shut itself down; its domain is gone, and its interfaces with the process."""
         host, domain = self._running(vm_id)
+        domain.booted.clear()
         self.stop(host, domain.deploy_id)
 
     def guest_writes(self, vm_id: int) -> None:

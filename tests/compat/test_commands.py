@@ -448,6 +448,12 @@ wait box POWEROFF
 onevm updateconf box - << OS=[BOOT=disk0]
 onevm save box boxed => ID: \d
 onetemplate show boxed => MEMORY="128"
+onetemplate show boxed => DISK=\[\n  IMAGE_ID="\d+" \]
+ready boxed-disk-0
+onetemplate instantiate boxed --name again
+wait again RUNNING
+onevm terminate again --hard
+wait again DONE
 onetemplate delete boxed --recursive
 onevm terminate box
 wait box DONE

@@ -16,6 +16,7 @@ from merope.core import lifecycle
 from merope.core.check_relations import IN_PASSING, OVERTAKEN, ask_again
 from merope.core.results import take_result
 from merope.core.transaction import Transaction
+from merope.core.vm_save_steps import image_under_way
 from merope.engine import policy
 from merope.engine.cloud import Cloud, Inputs
 from merope.engine.job import Answer, Job
@@ -25,6 +26,7 @@ from merope.model.change import Change, Delete, Put
 from merope.model.effect import TABLE, Effect
 from merope.model.phase import phase_of
 from merope.model.states import VmState
+from merope.model.vm import VM
 
 log = logging.getLogger("merope.engine")
 
@@ -110,6 +112,9 @@ class Engine:
             phase = phase_of(pool.entries[oid].state, pool.entries[oid].lcm_state)
             under_way = (state.effects[number].op for number in state.effects_of.get(("vm", oid), ()))
             if phase not in lifecycle.EFFECTS or any(op not in IN_PASSING for op in under_way):
+                continue
+            vm = pool.parsed(oid) if phase in lifecycle.SAVING else None
+            if isinstance(vm, VM) and image_under_way(state, vm):
                 continue
             log.warning("virtual machine %d is %s and nothing is under way: asking anew", oid, phase.name)
             try:

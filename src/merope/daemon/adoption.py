@@ -26,7 +26,7 @@ def is_anothers(location: Location) -> bool:
     if isinstance(location, File) and (not location.path.exists() or not location.path.stat().st_size):
         return False
     with closing(open_beside(location)) as store:
-        found = store.columns()
+        found = store.check()
     return bool(found) and _OURS not in found
 
 

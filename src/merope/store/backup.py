@@ -74,7 +74,7 @@ def backup(
 
 def _copy_of_server(source: Server, part: Path, progress: Progress | None) -> None:
     with closing(open_beside(source)) as reading, closing(SqliteStore(part)) as writing:
-        if not reading.columns():
+        if not reading.check():
             raise StoreError(f"There is no cloud in {source.where}: it is empty.")
         fill(writing, reading, progress)
 
@@ -122,7 +122,7 @@ def restore(
         raise StoreError(f"There is no backup {source}.")
     for directory in (home, home / ".one"):
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if _is_supervised(home):
+    if is_supervised(home):
         raise StoreError(f"The cloud in {home} runs: stop it first (`one stop`).")
     fresh = home / "one.db.restoring"
     stamp = time.strftime("%Y%m%d-%H%M%S")
@@ -164,7 +164,7 @@ def _into_server(
     return kept
 
 
-def _is_supervised(home: Path) -> bool:
+def is_supervised(home: Path) -> bool:
     """Whether a supervisor has its file locked: it would start the core again at any moment."""
     try:
         descriptor = os.open(home / "run" / "supervisor.pid", os.O_RDONLY)

@@ -1,6 +1,6 @@
 """Everything of one database into another, whatever kinds they are."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import islice
 
 from merope.model.change import Cell
@@ -16,17 +16,23 @@ _GREATEST = (1 << 64) - 1
 _SIGNED = 1 << 63
 
 
-def fill(target: SqlStore, source: SqlStore, progress: Progress | None = None) -> int:
+def fill(
+    target: SqlStore,
+    source: SqlStore,
+    progress: Progress | None = None,
+    tables: Collection[str] = TABLES,
+) -> int:
     """Makes `target` hold what `source` holds at this moment, and nothing else; answers the number of rows.
 
-    One transaction: whole, or (StoreError) as it was. `target` is to be opened anew before changes are
-    committed to it.
+    Other tables than `tables` stay as they are. One transaction: whole, or (StoreError) as it was. `target`
+    is to be opened anew before changes are committed to it.
     """
-    there = [name for name in TABLES if name in source.columns()]
+    columns = source.columns()
+    there = [name for name in tables if name in columns]
     done = 0
     with source.reading() as read, target.transaction() as tx:
         total = sum(count for name in there for (count,) in list(read(f"SELECT COUNT(*) FROM {name}")))  # noqa: S608 - names of TABLES
-        for name in TABLES:
+        for name in tables:
             tx.run(f"DELETE FROM {name}")  # noqa: S608 - names of TABLES
         for name in there:
             found = read(f"SELECT {source.selection(name)} FROM {name}")  # noqa: S608 - names of TABLES
@@ -36,7 +42,7 @@ def fill(target: SqlStore, source: SqlStore, progress: Progress | None = None) -
                 done += len(some)
                 if progress is not None:
                     progress(done, total)
-        if "merope_log" not in there:
+        if "merope_log" in tables and "merope_log" not in there:
             tx.run(target.dialect.put("merope_log"), (0, 0))
     return done
 

@@ -135,7 +135,7 @@ class ServerStore(SqlStore):
             if claimed:
                 self._open()
             else:
-                self._check()
+                self.columns()
         except StoreError:
             self.close()
             raise
@@ -149,7 +149,7 @@ class ServerStore(SqlStore):
 
     def _open(self) -> None:
         writer = self._connect(CLAIM_SECONDS)
-        found = self._check()
+        found = self.check()
         self._note_tables(found)
         self.made += self._driver.make(self.server, self._make_tables)
         self._note_version(writer)

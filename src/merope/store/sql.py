@@ -99,7 +99,8 @@ class SqlStore(ABC):
 
     # Layout
 
-    def _check(self) -> dict[str, set[str]]:
+    def check(self) -> dict[str, set[str]]:
+        """The columns that are there. Raises StoreError unless they are a cloud's of our version, or none."""
         found = self.columns()
         versions = {table: self._version(table) for table in VERSION_TABLES if table in found}
         check_layout(found, versions, self.where)

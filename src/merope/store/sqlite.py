@@ -41,7 +41,6 @@ class SqliteStore(SqlStore):
             with _explained(f"Cannot open {self.where}"):
                 if not claimed:
                     self._writer = self._connect()
-                    self._check()
                     return
                 path.touch(mode=0o600)
                 self._writer = self._connect()
@@ -71,7 +70,7 @@ class SqliteStore(SqlStore):
         return reader
 
     def _prepare(self) -> None:
-        found = self._check()
+        found = self.check()
         self._note_tables(found)
         with self._writing() as tx:
             self._make_tables(tx.run)

@@ -120,6 +120,17 @@ class Guest:
         """What a command says inside a guest that was started with SHELL."""
         return self.get(f"/cgi-bin/sh?{urllib.parse.quote(command, safe='')}", timeout=20.0)
 
+    def write(self, device: str, word: str) -> None:
+        """Writes a word at the start of a device, down to the host's file."""
+        self.run(f"printf '%-64s' '{word}' | dd of=/dev/{device} conv=fsync bs=64 count=1")
+
+    def read(self, device: str) -> str:
+        command = f"dd if=/dev/{device} iflag=direct bs=512 count=1 2>/dev/null | head -c 64"
+        return self.run(command).strip()
+
+    def has(self, device: str) -> bool:
+        return device in str(self.info()["disks"])
+
     def hits(self) -> int:
         return int(self.get("/cgi-bin/hits"))
 
@@ -187,3 +198,11 @@ class Host:
 
 def vector(**values: object) -> Vector:
     return Vector({name: str(value) for name, value in values.items()})
+
+
+def first_text(path: Path, image_format: str = "qcow2") -> str:
+    """The text at the start of a disk that nobody writes to."""
+    command = ["qemu-io", "-U", "-r", "-f", image_format, "-c", "read -v 0 64", str(path)]
+    lines = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
+    shown = "".join(line.rpartition("  ")[2] for line in lines if line.startswith("0000"))
+    return shown.rstrip(".")  # which stands for every blank

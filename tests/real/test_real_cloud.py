@@ -5,90 +5,23 @@ One cloud serves all tests of this file, in their order; each leaves its machine
 
 import os
 import shutil
-import signal
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.real.machine import Guest, choosing_a_range, eventually
+from tests.real.cloud import RUNNING, FirstCloud
+from tests.real.machine import choosing_a_range, eventually
 
-from merope.client import Client, ClientError
+from merope.client import ClientError
 from merope.daemon import control
 from merope.daemon.demo_network import DemoBridge
-from merope.daemon.demo_objects import Machine
-from merope.daemon.layout import Layout
 from merope.daemon.libvirtd import OwnLibvirtd
-from merope.daemon.start import last_options
-from merope.drivers.hypervisor.base import Domain
-from merope.drivers.hypervisor.libvirt import LibvirtHypervisor
-from merope.drivers.hypervisor.libvirt_settings import KvmSettings
 from merope.drivers.network.ip_link import links
-from merope.model.states import LcmState, VmState
+from merope.model.states import VmState
 
 pytestmark = [pytest.mark.real, pytest.mark.xdist_group("real")]
-
-_PORT = 20000 + os.getpid() % 10000
-_RUNNING = (VmState.ACTIVE, LcmState.RUNNING)
-
-
-class FirstCloud:
-    """A cloud made by the command that `make cloud` runs."""
-
-    def __init__(self, home: Path) -> None:
-        self.layout = Layout.at(home)
-
-    def demo(self, what: str) -> str:
-        argv = [sys.executable, "-m", "merope.daemon.demo", what, "--home", str(self.layout.home)]
-        argv += ["--port", str(_PORT)] if what == "up" else []
-        done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=300)
-        assert done.returncode == 0, done.stderr + done.stdout
-        return done.stdout
-
-    @property
-    def client(self) -> Client:
-        options = last_options(self.layout)
-        assert options is not None
-        return Client(options.endpoint, self.layout.login(), timeout=20.0)
-
-    def look(self) -> Machine:
-        with self.client as client:
-            (document,) = client.pool("vm")
-            return Machine.of(client.info("vm", int(document.findtext("ID", "-1"))))
-
-    @property
-    def guest(self) -> Guest:
-        return Guest(self.look().address)
-
-    def act(self, action: str) -> None:
-        with self.client as client:
-            client.call("one.vm.action", action, self.look().id)
-
-    def wait_for(self, *wanted: tuple[VmState, LcmState] | VmState) -> None:
-        def there() -> bool:
-            try:
-                machine = self.look()
-            except ClientError:  # the core is on its way up again
-                return False
-            assert "FAILURE" not in machine.phase, f"{machine.phase}: {machine.error}"
-            return machine.state in wanted or (machine.state, machine.lcm_state) in wanted
-
-        eventually(f"the VM is in {wanted}", there)
-
-    def kill_the_core(self) -> None:
-        rows = control.ask(self.layout, "status")["services"]
-        (pid,) = [row["pid"] for row in rows if row["name"] == "core"]
-        os.kill(pid, signal.SIGKILL)
-
-    def domains(self) -> list[Domain]:
-        driver = LibvirtHypervisor(KvmSettings(uri=OwnLibvirtd(self.layout.home).uri))
-        try:
-            return driver.domains()
-        finally:
-            driver.close()
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +66,7 @@ def test_power_off_and_resume_keep_the_disk(cloud: FirstCloud, accident: bool) -
     cloud.act("resume")
     if accident:
         cloud.kill_the_core()
-    cloud.wait_for(_RUNNING)
+    cloud.wait_for(RUNNING)
     guest.wait()
     assert guest.get("/cgi-bin/note") == f"kept-{accident}\n"
 
@@ -151,7 +84,7 @@ def test_suspend_and_resume_keep_the_memory(cloud: FirstCloud, accident: bool) -
     cloud.act("resume")
     if accident:
         cloud.kill_the_core()
-    cloud.wait_for(_RUNNING)
+    cloud.wait_for(RUNNING)
     guest.wait()
     assert guest.boot_id() == boot
     assert guest.hits() == hits + 1
@@ -166,7 +99,7 @@ def test_a_reboot_boots_anew(cloud: FirstCloud, accident: bool) -> None:
     if accident:
         cloud.kill_the_core()
     eventually("another boot id", lambda: guest.serves() and guest.boot_id() != boot)
-    cloud.wait_for(_RUNNING)
+    cloud.wait_for(RUNNING)
 
 
 @pytest.mark.parametrize("accident", [False, True], ids=["undisturbed", "core killed"])
@@ -188,7 +121,7 @@ def test_terminate_removes_everything_of_the_vm(cloud: FirstCloud, accident: boo
     assert cloud.domains() == []
     assert not directory.exists()
     cloud.demo("up")
-    cloud.wait_for(_RUNNING)
+    cloud.wait_for(RUNNING)
 
 
 def test_down_leaves_nothing_behind(cloud: FirstCloud) -> None:

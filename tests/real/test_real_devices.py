@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from tests.real.machine import SHELL, Guest, Host, eventually, vector
+from tests.real.machine import SHELL, Guest, Host, eventually, first_text, vector
 
 from merope.drivers import context
 from merope.drivers.diskimage import create_qcow2
@@ -43,15 +43,6 @@ class Machine:
     def disk(self, number: int) -> Place:
         return Place("", self.directory / f"disk.{number}")
 
-    def write(self, device: str, text: str) -> None:
-        """Writes a word at the start of a device, down to the host's file."""
-        self.guest.run(f"printf '%-64s' '{text}' | dd of=/dev/{device} conv=fsync bs=64 count=1")
-
-    def read(self, device: str) -> str:
-        return self.guest.run(
-            f"dd if=/dev/{device} iflag=direct bs=512 count=1 2>/dev/null | head -c 64"
-        ).strip()
-
 
 @pytest.fixture(scope="module")
 def machine(first_host: Host) -> Iterator[Machine]:
@@ -74,14 +65,6 @@ def disk(number: int, target: str) -> Vector:
     return vector(DISK_ID=number, TYPE="FILE", DRIVER="qcow2", CACHE="unsafe", TARGET=target, IMAGE_ID=1)
 
 
-def first_text(path: Path, image_format: str = "qcow2") -> str:
-    """The text at the start of a disk that nobody writes to."""
-    command = ["qemu-io", "-U", "-r", "-f", image_format, "-c", "read -v 0 64", str(path)]
-    lines = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
-    shown = "".join(line.rpartition("  ")[2] for line in lines if line.startswith("0000"))
-    return shown.rstrip(".")  # which stands for every blank
-
-
 def test_a_disk_that_is_plugged_in_can_be_used_and_taken_away(machine: Machine) -> None:
     driver, guest = machine.host.driver, machine.guest
     create_qcow2(machine.directory / "disk.3", 8)
@@ -89,14 +72,14 @@ def test_a_disk_that_is_plugged_in_can_be_used_and_taken_away(machine: Machine) 
     for _ in range(2):
         driver.attach_disk(machine.vm, machine.deploy_id, 3, machine.directory)
     eventually("the guest has vdc", lambda: "vdc" in str(guest.info()["disks"]), 15)
-    machine.write("vdc", "guest")
+    machine.guest.write("vdc", "guest")
     for _ in range(2):
         driver.detach_disk(machine.vm, machine.deploy_id, 3)
     assert "vdc" not in str(guest.info()["disks"])
     assert first_text(machine.directory / "disk.3") == "guest"
     driver.attach_disk(machine.vm, machine.deploy_id, 3, machine.directory)
     eventually("the guest has vdc again", lambda: "vdc" in str(guest.info()["disks"]), 15)
-    assert machine.read("vdc") == "guest"
+    assert machine.guest.read("vdc") == "guest"
     driver.detach_disk(machine.vm, machine.deploy_id, 3)
 
 
@@ -142,7 +125,7 @@ def test_a_disk_grows_under_the_guest(machine: Machine) -> None:
 
 def test_a_copy_is_the_disk_at_one_moment_and_needs_no_other_file(machine: Machine) -> None:
     guest, target = machine.guest, machine.directory / "disk.2.copied"
-    machine.write("vdb", "copied")
+    machine.guest.write("vdb", "copied")
     guest.run("dd if=/dev/urandom of=/dev/vdb bs=1M seek=1 count=10 conv=fsync 2>/dev/null")
     wanted = guest.run("dd if=/dev/vdb iflag=direct bs=1M count=11 2>/dev/null | sha256sum").split()[0]
     for image_format in ("qcow2", "raw"):
@@ -153,12 +136,12 @@ def test_a_copy_is_the_disk_at_one_moment_and_needs_no_other_file(machine: Machi
         content = flat.read_bytes()
         assert len(content) == 24 * _MB
         assert hashlib.sha256(content[: 11 * _MB]).hexdigest() == wanted
-    machine.write("vdb", "later")
+    machine.guest.write("vdb", "later")
     assert first_text(target, "raw") == "copied"
 
 
 def test_a_copy_that_was_given_up_is_begun_again(machine: Machine) -> None:
-    machine.write("vdb", "again")
+    machine.guest.write("vdb", "again")
     part = machine.directory / ".disk.2.copied.dead.part"
 
     def begin(connection: object) -> None:
@@ -174,16 +157,16 @@ def test_a_copy_that_was_given_up_is_begun_again(machine: Machine) -> None:
 
 def test_the_guest_goes_on_over_its_snapshot_and_the_snapshot_stays(machine: Machine) -> None:
     place = machine.disk(2)
-    machine.write("vdb", "before")
+    machine.guest.write("vdb", "before")
     live = machine.transfer.snapshot_live(place, 0, "qcow2")
     assert isinstance(live, LiveSnapshot)
     # What is written between the two steps is in the snapshot, and lost in neither.
-    machine.write("vdb", "between")
+    machine.guest.write("vdb", "between")
     for _ in range(2):
         assert machine.transfer.snapshot_live(place, 0, "qcow2") == live
         machine.host.driver.disk_continue(machine.vm, machine.deploy_id, 2, live.path)
-    assert machine.read("vdb") == "between"
-    machine.write("vdb", "after")
+    assert machine.guest.read("vdb") == "between"
+    machine.guest.write("vdb", "after")
     assert first_text(place.path.with_name("disk.2.snap") / "0") == "between"
     assert first_text(place.path) == "after"
 
@@ -195,17 +178,17 @@ def test_a_guest_with_snapshots_of_a_disk_is_saved_and_restored_and_reverted(mac
     machine.transfer.snapshot_create(place, 1, "qcow2")
     driver.restore(machine.vm, machine.deploy_id, checkpoint, machine.directory)
     machine.guest.wait()
-    machine.write("vdb", "second")
+    machine.guest.write("vdb", "second")
     assert first_text(place.path.with_name("disk.2.snap") / "1") == "after"
 
     driver.cancel(machine.deploy_id)
     machine.transfer.snapshot_revert(place, 0, "qcow2")
     driver.deploy(machine.vm, machine.directory)
     machine.guest.wait()
-    assert machine.read("vdb") == "between"
+    assert machine.guest.read("vdb") == "between"
     machine.transfer.snapshot_delete(place, 1)
-    machine.write("vdb", "third")
-    assert machine.read("vdb") == "third"
+    machine.guest.write("vdb", "third")
+    assert machine.guest.read("vdb") == "third"
 
 
 def test_a_disk_that_is_no_chain_is_copied_for_its_snapshot(machine: Machine) -> None:
@@ -220,15 +203,15 @@ def test_a_disk_that_is_no_chain_is_copied_for_its_snapshot(machine: Machine) ->
 
 def test_a_guest_returns_to_its_memory_and_disks_of_a_snapshot(machine: Machine) -> None:
     driver, guest = machine.host.driver, machine.guest
-    machine.write("vdb", "snapped")
+    machine.guest.write("vdb", "snapped")
     guest.run("echo remembered >/run/word")
     name = driver.snapshot_create(machine.vm, machine.deploy_id, 0, machine.directory)
-    machine.write("vdb", "later")
+    machine.guest.write("vdb", "later")
     guest.run("echo forgotten >/run/word")
     driver.snapshot_revert(machine.vm, machine.deploy_id, name, machine.directory)
     guest.wait()
     assert guest.run("cat /run/word") == "remembered\n"
-    assert machine.read("vdb") == "snapped"
+    assert machine.guest.read("vdb") == "snapped"
     for _ in range(2):
         driver.snapshot_delete(machine.vm, machine.deploy_id, name, machine.directory)
     listed = subprocess.run(

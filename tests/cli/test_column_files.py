@@ -1,5 +1,6 @@
 """Columns as their users want them: the files that 5.12's commands read."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -97,6 +98,13 @@ def test_a_file_that_is_wrong_is_named(home: Path, text: str, message: str) -> N
     assert (outcome.code, outcome.out) == (255, "")
     assert message in outcome.err
     assert str(home / ".one" / "cli" / "onevm.yaml") in outcome.err
+
+
+def test_a_file_that_needs_a_library_names_it(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "yaml", None)
+    assert "install merope[yaml]" in _run(home, "onevm list").err
+    (home / ".one" / "cli" / "onevm.yaml").unlink()
+    assert _run(home, "onevm list", None).code == 0
 
 
 def test_no_program_runs_because_of_a_file(home: Path) -> None:

@@ -7,6 +7,7 @@ import base64
 
 from merope.core import (
     authorization,
+    behalf,
     generic,
     quota,
     vm_context,
@@ -72,19 +73,19 @@ def allocate(tx: Transaction, source: Template, *, on_hold: bool, router: Templa
 
 
 def _allocate(tx: Transaction, source: Template, router: Template, *, on_hold: bool) -> VM:
-    caller = tx.caller
+    owner = behalf.take_owner(tx, source)
     template, user_template = split(source)
     template.merge(router)
     _check_numbers(template)
     hold = on_hold or source.get_bool("SUBMIT_ON_HOLD") or tx.settings.vm_submit_on_hold
-    _check_uses(tx, template)
+    _check_uses(tx, template, owner.uid)
     vm_id = tx.new_id(VM)
     vm = VM(
         id=vm_id,
-        uid=caller.uid,
-        gid=caller.gid,
-        uname=caller.name,
-        gname=caller.group_name,
+        uid=owner.uid,
+        gid=owner.gid,
+        uname=owner.uname,
+        gname=owner.gname,
         name=_name(source, vm_id),
         permissions=generic.default_permissions(tx),
         stime=tx.now,
@@ -163,8 +164,7 @@ def _bad(sentence: str) -> ApiError:
     return ApiError(Code.ALLOCATE, sentence)
 
 
-def _check_uses(tx: Transaction, template: Template) -> None:
-    uid = tx.caller.uid
+def _check_uses(tx: Transaction, template: Template, uid: int) -> None:
     authorization.require(
         tx,
         *vm_disks.uses(tx, template, uid),

@@ -3,7 +3,7 @@
 Source: spec xmlrpc.yaml `one.vntemplate.*`, recorded vntemplate.xml.
 """
 
-from merope.core import acl, authorization, generic, vm_requests, vnet
+from merope.core import acl, authorization, behalf, generic, vm_requests, vnet
 from merope.core.host import DEFAULT_CLUSTER
 from merope.core.methods import Need, integer, method, text
 from merope.core.transaction import Transaction
@@ -104,7 +104,7 @@ def instantiate(tx: Transaction, oid: int, name: str, extra: str) -> int:
         template.set("NAME", name)
     template.set("TEMPLATE_ID", str(oid))
     template.set("TEMPLATE_NAME", used.name)
-    return vnet.make(tx, template, clusters).id
+    return vnet.make(tx, template, clusters, behalf.take_owner(tx, template)).id
 
 
 def _clusters(tx: Transaction, listed: str) -> list[int]:

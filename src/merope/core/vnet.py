@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from merope.core import (
     acl,
     authorization,
+    behalf,
     cluster,
     concealed,
     generic,
@@ -50,18 +51,21 @@ def allocate(tx: Transaction, source: str, cluster_id: int) -> int:
     return make(tx, generic.parse_template(source), clusters).id
 
 
-def make(tx: Transaction, template: Template, clusters: Iterable[int]) -> VirtualNetwork:
-    """A new network of the caller's, in those clusters; the template becomes its own. Raises ApiError
-    ALLOCATE."""
+def make(
+    tx: Transaction, template: Template, clusters: Iterable[int], owner: behalf.Owner | None = None
+) -> VirtualNetwork:
+    """A new network of the owner's (the caller's), in those clusters; the template becomes its own. Raises
+    ApiError ALLOCATE."""
+    owner = owner or behalf.caller(tx)
     if not template.get("NAME"):
         raise generic.allocate_error("No NAME in template for Virtual Network.")
-    name = generic.take_name(tx, VirtualNetwork, template, tx.caller.uid)
+    name = generic.take_name(tx, VirtualNetwork, template, owner.uid)
     network = VirtualNetwork(
         id=tx.new_id(VirtualNetwork),
-        uid=tx.caller.uid,
-        gid=tx.caller.gid,
-        uname=tx.caller.name,
-        gname=tx.caller.group_name,
+        uid=owner.uid,
+        gid=owner.gid,
+        uname=owner.uname,
+        gname=owner.gname,
         name=name,
         permissions=generic.default_permissions(tx),
         template=template,

@@ -126,7 +126,7 @@ def interactive(ctx: "Context", oid: int, first: int | None = None) -> None:
         for letter, text, _ in _CHOICES:
             ctx.print(f"({letter}) {text}")
         ctx.print("(q) quit")
-        answer = ctx.terminal.ask("> ").strip().lower()
+        answer = ctx.terminal.ask("Your choice: ").strip().lower()
         if answer == "q":
             return
         number = next((n for letter, _, n in _CHOICES if letter == answer), None)

@@ -4,6 +4,7 @@ a fixture `case`."""
 from typing import Protocol
 
 from merope.drivers.network.base import NetworkDriver
+from merope.model.template import Vector
 from merope.model.vm import VM
 
 
@@ -59,3 +60,48 @@ class NetworkContract:
         vm.template.remove("NIC")
         case.driver.pre(vm)
         assert case.state() == before
+
+    def test_plugging_one_nic_leaves_the_others_as_they_are(self, case: NetworkCase) -> None:
+        vm = case.vm(7)
+        deploy_id = _plug(case, vm)
+        other = _second_nic(vm)
+        for _ in range(2):
+            case.driver.pre(vm, other)
+            case.driver.post(vm, deploy_id, other)
+        before = case.state()
+        for _ in range(2):
+            case.driver.clean(vm, other)
+        case.driver.pre(vm, other)
+        assert case.state() == before
+
+    def test_unplugging_one_nic_takes_nothing_from_the_others(self, case: NetworkCase) -> None:
+        vm = case.vm(7)
+        _plug(case, vm)
+        with_one = case.state()
+        other = _second_nic(vm)
+        case.driver.pre(vm, other)
+        for _ in range(2):
+            case.driver.clean(vm, other)
+        assert case.state() == with_one
+
+    def test_rules_are_put_in_force_as_often_as_wanted(self, case: NetworkCase) -> None:
+        vm = case.vm(7)
+        deploy_id = _plug(case, vm)
+        before = case.state()
+        for _ in range(2):
+            case.driver.update(vm, deploy_id, 0)
+        assert case.state() == before
+
+
+def _plug(case: NetworkCase, vm: VM) -> str:
+    case.driver.pre(vm)
+    deploy_id = case.start(vm)
+    case.driver.post(vm, deploy_id)
+    return deploy_id
+
+
+def _second_nic(vm: VM) -> int:
+    """A NIC 1 on the network of the first; answers its id."""
+    (first,) = vm.template.vectors("NIC")
+    vm.template.add("NIC", Vector({**first, "NIC_ID": "1"}))
+    return 1

@@ -15,6 +15,7 @@ from merope.core.methods import METHODS
 from merope.core.transaction import SYSTEM, Caller, Transaction
 from merope.drivers.errors import DriverError
 from merope.drivers.simulated.addresses import SimulatedManager
+from merope.model import secret_attributes
 from merope.model.addressing import (
     ALLOCATE,
     GET,
@@ -23,6 +24,7 @@ from merope.model.addressing import (
     Question,
     Told,
     attributes_of,
+    revealed,
 )
 from merope.model.effect import Effect
 from merope.model.errors import ApiError, Code
@@ -35,11 +37,11 @@ MANAGED = "NAME=managed\nVN_MAD=dummy\nBRIDGE=b\nAR=[TYPE=IP4,IP=10.9.0.1,SIZE=8
 class Managed(Cloud):
     """Puts questions to `manager` as the door does, and carries out what is returned to it."""
 
-    def __init__(self) -> None:
+    def __init__(self, **settings: Any) -> None:
         self.manager = SimulatedManager()
         self.questions: list[Question] = []
         self.refusal = ""
-        super().__init__()
+        super().__init__(**settings)
 
     def call(self, who: Caller | int, name: str, *arguments: Any, **prepared: str | int) -> Any:
         answers = Answers()
@@ -330,3 +332,16 @@ def test_a_command_that_nobody_asks_for_says_what_it_needs() -> None:
     with pytest.raises(ipam.Asked) as caught:
         run(cloud.transaction(SYSTEM))
     assert caught.value.question.action == REGISTER
+
+
+def test_secrets_of_a_range_are_stored_encrypted_on_their_way_back_too() -> None:
+    if not secret_attributes.is_available():
+        pytest.skip("the package cryptography is not installed")
+    cloud = Managed(one_key="k" * 32)
+    secret = "AR=[TYPE=IP4,IP=10.8.0.1,SIZE=1,IPAM_MAD=dummy,PACKET_TOKEN=open]"
+    cloud.call(0, "one.vn.add_ar", 0, secret)
+    cloud.call(0, "one.vn.rm_ar", 0, 1)
+    [effect] = cloud.effects("ipam")
+    stored = attributes_of(str(effect.arguments["range"]))
+    assert stored["PACKET_TOKEN"] != "open"
+    assert revealed(stored, cloud.settings)["PACKET_TOKEN"] == "open"

@@ -11,6 +11,7 @@ from merope.engine.job import Answer, Job
 from merope.engine.workers import WorkerPool
 from merope.model.addressing import ALLOCATE, GET, REGISTER, attributes_text
 from merope.model.effect import Effect
+from merope.model.settings import Settings
 
 RANGE = {"TYPE": "IP4", "IP": "10.9.0.1", "MAC": "02:00:0a:09:00:01", "SIZE": "4", "IPAM_MAD": "ledger"}
 
@@ -32,7 +33,7 @@ async def ask(pool: WorkerPool, action: str, **more: Any) -> Answer:
 
 async def do(pool: WorkerPool, op: str, **arguments: str | int) -> Answer:
     future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-    effect = Effect(1, op, 0, -1, {"range": attributes_text(RANGE), **arguments})
+    effect = Effect(1, op, 0, -1, {"range": attributes_text(RANGE, Settings()), **arguments})
     pool.submit(Job(effect), 30, future.set_result)
     return await future
 

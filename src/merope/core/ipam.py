@@ -59,7 +59,7 @@ def register(tx: Transaction, network: VirtualNetwork, given: Vector) -> Vector:
 def unregister(tx: Transaction, network: VirtualNetwork, ranged: AddressRange) -> None:
     """A range leaves its network: its manager is told, once that is durable."""
     if is_managed(ranged):
-        tx.effect("ipam.unregister", network.id, range=attributes_text(ranged.attributes))
+        tx.effect("ipam.unregister", network.id, range=attributes_text(ranged.attributes, tx.settings))
 
 
 def give(
@@ -103,7 +103,7 @@ def take_back(
 
 
 def free(tx: Transaction, network_id: int, attributes: Vector, first: int, size: int) -> None:
-    tx.effect("ipam.free", network_id, range=attributes_text(attributes), index=first, size=size)
+    tx.effect("ipam.free", network_id, range=attributes_text(attributes, tx.settings), index=first, size=size)
 
 
 def _allocate(tx: Transaction, network: VirtualNetwork, ranged: AddressRange, first: int, size: int) -> None:
@@ -168,7 +168,7 @@ def give_up(tx: Transaction, question: Question, told: Told) -> None:
     """What a manager gave for a request that came to nothing is returned."""
     if question.action == REGISTER:
         attributes = {**question.attributes, **told.data, "IPAM_MAD": question.attributes["IPAM_MAD"]}
-        tx.effect("ipam.unregister", question.network_id, range=attributes_text(attributes))
+        tx.effect("ipam.unregister", question.network_id, range=attributes_text(attributes, tx.settings))
         return
     ranged = AddressRange(question.attributes)
     index = question.index if question.action == ALLOCATE else index_of(ranged, told)

@@ -10,7 +10,7 @@ from merope.core.transaction import Transaction
 from merope.engine.cloud import Cloud, Inputs
 from merope.engine.job import Answer
 from merope.engine.polling import Prober
-from merope.model.addressing import Answers, Question, Told
+from merope.model.addressing import Answers, Question, Told, revealed
 
 log = logging.getLogger("merope.ipam")
 
@@ -39,7 +39,7 @@ class AddressManagers:
         request = {
             "probe": "ipam",
             "action": question.action,
-            "attributes": dict(question.attributes),
+            "attributes": revealed(question.attributes, self._cloud.settings),
             "index": question.index,
             "size": question.size,
             "request": number,
@@ -79,7 +79,8 @@ class AddressManagers:
         try:
             self._cloud.execute(command, Inputs(internal=True))
         except Exception:
-            log.exception("addresses that were given in vain could not be returned: %s", given)
+            networks = sorted({question.network_id for question, _ in given})
+            log.exception("what was given in vain for networks %s could not be returned", networks)
 
 
 def _told(answer: Answer) -> Told:

@@ -1,10 +1,12 @@
 """Questions to external address managers (IPAM), and what they answer, as plain values."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from merope.model.secret_attributes import decrypted, encrypted
+from merope.model.settings import Settings
 from merope.model.template import Vector
 
 REGISTER: Final = "register"
@@ -68,5 +70,19 @@ def attributes_of(text: str) -> Vector:
     return Vector(json.loads(text))
 
 
-def attributes_text(attributes: Mapping[str, str]) -> str:
-    return json.dumps(dict(attributes))
+def attributes_text(attributes: Mapping[str, str], settings: Settings) -> str:
+    """A range as the argument of an effect; what networks store encrypted is encrypted here too."""
+    return json.dumps(_changed(attributes, settings, encrypted))
+
+
+def revealed(attributes: Mapping[str, str], settings: Settings) -> dict[str, str]:
+    """A range as its manager is to see it, with what is stored encrypted decrypted."""
+    return _changed(attributes, settings, decrypted)
+
+
+def _changed(
+    attributes: Mapping[str, str], settings: Settings, change: Callable[[str, str], str]
+) -> dict[str, str]:
+    key = settings.one_key
+    secret = {name.removeprefix("AR/") for name in settings.vnet_encrypted_attr if name.startswith("AR/")}
+    return {name: change(text, key) if key and name in secret else text for name, text in attributes.items()}

@@ -186,7 +186,7 @@ def _found(root: Element, path: str) -> list[Element]:
         raise StoreError(f"The path {path!r} leads to nothing in a document {root.tag}.")
     try:
         return above.findall(f".{path}") if path.startswith("/") else root.findall(path)
-    except (SyntaxError, KeyError, ValueError) as error:
+    except (SyntaxError, KeyError, ValueError, TypeError) as error:
         raise StoreError(
             f"The path {path!r} is not understood ({error}): names, *, //, [NAME='text'], [1], [last()] are."
         ) from error

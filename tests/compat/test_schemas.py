@@ -29,7 +29,10 @@ DOCUMENTS: tuple[tuple[str, tuple[Any, ...], str], ...] = (
     ("one.image.info", (0, False), "image"),
     ("one.imagepool.info", (-2, -1, -1), "image_pool"),
     ("one.vn.info", (0, False), "vnet"),
+    ("one.vn.info", (1, False), "vnet"),
     ("one.vnpool.info", (-2, -1, -1), "vnet_pool"),
+    ("one.vrouter.info", (0, False), "vrouter"),
+    ("one.vrouterpool.info", (-2, -1, -1), "vrouter_pool"),
     ("one.secgroup.info", (0, False), "security_group"),
     ("one.secgrouppool.info", (-2, -1, -1), "security_group_pool"),
     ("one.template.info", (0, False, False), "vmtemplate"),
@@ -37,6 +40,7 @@ DOCUMENTS: tuple[tuple[str, tuple[Any, ...], str], ...] = (
     ("one.templatepool.info", (-2, -1, -1), "vmtemplate_pool"),
     ("one.vm.info", (0, False), "vm"),
     ("one.vm.info", (1, False), "vm"),
+    ("one.vm.info", (2, False), "vm"),
     ("one.vmpool.info", (-2, -1, -1, -2), "vm_pool"),
     ("one.zone.info", (0, False), "zone"),
     ("one.zonepool.info", (), "zone_pool"),
@@ -123,6 +127,11 @@ def furnish(call: Caller) -> None:
         "one.hook.allocate",
         'NAME="bad"\nTYPE="state"\nRESOURCE="HOST"\nSTATE="ERROR"\nCOMMAND="ft.sh"\nTIMEOUT="5"',
     )
+    call("one.vn.reserve", 0, 'NAME="mine"\nSIZE="2"')
+    machine = 'NAME="router"\nCPU="0.1"\nMEMORY="16"\nVROUTER="YES"\nCONTEXT=[NETWORK="YES"]'
+    tid = call("one.template.allocate", machine)
+    call("one.vrouter.allocate", 'NAME="edge"\nNIC=[NETWORK_ID="0",FLOATING_IP="YES"]')
+    call("one.vrouter.instantiate", 0, 1, tid, "", True, "")
 
 
 @pytest.mark.parametrize(("method", "arguments", "schema"), DOCUMENTS)

@@ -12,9 +12,9 @@ set -eu
 cd "$(dirname "$0")/.."
 what=${1:-all}
 case $what in
-test) extras=dev,gate,mysql,postgresql,yaml ;;
-cloud) extras=gate,kvm,yaml ;;
-all) extras=dev,gate,kvm,mysql,postgresql,yaml ;;
+test) extras=dev,auth,gate,mysql,postgresql,yaml ;;
+cloud) extras=auth,gate,kvm,yaml ;;
+all) extras=dev,auth,gate,kvm,ldap,mysql,postgresql,yaml ;;
 *)
     echo "usage: scripts/setup.sh test | cloud | all" >&2
     exit 2
@@ -45,6 +45,9 @@ kvm     iproute2             bridges and addresses
 kvm     curl                 looks at the page that the guest serves
 servers mariadb-server       tests of the store; they start one of their own
 servers postgresql           the same
+servers slapd                tests of logins by a directory; they start one of their own
+servers libldap2-dev         the Python binding of OpenLDAP is compiled
+servers libsasl2-dev         the same
 '
 
 say() { printf '%s\n' "$*"; }

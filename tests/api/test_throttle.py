@@ -85,6 +85,15 @@ def test_logins_of_many_users_at_once_wait_for_nothing(world: World) -> None:
     assert {world.throttle.begin("a", f"user{number}") for number in range(500)} == {0}
 
 
+def test_all_addresses_of_one_ipv6_network_are_one_peer(world: World) -> None:
+    for number in range(8):
+        world.guess(f"2001:db8:1:2::{number:x}")
+    assert world.guess("2001:db8:1:2:ffff::1%eth0") == 2
+    assert world.guess("2001:db8:1:3::1") == 0
+    assert world.guess("::ffff:192.0.2.1") == 0
+    assert world.guess("::ffff:192.0.2.2") == 0
+
+
 def test_what_is_counted_is_bounded(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(throttle, "REMEMBERED", 100)
     for number in range(1000):

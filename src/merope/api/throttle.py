@@ -5,8 +5,10 @@ one address failed. An attempt counts as failed as soon as it begins, so that ma
 that succeeds takes the count of its account and address away. Who is logged in already is not concerned.
 """
 
+import ipaddress
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 #: Seconds after the last failure until it is forgotten.
 FORGOTTEN_AFTER = 300.0
@@ -105,4 +107,16 @@ class Throttle:
 
 def _keys(address: str, account: str) -> tuple[_Key, _Key, _Key]:
     """An account from an address, from anywhere, and an address with any account."""
+    address = _network(address)
     return ("pair", address, account), ("account", "", account), ("address", address, "")
+
+
+@lru_cache(1024)
+def _network(address: str) -> str:
+    """Of IPv6 the /64, which one peer has to itself with all its addresses."""
+    if ":" not in address:
+        return address
+    found = ipaddress.IPv6Address(address.partition("%")[0])
+    if found.ipv4_mapped is not None:
+        return str(found.ipv4_mapped)
+    return str(ipaddress.IPv6Network((found, 64), strict=False))

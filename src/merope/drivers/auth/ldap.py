@@ -42,8 +42,15 @@ class LdapDriver:
         return frozenset(server.mapping_key for server in servers if server.mapping_generate)
 
     def check(self) -> None:
-        if self._path.exists():
-            self._settings()
+        if not self._path.exists():
+            return
+        for server in self._settings().servers.values():
+            if server.password and self._path.stat().st_mode & 0o007:
+                log.warning(
+                    "%s has a password in it and others can read it: chmod o= %s", self._path, self._path
+                )
+            if server.encryption is None and not is_here(server.host):
+                log.warning("%s: passwords go to %s in the clear (:encryption:)", self._path, server.url)
 
     def authenticate(self, credentials: Credentials) -> Identity:
         settings = self._settings()
@@ -114,6 +121,11 @@ class LdapDriver:
         if self._read is None or self._read[0] != stamp:
             self._read = (stamp, ldap_settings.load(self._path))
         return self._read[1]
+
+
+def is_here(host: str) -> bool:
+    """Whether a host is this machine, as it is written."""
+    return host in ("localhost", "::1") or host.startswith("127.")
 
 
 def _holds(directory: Directory, server: Server, user: Entry, groups: list[str]) -> bool:

@@ -101,12 +101,12 @@ class SimulatedHypervisor:
     def snapshot_create(self, vm: VM, deploy_id: str, snapshot_id: int, system_dir: Path) -> str:
         domain = self._running("snapshot_create", deploy_id)
         contents = {path: self._file(path).content for path in domain.disks}
-        self._world.snapshots[vm.id].setdefault(f"snap-{snapshot_id}", contents)
+        self._world.snapshots.setdefault(vm.id, {}).setdefault(f"snap-{snapshot_id}", contents)
         return f"snap-{snapshot_id}"
 
     def snapshot_revert(self, vm: VM, deploy_id: str, name: str, system_dir: Path) -> None:
         domain = self._running("snapshot_revert", deploy_id)
-        kept = self._world.snapshots[vm.id]
+        kept = self._world.snapshots.get(vm.id, {})
         if name not in kept:
             raise DriverError(f"the domain {deploy_id} has no snapshot {name}")
         for path, content in kept[name].items():

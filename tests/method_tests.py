@@ -31,9 +31,10 @@ class Shown:
 
 
 def note(method: str, outcome: str) -> None:
-    """To be called when a method was run; what fixtures do to get ready does not count."""
+    """To be called when a method was run. What fixtures do to get ready does not count, nor do calls that
+    hypothesis draws: nobody says which it will be."""
     test, _, phase = os.environ.get("PYTEST_CURRENT_TEST", "").rpartition(" ")
-    if phase == "(call)":
+    if phase == "(call)" and not test.endswith("::runTest"):
         CALLS.add((test.partition("[")[0], method, outcome))
 
 

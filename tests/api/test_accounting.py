@@ -114,3 +114,10 @@ async def test_what_was_never_measured_is_an_empty_document(sandbox: Sandbox) ->
     shown = await sandbox.value("one.vm.monitoring", 1)
     assert flat(ElementTree.fromstring(shown)) == flat(example("vm-monitoring.xml"))
     assert await sandbox.value("one.hostpool.monitoring") == "<MONITORING_DATA/>"
+
+
+async def test_figures_and_whole_lists_are_for_who_may_see_them(sandbox: Sandbox) -> None:
+    for method in ("one.vm.monitoring", "one.host.monitoring"):
+        assert (await sandbox.call(method, 99)).code == Code.NO_EXISTS
+    assert (await sandbox.call("one.vm.monitoring", 1, session=ANN)).code == Code.AUTHORIZATION
+    assert (await sandbox.call("one.vmpool.infoextended", -5, -1, -1, -1)).code == Code.XML_RPC_API

@@ -124,3 +124,20 @@ def test_users_change_no_cluster(core: Core) -> None:
     error = core.fails(ann, "one.cluster.addhost", 0, node)
     text = f"Not authorized to perform ADMIN CLUSTER [0]; Not authorized to perform ADMIN HOST [{node}]"
     assert sentence(error) == (Code.AUTHORIZATION, f"User [{ann}] : {text}.")
+
+
+def test_only_administrators_move_hosts_and_networks(core: Core) -> None:
+    ann = core.user("ann")
+    core.call(0, "one.vn.allocate", "NAME=net\nVN_MAD=dummy\nBRIDGE=b", -1)
+    core.call(0, "one.host.allocate", "node", "dummy", "dummy", -1)
+    for method, oid in (("one.cluster.delhost", 0), ("one.cluster.delvnet", 0)):
+        assert core.fails(ann, method, 0, oid).code is Code.AUTHORIZATION
+
+
+def test_a_network_that_is_not_in_a_cluster_is_not_taken_out(core: Core) -> None:
+    core.call(0, "one.vn.allocate", "NAME=net\nVN_MAD=dummy\nBRIDGE=b", -1)
+    assert core.call(0, "one.cluster.delvnet", 0, 0) == 0
+    assert sentence(core.fails(0, "one.cluster.delvnet", 0, 0)) == (
+        Code.ACTION,
+        "virtual network [0] is not in cluster [0]",
+    )

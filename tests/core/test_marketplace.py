@@ -316,3 +316,24 @@ def test_no_image_is_made_of_an_app_that_is_not_ready_or_not_there_or_not_to_be_
     core.call(0, "one.marketapp.lock", app, 1, False)
     error = core.fails(0, "one.image.allocate", f"NAME=x\nFROM_APP={app}", 1)
     assert error.code is Code.AUTHORIZATION
+
+
+def test_a_marketplace_has_its_driver_and_what_the_driver_needs(core: Core) -> None:
+    oid = core.call(0, "one.market.allocate", SHELF)
+    assert core.get(Marketplace, oid).market_mad == "http"
+    for text, words in (
+        ("NAME=x", "No MARKET_MAD in template."),
+        ("NAME=x\nMARKET_MAD=magic", 'MARKET_MAD named "magic" is not defined in oned.conf'),
+        (
+            "NAME=x\nMARKET_MAD=http\nPUBLIC_DIR=/tmp",
+            'MarketPlace template is missing the "BASE_URL" attribute or it\'s empty.',
+        ),
+        (SHELF, f"NAME is already taken by MARKETPLACE {oid}."),
+    ):
+        assert sentence(core.fails(0, "one.market.allocate", text)) == (Code.INTERNAL, words)
+
+
+def test_apps_are_switched_by_who_manages_them(core: Core, market: int) -> None:
+    app = offered(core, market, ready(core))
+    assert core.fails(core.user("ann"), "one.marketapp.enable", app, False).code is Code.AUTHORIZATION
+    assert core.fails(0, "one.marketapp.enable", 99, False).code is Code.NO_EXISTS

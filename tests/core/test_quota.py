@@ -156,3 +156,14 @@ def test_giving_everything_back_leaves_nothing(takings: list[tuple[int, int, int
     run(core, 0, give)
     assert not any(core.state.user_quotas.values())
     assert not any(core.state.group_quotas.values())
+
+
+def test_defaults_of_groups_are_answered_as_they_are_then(core: Core) -> None:
+    answered = core.call(0, "one.groupquota.update", "VM=[VMS=7]")
+    assert "<VMS><![CDATA[7]]></VMS>" in answered
+    assert core.call(0, "one.groupquota.info") == answered
+
+
+def test_a_default_that_cannot_be_is_refused(core: Core) -> None:
+    for name in ("one.userquota.update", "one.groupquota.update"):
+        assert core.fails(0, name, "VM=[VMS=many]").code is Code.ACTION

@@ -325,3 +325,9 @@ def test_tokens_of_others_are_not_for_users_to_make(core: Core) -> None:
 def test_a_token_that_no_session_can_carry_is_refused(core: Core, token: str) -> None:
     core.user("ann")
     assert core.fails(0, "one.user.login", "ann", token, 60).code is Code.XML_RPC_API
+
+
+def test_how_one_authenticates_is_for_administrators_to_say(core: Core) -> None:
+    ann = core.user("ann")
+    assert core.fails(ann, "one.user.chauth", ann, "public", "").code is Code.AUTHORIZATION
+    assert core.fails(0, "one.user.chauth", 99, "public", "").code is Code.NO_EXISTS

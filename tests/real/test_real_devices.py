@@ -14,6 +14,8 @@ from tests.real.machine import SHELL, Guest, Host, eventually, first_text, vecto
 
 from merope.drivers import context
 from merope.drivers.diskimage import create_qcow2
+from merope.drivers.hypervisor.libvirt_api import BlockCopy, Connection
+from merope.drivers.hypervisor.libvirt_session import Session
 from merope.drivers.paths import Allowed
 from merope.drivers.transfer.base import LiveSnapshot, Place
 from merope.drivers.transfer.qcow2 import Qcow2Transfer
@@ -140,19 +142,33 @@ def test_a_copy_is_the_disk_at_one_moment_and_needs_no_other_file(machine: Machi
     assert first_text(target, "raw") == "copied"
 
 
+def begin_a_copy(machine: Machine, part: Path) -> None:
+    """What a worker that was killed has left."""
+
+    def begin(connection: Connection) -> None:
+        destination = f"<disk type='file'><source file='{part}'/><driver type='raw'/></disk>"
+        connection.lookupByName(machine.deploy_id).blockCopy("vdb", destination, {}, BlockCopy.TRANSIENT_JOB)
+
+    Session(machine.host.libvirtd.uri).run(begin)
+
+
 def test_a_copy_that_was_given_up_is_begun_again(machine: Machine) -> None:
     machine.guest.write("vdb", "again")
     part = machine.directory / ".disk.2.copied.dead.part"
-
-    def begin(connection: object) -> None:
-        destination = f"<disk type='file'><source file='{part}'/><driver type='raw'/></disk>"
-        connection.lookupByName(machine.deploy_id).blockCopy("vdb", destination, {}, 4)  # type: ignore[attr-defined]
-
-    machine.host.driver._session.run(begin)
+    begin_a_copy(machine, part)
     target = machine.directory / "disk.2.copied"
     machine.host.driver.disk_copy(machine.vm, machine.deploy_id, 2, target, "raw")
     assert first_text(target, "raw") == "again"
     assert not part.exists()
+
+
+def test_a_copy_that_was_given_up_keeps_nobody_from_suspending(machine: Machine) -> None:
+    begin_a_copy(machine, machine.directory / "dead.part")
+    driver, checkpoint = machine.host.driver, machine.directory / "checkpoint"
+    driver.save(machine.deploy_id, checkpoint)
+    driver.restore(machine.vm, machine.deploy_id, checkpoint, machine.directory)
+    machine.guest.wait()
+    assert machine.guest.read("vdb") == "again"
 
 
 def test_the_guest_goes_on_over_its_snapshot_and_the_snapshot_stays(machine: Machine) -> None:

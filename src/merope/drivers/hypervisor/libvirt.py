@@ -90,6 +90,7 @@ class LibvirtHypervisor(LibvirtDevices, LibvirtDisks, LibvirtSnapshots):
         def write(connection: Connection) -> None:
             domain = self._settled(connection, deploy_id)
             if domain is not None:
+                self._end_copies(domain)
                 part.unlink(missing_ok=True)
                 domain.saveFlags(str(part), None, 0)
             if part.exists() and self._is_complete(connection, part):
@@ -126,6 +127,7 @@ class LibvirtHypervisor(LibvirtDevices, LibvirtDisks, LibvirtSnapshots):
             domain = self._settled(connection, deploy_id)
             if domain is None:
                 return False
+            self._end_copies(domain)
             notes = self._without_snapshots(domain)
             try:
                 domain.migrateToURI3(uri, {}, flags)

@@ -60,21 +60,21 @@ class LibvirtDevices(LibvirtDomains):
         self._unplug(deploy_id, lambda root: find_disk(root, target), f"disk {disk_id} ({target})")
 
     def attach_nic(self, vm: VM, deploy_id: str, nic_id: int, system_dir: Path) -> None:
-        mac = _nic(vm, nic_id)["MAC"]
-        interface = find_nic(self._document(vm, system_dir), mac)
+        nic = _nic(vm, nic_id)
+        interface = find_nic(self._document(vm, system_dir), nic)
         if interface is None:
             raise DriverError(f"VM {vm.id}: NIC {nic_id} cannot be described for this hypervisor")
 
         def plug(connection: Connection) -> None:
             domain = self._running(connection, deploy_id)
-            if find_nic(described(domain), mac) is None:
+            if find_nic(described(domain), nic) is None:
                 domain.attachDeviceFlags(text_of(interface), Affect.LIVE)
 
         self._session.run(plug)
 
     def detach_nic(self, vm: VM, deploy_id: str, nic_id: int) -> None:
-        mac = _nic(vm, nic_id)["MAC"]
-        self._unplug(deploy_id, lambda root: find_nic(root, mac), f"NIC {nic_id} ({mac})")
+        nic = _nic(vm, nic_id)
+        self._unplug(deploy_id, lambda root: find_nic(root, nic), f"NIC {nic_id} ({nic['MAC']})")
 
     def renew_context(self, vm: VM, deploy_id: str, system_dir: Path) -> None:
         """The drive is opened and closed: a guest sees a changed CD-ROM, and QEMU opens the file anew."""

@@ -77,6 +77,11 @@ class LibvirtDisks(LibvirtDomains):
                 return
             self._clock.sleep(POLL)
 
+    def _end_copies(self, domain: DomainHandle) -> None:
+        """A VM has one operation at a time: a copy that still goes on was given up, and hinders others."""
+        for target in described(domain).iterfind("devices/disk[mirror]/target"):
+            self._end_job(domain, target.get("dev", ""))
+
     def _end_job(self, domain: DomainHandle, drive: str) -> None:
         """Ends what copies the disk; a copy that has caught up is then what the disk is at this moment."""
         if self._session.attempt(lambda: domain.blockJobInfo(drive, 0), *GONE):

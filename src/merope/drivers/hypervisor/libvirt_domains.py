@@ -120,10 +120,15 @@ def find_disk(root: Element, target: str) -> Element | None:
     return None
 
 
-def find_nic(root: Element, mac: str) -> Element | None:
+def find_nic(root: Element, nic: Vector) -> Element | None:
+    """The interface of a domain that is a NIC: by the name of its tap, or by its MAC where it has none."""
+    wanted = nic.get("MAC", "").lower()
     for element in root.iterfind("devices/interface"):
-        address = element.find("mac")
-        if address is not None and address.get("address", "").lower() == mac.lower():
+        name, address = element.find("target"), element.find("mac")
+        if nic.get("TARGET") and element.get("type") != "vhostuser":
+            if name is not None and name.get("dev") == nic["TARGET"]:
+                return element
+        elif wanted and address is not None and address.get("address", "").lower() == wanted:
             return element
     return None
 

@@ -80,7 +80,8 @@ class LocalTransfer:
         path = self._here(target)
         leftovers(path)
         remove(path)
-        snapshot_files.discard(path)
+        if path.parent.parent != self.location:
+            snapshot_files.discard(path)
 
     def resize(self, target: Place, size: int, image_format: str) -> None:
         path = self._here(target)

@@ -4,7 +4,7 @@ How they are registered is in image_create, how VMs use them in image_use, what 
 image_disk; VMs reach all of that through this module.
 """
 
-from merope.core import acl, authorization, generic, image_use, quota, results
+from merope.core import acl, authorization, generic, image_progress, image_use, quota, results
 from merope.core.image_create import disk_type, image_type, persistent_only, usage
 from merope.core.image_disk import disk_attributes
 from merope.core.image_use import (
@@ -172,6 +172,7 @@ def _made(tx: Transaction, effect: Effect, ok: bool, message: str, data: dict[st
     if image is None:
         return
     own = tx.edit(Image, effect.oid)
+    image_progress.forget(own)
     if own.cloning_id >= 0:
         end_clone(tx, own.cloning_id, own.id)
         own.cloning_id = -1

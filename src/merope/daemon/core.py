@@ -26,7 +26,7 @@ from merope.api.login import hash_password
 from merope.api.metrics import Registry
 from merope.api.server import Door, DoorError
 from merope.api.settings import DoorSettings
-from merope.core import commands
+from merope.core import commands, image_progress
 from merope.core.bootstrap import bootstrap
 from merope.core.results import handled
 from merope.core.transaction import Transaction
@@ -49,6 +49,7 @@ from merope.engine import plans
 from merope.engine.cloud import Cloud, Inputs, NotDurable
 from merope.engine.engine import Engine
 from merope.engine.inline import InlineExecutor
+from merope.engine.job import Job
 from merope.engine.places import Layout as Places
 from merope.engine.polling import Poller
 from merope.engine.recorder import Recorder
@@ -143,7 +144,7 @@ class Core:
         gc.collect()
         gc.freeze()
         gc.set_threshold(*_GC_THRESHOLD)
-        executor = self._executor(state)
+        executor = self._executor(cloud)
         engine = Engine(cloud, executor, loop.call_later, finished=Finished(store))
         recorder = Recorder(store, self._threads, self._config.monitor)
         poller = Poller(
@@ -244,12 +245,12 @@ class Core:
             write_private(self._layout.auth_file.with_name(f"{service}_auth"), f"serveradmin:{secret}\n")
         await cloud.durable(index)
 
-    def _executor(self, state: State) -> "InlineExecutor | WorkerPool":
+    def _executor(self, cloud: Cloud) -> "InlineExecutor | WorkerPool":
         location = Path(self._settings.datastore_location)
         if not self._sandbox:
-            return WorkerPool(self._layout.home, location)
+            return WorkerPool(self._layout.home, location, progress=_noting_progress(cloud))
         drivers = SimulatedDrivers(World(), Places(location))
-        drivers.populate(state)
+        drivers.populate(cloud.state)
         return InlineExecutor(drivers)
 
     def _door_settings(self) -> DoorSettings:
@@ -266,6 +267,17 @@ class Core:
             field: value for name, (field, value) in names.items() if self._config.given(name)
         }
         return DoorSettings(host=self._settings.listen_address, port=self._settings.port, **given)
+
+
+def _noting_progress(cloud: Cloud) -> Callable[[Job, int], None]:
+    """Lets the images that are being made show how far they are."""
+
+    def note(job: Job, done: int) -> None:
+        image = job.image
+        if image is not None and job.vm is None:
+            cloud.execute(lambda tx: image_progress.note(tx, image.id, done), Inputs(internal=True))
+
+    return note
 
 
 class Finished:

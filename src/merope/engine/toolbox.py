@@ -8,6 +8,7 @@ from merope.drivers import registry
 from merope.drivers.datastore.base import DatastoreDriver
 from merope.drivers.errors import DriverError
 from merope.drivers.fence import Fence
+from merope.drivers.files import Progress
 from merope.drivers.hypervisor.base import Hypervisor
 from merope.drivers.ipam.base import AddressManager
 from merope.drivers.ipam.executable import ExecutableManager
@@ -110,8 +111,16 @@ class SimulatedDrivers:
 class LocalDrivers:
     """The drivers of the machine that this process runs on; `home` is the cloud's directory."""
 
-    def __init__(self, home: Path, layout: Layout, *, keep_empty_bridge: bool = False) -> None:
+    def __init__(
+        self,
+        home: Path,
+        layout: Layout,
+        *,
+        keep_empty_bridge: bool = False,
+        progress: Progress | None = None,
+    ) -> None:
         self.layout = layout
+        self._progress = progress
         self._home = home
         self._keep_empty_bridge = keep_empty_bridge
         self._fence = Fence(home / "run" / "epochs")
@@ -130,7 +139,8 @@ class LocalDrivers:
     def datastore(self, name: str) -> DatastoreDriver:
         if name == "-":
             name = "fs"
-        return registry.datastore(_real(name, "DS_MAD"))(protected=(self._home,))
+        made = registry.datastore(_real(name, "DS_MAD"))
+        return made(protected=(self._home,), progress=self._progress)
 
     def network(self, name: str, host: str) -> NetworkDriver:  # noqa: ARG002 - hosts over SSH come later
         made = registry.network(name)

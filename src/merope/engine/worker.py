@@ -2,15 +2,16 @@
 
 Started by `engine.workers` as the leader of a session; `python -m merope.engine.worker HOME
 DATASTORE_LOCATION PARENT`. A request is an object with its number "n"; its answer is a list of the number
-and the answer.
+and the answer, or, before that, of the number and {"done": bytes} while images are copied or downloaded.
 """
 
 import json
 import logging
 import os
 import sys
+import time
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from merope.engine import plans, probes
 from merope.engine.job import Answer, Job
@@ -19,6 +20,33 @@ from merope.engine.processes import end_with
 from merope.engine.toolbox import LocalDrivers
 
 log = logging.getLogger("merope.worker")
+
+#: Seconds until the first report of how far an operation has come, and between two of them.
+FIRST_SECONDS = 1.0
+REPORT_SECONDS = 5.0
+
+
+class Reports:
+    """Tells now and then how many bytes of the present request are done."""
+
+    def __init__(self, replies: TextIO) -> None:
+        self._replies = replies
+        self._number = 0
+        self._next = 0.0
+
+    def begin(self, number: int) -> None:
+        self._number = number
+        self._next = time.monotonic() + FIRST_SECONDS
+
+    def __call__(self, done: int) -> None:
+        now = time.monotonic()
+        if now >= self._next:
+            self._next = now + REPORT_SECONDS
+            self.write({"done": done})
+
+    def write(self, payload: object) -> None:
+        self._replies.write(json.dumps([self._number, payload]) + "\n")
+        self._replies.flush()
 
 
 def answer(drivers: LocalDrivers, request: dict[str, Any]) -> Answer:
@@ -42,11 +70,12 @@ def main(argv: list[str]) -> int:
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.dup2(2, 1)
-    drivers = LocalDrivers(Path(argv[0]), Layout(Path(argv[1])))
+    reports = Reports(replies)
+    drivers = LocalDrivers(Path(argv[0]), Layout(Path(argv[1])), progress=reports)
     for line in requests:
         request = json.loads(line)
-        replies.write(json.dumps([request["n"], answer(drivers, request).to_json()]) + "\n")
-        replies.flush()
+        reports.begin(request["n"])
+        reports.write(answer(drivers, request).to_json())
     return 0
 
 

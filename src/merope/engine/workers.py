@@ -26,6 +26,10 @@ LINE_LIMIT = 16 * 1024 * 1024
 _FAREWELL_SECONDS = 5.0
 
 
+def _nobody(size: int) -> None:
+    """Probes take no time that anybody would want to hear of."""
+
+
 class _Task:
     """What `submit` gives back: cancelling it kills the worker that has the job."""
 
@@ -34,6 +38,10 @@ class _Task:
 
     def cancel(self) -> None:
         self.task.cancel()
+
+
+Progress = Callable[[Job, int], None]
+"""Hears how many bytes of a job's image are done."""
 
 
 class _Silence(Exception):  # noqa: N818 - it is caught here, and may be no error
@@ -46,7 +54,7 @@ class _Worker:
     asked: int = 0
     retirement: asyncio.TimerHandle | None = None
 
-    async def ask(self, request: dict[str, Any]) -> Answer:
+    async def ask(self, request: dict[str, Any], progress: Callable[[int], None]) -> Answer:
         """Raises _Silence."""
         process = self.process
         assert process.stdin is not None
@@ -55,11 +63,14 @@ class _Worker:
         try:
             process.stdin.write(json.dumps({"n": self.asked, **request}).encode() + b"\n")
             await process.stdin.drain()
-            number, answer = json.loads(await process.stdout.readline())
-            if number != self.asked:
-                raise _Silence
-            return Answer.from_json(answer)
-        except (ConnectionError, ValueError, TypeError) as error:
+            while True:
+                number, answer = json.loads(await process.stdout.readline())
+                if number != self.asked:
+                    raise _Silence
+                if not isinstance(answer, dict):
+                    return Answer.from_json(answer)
+                progress(int(answer["done"]))
+        except (ConnectionError, KeyError, ValueError, TypeError) as error:
             raise _Silence from error
 
 
@@ -70,6 +81,7 @@ class WorkerPool:
     home: Path
     location: Path
     idle_seconds: float = IDLE_SECONDS
+    progress: Progress | None = None
     _idle: list[_Worker] = field(default_factory=list)
     _busy: set[_Task] = field(default_factory=set)
     _live: dict[int, asyncio.subprocess.Process] = field(default_factory=dict)
@@ -81,11 +93,15 @@ class WorkerPool:
         return sorted(self._live)
 
     def submit(self, job: Job, seconds: float, done: Callable[[Answer], None]) -> _Task:
-        return self._spawn(self._ask_and_tell({"job": job.to_json()}, seconds, done))
+        def tell(size: int) -> None:
+            if self.progress is not None:
+                self.progress(job, size)
+
+        return self._spawn(self._ask_and_tell({"job": job.to_json()}, seconds, done, tell))
 
     def probe(self, request: dict[str, Any], seconds: float, done: Callable[[Answer], None]) -> _Task:
         """A question that changes nothing: "report" of a host, "stat" of a path, "monitor" of a datastore."""
-        return self._spawn(self._ask_and_tell(request, seconds, done))
+        return self._spawn(self._ask_and_tell(request, seconds, done, _nobody))
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> _Task:
         handle = _Task(asyncio.get_running_loop().create_task(work))
@@ -94,19 +110,23 @@ class WorkerPool:
         return handle
 
     async def _ask_and_tell(
-        self, request: dict[str, Any], seconds: float, done: Callable[[Answer], None]
+        self,
+        request: dict[str, Any],
+        seconds: float,
+        done: Callable[[Answer], None],
+        progress: Callable[[int], None],
     ) -> None:
         try:
-            answer = await self._ask(request, seconds)
+            answer = await self._ask(request, seconds, progress)
         except OSError as error:
             answer = Answer(False, f"a worker process could not be started: {error}", retry_safe=True)
         done(answer)
 
-    async def _ask(self, request: dict[str, Any], seconds: float) -> Answer:
+    async def _ask(self, request: dict[str, Any], seconds: float, progress: Callable[[int], None]) -> Answer:
         worker = await self._take()
         used = worker.asked > 0
         try:
-            answer = await asyncio.wait_for(worker.ask(request), seconds)
+            answer = await asyncio.wait_for(worker.ask(request, progress), seconds)
         except TimeoutError:
             await self._kill(worker.process)
             return Answer(False, f"the operation did not end within {seconds:.0f} seconds and was stopped")
@@ -114,7 +134,7 @@ class WorkerPool:
             code = await self._kill(worker.process)
             if used:
                 # It may have ended while it was idle; operations may be done twice.
-                return await self._ask(request, seconds)
+                return await self._ask(request, seconds, progress)
             return Answer(False, f"the driver's process ended or answered nonsense (exit status {code})")
         except asyncio.CancelledError:
             await self._kill(worker.process)

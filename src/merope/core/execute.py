@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from merope.core import authorization
+from merope.core import authorization, vm_rights
 from merope.core.methods import Access, Method, Need, Result
 from merope.core.transaction import Transaction
 from merope.model.errors import ApiError, Code
@@ -62,7 +62,8 @@ def _check_needs(tx: Transaction, method: Method, arguments: Sequence[Any]) -> N
         elif not need.lock and tx.caller.is_admin:
             tx.entry(need.kind, oid)
         elif oid >= 0:
-            targets.append(authorization.on(need.op, tx.get(need.kind, oid), lock=need.lock))
+            op = vm_rights.right(tx, need.action) if need.action else need.op
+            targets.append(authorization.on(op, tx.get(need.kind, oid), lock=need.lock))
         elif need.default >= 0:
             targets.append(authorization.on(need.op, tx.get(need.kind, need.default), lock=need.lock))
         else:

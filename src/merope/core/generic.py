@@ -2,7 +2,7 @@
 right that each asks for (spec xmlrpc.yaml)."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from merope.core import authorization, concealed, pools, views
 from merope.core.methods import Listing, Method, Need, Param, Result, Type, boolean, integer, register, text
@@ -354,7 +354,8 @@ def _declare(common: Common) -> None:
     def put(
         action: str, run: Callable[..., Result], *params: Param, need: Need = change, also: str = ""
     ) -> None:
-        register(Method(f"one.{api}.{action}", (ID, *params), Type.INTEGER, run, (need,), also=also))
+        needs = (replace(need, action=action) if kind is VM and action in _MOVABLE else need,)
+        register(Method(f"one.{api}.{action}", (ID, *params), Type.INTEGER, run, needs, also=also))
 
     if common.updated:
         put("update", _update(common), text("template"), integer("type", 0))
@@ -382,6 +383,8 @@ def _declare_reading(common: Common, api: str) -> None:
         register(Method(f"one.{api}pool.info", filters, Type.STRING, run, read_only=True, also=ROWS))
 
 
+#: What the configuration may ask another right for, of VMs (VM_*_OPERATIONS).
+_MOVABLE = ("update", "rename")
 _CHOWN = "MANAGE on the new owner, USE on the new group"
 _CHMOD = "MANAGE, or ADMIN where an admin bit changes"
 ROWS = "USE on each object that is listed"

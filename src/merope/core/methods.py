@@ -63,6 +63,8 @@ class Need:
     lock: bool = True
     default: int = -1
     """The id that a negative argument stands for (the default cluster), -1 where it stands for nothing."""
+    action: str = ""
+    """An action on VMs, whose right the configuration may have moved (core/vm_rights.py)."""
 
 
 class Access(Enum):

@@ -11,6 +11,7 @@ from merope.model.errors import ApiError, Code
 from merope.model.phase import Phase
 from merope.model.template import Vector
 from merope.model.vm import VM
+from merope.model.vm_template import VmTemplate
 
 SMALL = "CPU=0.1\nMEMORY=16\n"
 
@@ -171,3 +172,16 @@ def test_nobody_schedules_what_they_may_not_do() -> None:
     kept = f'ACTION="terminate",ID="0",TIME="{START + 9}"'
     plan(core, oid, kept, who=ann)
     assert actions(core, oid)[0]["ACTION"] == "terminate"
+
+
+def test_actions_of_a_template_are_checked_and_numbered_and_its_vms_have_them(core: Core) -> None:
+    source = f'NAME=t\n{SMALL}SCHED_ACTION=[ACTION="hold",TIME="+9",DONE="3"]'
+    template = core.call(0, "one.template.allocate", source)
+    stored = core.get(VmTemplate, template).template.vectors("SCHED_ACTION")
+    assert stored == [Vector(ACTION="hold", ID="0", TIME="+9")]
+    assert actions(core, core.call(0, "one.template.instantiate", template, "", True)) == stored
+    bad = 'SCHED_ACTION=[ACTION="hold",TIME="9",REPEAT="0",DAYS="9"]'
+    error = core.fails(0, "one.template.allocate", f"NAME=u\n{bad}")
+    assert sentence(error) == (Code.INTERNAL, "Days in a week have to be in [0,6] range")
+    error = core.fails(0, "one.template.update", template, bad, 1)
+    assert error.message == "Cannot update template. Days in a week have to be in [0,6] range"

@@ -16,6 +16,7 @@ from merope.core import (
     vm_allocate,
     vm_disks,
     vm_nics,
+    vm_schedule,
 )
 from merope.core.methods import Need, Type, boolean, integer, method, text
 from merope.core.transaction import Transaction
@@ -36,12 +37,16 @@ _OF_ORIGINAL = ("IMAGE", "IMAGE_UID", "IMAGE_UNAME", "SIZE")
 
 @method("one.template.allocate", text("template"), needs=(_CREATE,))
 def allocate(tx: Transaction, source: str) -> int:
-    """Registers a template; what it says is checked when a VM is made of it."""
+    """Registers a template; what it says, but SCHED_ACTION, is checked when a VM is made of it."""
     template = generic.parse_template(source)
     if not tx.caller.is_admin:
         found = restricted_attribute(template, tx.settings.vm_restricted_attr)
         if found is not None:
             raise authorization.denied(tx.caller, f"Template includes a restricted attribute {found}")
+    try:
+        vm_schedule.take_actions(template, fresh=True)
+    except vm_schedule.ScheduleError as fault:
+        raise generic.allocate_error(str(fault)) from fault
     name = generic.take_name(tx, VmTemplate, template, tx.caller.uid)
     return _add(tx, name, template).id
 
@@ -147,6 +152,10 @@ def chmod(tx: Transaction, oid: int, *arguments: int) -> int:
 def check_update(tx: Transaction, value: Document, new: Template) -> Template:
     assert isinstance(value, VmTemplate)
     new.remove("NAME")
+    try:
+        vm_schedule.take_actions(new, fresh=True)
+    except vm_schedule.ScheduleError as fault:
+        raise generic.update_error(str(fault), value.id) from fault
     return generic.check_restricted(tx, tx.settings.vm_restricted_attr, new, value.template, value.id)
 
 

@@ -8,7 +8,16 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import TypeVar
 
-from merope.core import image_create, lifecycle, vm_quotas, vm_save_steps, vm_steps, vrouter_nics
+from merope.core import (
+    image_create,
+    lifecycle,
+    vm_disk_steps,
+    vm_quotas,
+    vm_save_steps,
+    vm_steps,
+    vrouter_nics,
+)
+from merope.model import disk_snapshots
 from merope.model.cluster import Cluster
 from merope.model.datastore import Datastore
 from merope.model.document import Document
@@ -25,6 +34,7 @@ from merope.model.quota import Quotas, Usage
 from merope.model.security_group import SecurityGroup
 from merope.model.state import State
 from merope.model.states import ImageState
+from merope.model.template import Vector
 from merope.model.user import User
 from merope.model.vm import VM, History
 from merope.model.vm_group import VmGroup
@@ -375,6 +385,53 @@ def roles(state: State) -> Iterator[str]:
         yield f"VMs {vms} play {name} in VM group {group_id}, which has no such role or is not there"
 
 
+_PARTS = ("DISK", "NIC", "NIC_ALIAS", "SNAPSHOT")
+_MARKS = ("ATTACH", "RESIZE", "DISK_SNAPSHOT_ACTIVE", "HOTPLUG_SAVE_AS_ACTIVE", "ACTIVE")
+
+
+def devices(state: State) -> Iterator[str]:
+    """Parts of a VM are marked only while something is done to one; snapshots are those of disks that are
+    there, and of their images where these are persistent; aliases and their NICs know each other."""
+    pool = {image.id: image for image in every(state, Image)}
+    for vm in every(state, VM):
+        parts = [
+            each for name in ("DISK", "NIC", "NIC_ALIAS", "SNAPSHOT") for each in vm.template.vectors(name)
+        ]
+        marked = [mark for part in parts for mark in _MARKS if part.get(mark)]
+        if marked and vm.phase not in lifecycle.ON_DEVICES:
+            yield f"VM {vm.id} is {vm.phase.name}, and parts of it are marked: {marked}"
+        yield from _snapshots(vm, pool)
+        nics = {nic["NIC_ID"]: nic for nic in vm.template.vectors("NIC")}
+        for alias in vm.template.vectors("NIC_ALIAS"):
+            parent = nics.get(alias.get("PARENT_ID", ""), Vector())
+            if alias["NIC_ID"] not in parent.get("ALIAS_IDS", "").split(","):
+                yield f"VM {vm.id}: NIC {alias.get('PARENT_ID')} does not know of its alias {alias['NIC_ID']}"
+        known = sum(
+            len([word for word in nic.get("ALIAS_IDS", "").split(",") if word]) for nic in nics.values()
+        )
+        if known != len(vm.template.vectors("NIC_ALIAS")):
+            yield f"VM {vm.id}: its NICs know of {known} aliases"
+
+
+def _snapshots(vm: VM, pool: dict[int, Image]) -> Iterator[str]:
+    held = {each.get("DISK_ID"): each for each in vm.snapshots}
+    if len(held) != len(vm.snapshots):
+        yield f"VM {vm.id}: a disk has two SNAPSHOTS"
+    for disk in vm.template.vectors("DISK"):
+        snapshots = held.pop(disk["DISK_ID"], None)
+        size = 0 if snapshots is None else disk_snapshots.total_size(snapshots)
+        if int(disk.get("DISK_SNAPSHOT_TOTAL_SIZE") or 0) != size:
+            yield f"VM {vm.id}: the snapshots of disk {disk['DISK_ID']} have {size} MB, it says otherwise"
+        image = pool.get(int(disk["IMAGE_ID"])) if vm_disk_steps.is_persistent(disk) else None
+        if image is None:
+            continue
+        ours = [] if snapshots is None else snapshots.vectors("SNAPSHOT")
+        if image.snapshots.vectors("SNAPSHOT") != ours:
+            yield f"VM {vm.id}: disk {disk['DISK_ID']} and its image {image.id} have other snapshots"
+    for number in held:
+        yield f"VM {vm.id} has snapshots of disk {number}, which is not there"
+
+
 @lru_cache(maxsize=512)
 def _reads_back(table: str, body: str) -> bool:
     """Most documents of a schedule are those that every schedule begins with."""
@@ -403,6 +460,7 @@ CHECKS: dict[Check, tuple[str, ...]] = {
     quotas: ("vm_pool", "image_pool", "network_pool", "vrouter_pool", "user_pool", "group_pool"),
     hosts: ("vm_pool", "host_pool"),
     images: ("vm_pool", "image_pool"),
+    devices: ("vm_pool", "image_pool"),
     effects: ("vm_pool", "image_pool", EFFECTS),
     histories: ("vm_pool",),
     memberships: (

@@ -21,7 +21,7 @@ from merope.model.phase import Phase
 from merope.model.security_group import SecurityGroup
 from merope.model.vm import VM
 
-BATCH: Final = 50
+BATCH: Final = 20
 """VMs that are written in one change."""
 
 UPDATE: Final = "vm.update_sg"

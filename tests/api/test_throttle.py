@@ -94,6 +94,16 @@ def test_all_addresses_of_one_ipv6_network_are_one_peer(world: World) -> None:
     assert world.guess("::ffff:192.0.2.2") == 0
 
 
+def test_a_service_may_log_in_for_many_users_at_once_and_waits_when_it_failed(world: World) -> None:
+    assert {world.throttle.begin("a", "serveradmin", service=True) for _ in range(100)} == {0}
+    for _ in range(6):
+        world.throttle.end("a", "serveradmin", success=False, service=True)
+    assert world.throttle.begin("a", "serveradmin", service=True) == 0.5
+    world.throttle.left("a", "serveradmin")
+    world.throttle.end("a", "serveradmin", success=True, service=True)
+    assert world.throttle.begin("a", "serveradmin", service=True) == 0
+
+
 def test_what_is_counted_is_bounded(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(throttle, "REMEMBERED", 100)
     for number in range(1000):

@@ -99,19 +99,17 @@ class Logins:
         return await asyncio.shield(task)
 
     async def _slowly(self, session: str, verdict: Verdict, host: str) -> Caller | None:
-        if verdict.target:
-            # A service's tokens are no passwords that somebody guesses, and it asks for many users at once.
-            return await self._verified(session, host)
-        wait = self._throttle.begin(host, verdict.name)
+        name, service = verdict.name, bool(verdict.target)
+        wait = self._throttle.begin(host, name, service=service)
         if wait is None:
             return None
         if wait:
             try:
                 await asyncio.sleep(wait)
             finally:
-                self._throttle.left(host, verdict.name)
+                self._throttle.left(host, name)
         caller = await self._verified(session, host)
-        self._throttle.end(host, verdict.name, success=caller is not None)
+        self._throttle.end(host, name, success=caller is not None, service=service)
         return caller
 
     async def _verified(self, session: str, host: str) -> Caller | None:

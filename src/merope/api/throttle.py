@@ -1,8 +1,9 @@
 """Guessing takes time: after some wrong passwords, each further attempt waits, longer and longer.
 
 Counted are attempts at one account from one address, at one account from anywhere, and at how many accounts
-one address failed. An attempt counts as failed as soon as it begins, so that many at once get nowhere; one
-that succeeds takes the count of its account and address away. Who is logged in already is not concerned.
+one address failed. An attempt counts as failed as soon as it begins, so that many at once get nowhere; but
+those of services, which log in for many users at once, when they have failed. One that succeeds takes the
+count of its account and address away. Who is logged in already is not concerned.
 """
 
 import ipaddress
@@ -53,7 +54,7 @@ class Throttle:
         self._counts: dict[_Key, _Count] = {}
         self._waiting: dict[_Key, int] = {}
 
-    def begin(self, address: str, account: str) -> float | None:
+    def begin(self, address: str, account: str, *, service: bool = False) -> float | None:
         """Seconds that the attempt must wait; None when too many wait already and it is refused.
 
         A wait that is not 0 is to be ended with `left`.
@@ -66,8 +67,9 @@ class Throttle:
         )
         if seconds and self._waiting.get(pair, 0) >= MOST_WAITING:
             return None
-        self._fail(pair)
-        self._fail(anywhere)
+        if not service:
+            self._fail(pair)
+            self._fail(anywhere)
         if seconds:
             self._waiting[pair] = self._waiting.get(pair, 0) + 1
         return seconds
@@ -80,9 +82,12 @@ class Throttle:
         else:
             del self._waiting[pair]
 
-    def end(self, address: str, account: str, *, success: bool) -> None:
+    def end(self, address: str, account: str, *, success: bool, service: bool = False) -> None:
         pair, anywhere, anybody = _keys(address, account)
         if not success:
+            if service:
+                self._fail(pair)
+                self._fail(anywhere)
             if self._failures(pair) == 1:
                 self._fail(anybody)
             return

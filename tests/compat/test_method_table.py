@@ -17,11 +17,6 @@ from merope.model.kinds import BY_DOCUMENT
 
 TABLE = Path(__file__).resolve().parents[3] / "shared" / "spec" / "xmlrpc.yaml"
 
-#: Methods that are still to come. One that is added leaves this list.
-LATER = frozenset(
-    (
-    )
-)
 #: Parameters of ours that the published signature has not, all at the end and optional.
 MORE = {name: ("test",) for name in METHODS if name.endswith(".lock")}
 
@@ -40,16 +35,8 @@ def published() -> dict[str, Any]:
     return found
 
 
-def later(name: str) -> bool:
-    return name in LATER
-
-
-def test_every_method_of_this_release_is_there_and_no_other() -> None:
-    assert set(METHODS) == {name for name in published() if not later(name)}
-
-
-def test_the_list_of_later_methods_names_published_ones_only() -> None:
-    assert set(published()) >= LATER
+def test_every_published_method_is_there_and_no_other() -> None:
+    assert set(METHODS) == set(published())
 
 
 def _default(param: dict[str, Any]) -> Any:

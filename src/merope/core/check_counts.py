@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from functools import partial
 
-from merope.core import image_create, lifecycle, vm_nics, vm_quotas, vm_steps, vrouter_nics
+from merope.core import check_markets, image_create, lifecycle, vm_nics, vm_quotas, vm_steps, vrouter_nics
 from merope.core.check import Finding, every, finding, setting
 from merope.core.transaction import Transaction
 from merope.model.document import Ids
@@ -125,18 +125,21 @@ def images(state: State) -> Iterator[Finding]:
             if disk.get("IMAGE_ID"):
                 disks.setdefault(int(disk["IMAGE_ID"]), Counter())[vm.id] += 1
     clones: dict[int, set[int]] = {}
+    offered = check_markets.clones(state)
     for image in every(state, Image):
         if image.cloning_id >= 0 and image.state in _CLONING:
             clones.setdefault(image.cloning_id, set()).add(image.id)
     for image in every(state, Image):
         users = disks.pop(image.id, Counter())
-        made = clones.get(image.id, set())
-        stored = (image.vms, image.running_vms, image.clones, image.cloning_ops)
-        expected = (set(users), users.total(), made, len(made))
+        made, apps = clones.get(image.id, set()), offered.get(image.id, set())
+        cloned = bool(made or apps)
+        stored = (image.vms, image.running_vms, image.clones, image.app_clones, image.cloning_ops)
+        expected = (set(users), users.total(), made, apps, len(made) + len(apps))
         if stored != expected:
             sentence = (
                 f"VMs {sorted(image.vms)} ({image.running_vms} disks) and clones {sorted(image.clones)} "
                 f"({image.cloning_ops}) are stored, there are {dict(users)} and {sorted(made)}"
+                f"{f', and the apps {sorted(apps)}' if apps else ''}"
             )
             repair = setting(
                 Image,
@@ -144,12 +147,12 @@ def images(state: State) -> Iterator[Finding]:
                 vms=Ids(users),
                 running_vms=users.total(),
                 clones=Ids(made),
-                cloning_ops=len(made),
-                **_state_in_use(image, used=bool(users), cloned=bool(made)),
+                app_clones=Ids(apps),
+                cloning_ops=len(made) + len(apps),
+                **_state_in_use(image, used=bool(users), cloned=cloned),
             )
             yield finding(image, sentence, repair)
-        elif _state_in_use(image, used=bool(users), cloned=bool(made)):
-            new = _state_in_use(image, used=bool(users), cloned=bool(made))
+        elif new := _state_in_use(image, used=bool(users), cloned=cloned):
             sentence = (
                 f"it is {ImageState(image.state).name}, its users make it {ImageState(new['state']).name}"
             )

@@ -27,7 +27,10 @@ from merope.model.vrouter import VirtualRouter
 #: outlives the object that it is about.
 OVERTAKEN = frozenset({"vm.reboot", "vm.reset"})
 IN_PASSING = OVERTAKEN | {"vm.update_sg"}
-OUTLIVING = frozenset({"vm.delete", "image.remove", "secgroup.spread", "ipam.free", "ipam.unregister"})
+OUTLIVING = frozenset({"vm.delete", "image.remove", "secgroup.spread", "ipam.free", "ipam.unregister"}) | {
+    "marketapp.delete",
+    "marketapp.import",
+}
 _MADE_BY = frozenset({"image.copy", "image.make", "image.clone"})
 _IMAGE_WAITS = {
     ImageState.LOCKED: _MADE_BY
@@ -54,7 +57,7 @@ def memberships(state: State) -> Iterator[Finding]:
         (VirtualNetwork, "vrouters", _routers_of_networks(state)),
     )
     for kind, field, pairs in sides:
-        yield from _agree(state, kind, field, pairs)
+        yield from agree(state, kind, field, pairs)
     for user in users:
         if user.gid not in user.groups:
             repair = setting(User, user.id, groups=Ids({*user.groups, user.gid}))
@@ -79,7 +82,8 @@ def _routers_of_networks(state: State) -> Pairs:
             yield int(nic["NETWORK_ID"]), router.id
 
 
-def _agree(state: State, kind: type[Document], field: str, pairs: Pairs) -> Iterator[Finding]:
+def agree(state: State, kind: type[Document], field: str, pairs: Pairs) -> Iterator[Finding]:
+    """Findings where a set of ids is not that of the members (holder, member)."""
     counted: dict[int, set[int]] = {}
     for holder, member in pairs:
         counted.setdefault(holder, set()).add(member)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from merope.core import check_counts, check_groups, check_relations, check_rows, commands
+from merope.core import check_counts, check_groups, check_markets, check_relations, check_rows, commands
 from merope.core.check import Finding
 from merope.core.transaction import SYSTEM, Context, Transaction
 from merope.model.change import Row
@@ -30,7 +30,12 @@ from merope.store.server import Server
 from merope.store.sql import SqlStore
 from merope.store.sqlite import SqliteStore
 
-CHECKS = (*check_counts.CHECKS, *check_groups.CHECKS, *check_relations.CHECKS)
+CHECKS = (
+    *check_counts.CHECKS,
+    *check_groups.CHECKS,
+    *check_markets.CHECKS,
+    *check_relations.CHECKS,
+)
 #: Repairs may bring to light what another finding hid.
 _ROUNDS = 3
 

@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import TypeVar
 
 from merope.core import (
+    check_markets,
     image_create,
     lifecycle,
     vm_disk_steps,
@@ -187,6 +188,7 @@ def images(state: State) -> Iterator[str]:
     disks: dict[int, Counter[int]] = {}
     clones: dict[int, set[int]] = {}
     pool = {image.id: image for image in every(state, Image)}
+    offered = check_markets.clones(state)
     for vm in every(state, VM):
         for disk in vm.template.vectors("DISK"):
             if disk.get("IMAGE_ID"):
@@ -198,11 +200,13 @@ def images(state: State) -> Iterator[str]:
     for image in pool.values():
         users = disks.pop(image.id, Counter())
         made = clones.get(image.id, set())
+        apps = offered.get(image.id, set())
         if image.vms != set(users) or image.running_vms != users.total():
             yield f"image {image.id}: {image.running_vms} by {image.vms}, its users are {dict(users)}"
-        if image.clones != made or image.cloning_ops != len(made):
-            yield f"image {image.id}: {image.cloning_ops} clones {image.clones}, there are {made}"
-        yield from _image_state(image, used=bool(users), cloned=bool(made))
+        if (image.clones, image.app_clones) != (made, apps) or image.cloning_ops != len(made) + len(apps):
+            stored = f"{image.cloning_ops} clones {image.clones} and apps {image.app_clones}"
+            yield f"image {image.id}: {stored}, there are {made} and {apps}"
+        yield from _image_state(image, used=bool(users), cloned=bool(made or apps))
     for image_id, users in disks.items():
         yield f"VMs {set(users)} use image {image_id}, which is not there"
 
@@ -459,7 +463,7 @@ CHECKS: dict[Check, tuple[str, ...]] = {
     leases: ("vm_pool", "network_pool"),
     quotas: ("vm_pool", "image_pool", "network_pool", "vrouter_pool", "user_pool", "group_pool"),
     hosts: ("vm_pool", "host_pool"),
-    images: ("vm_pool", "image_pool"),
+    images: ("vm_pool", "image_pool", "marketplaceapp_pool"),
     devices: ("vm_pool", "image_pool"),
     effects: ("vm_pool", "image_pool", EFFECTS),
     histories: ("vm_pool",),

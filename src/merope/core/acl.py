@@ -9,12 +9,20 @@ from collections.abc import Iterator
 from merope.core import authorization
 from merope.core.methods import Type, integer, method, text
 from merope.core.transaction import Transaction
-from merope.model.acl import AclError, Rule, from_signed, individual, rule_from_hex, to_signed
+from merope.model.acl import ALL, AclError, Rule, from_signed, individual, rule_from_hex, to_signed
 from merope.model.errors import ApiError, Code
 from merope.model.permissions import ObjectType, Op
 
 TABLE = "acl"
 
+_OF_ALL_ZONES = (
+    ObjectType.USER,
+    ObjectType.GROUP,
+    ObjectType.ZONE,
+    ObjectType.VDC,
+    ObjectType.MARKETPLACE,
+    ObjectType.MARKETPLACEAPP,
+)
 _MANAGE = "MANAGE on ACL as a whole"
 _COLUMNS = ("userset", "resource", "rights", "zone")
 
@@ -39,9 +47,14 @@ def remove(tx: Transaction, rule: Rule) -> None:
 
 
 def drop_rules_about(tx: Transaction, kind: ObjectType, oid: int) -> None:
-    """Removes the rules for and about an object that is deleted in this transaction."""
+    """Removes the rules for and about an object that is deleted in this transaction.
+
+    Rules for another zone are about another object, unless all zones have the kind in common.
+    """
+    here = (ALL, individual(tx.settings.zone_id))
     for rule in tx.state.rules.rules_about(kind, oid):
-        tx.put_row(TABLE, rule.id, None)
+        if kind in _OF_ALL_ZONES or rule.zone in here:
+            tx.put_row(TABLE, rule.id, None)
 
 
 def _find(tx: Transaction, rule: Rule) -> int | None:

@@ -129,6 +129,18 @@ def forget_resource(tx: Transaction, kind: type[Document], oid: int) -> None:
                 _change(tx, vdc.id, discard)
 
 
+def forget_zone(tx: Transaction, zone_id: int) -> None:
+    """A deleted zone has no resources any more."""
+
+    def discard(vdc: Vdc) -> None:
+        for resources in RESOURCES:
+            held: set[Resource] = getattr(vdc, resources.field)
+            held -= {resource for resource in held if resource[0] == zone_id}
+
+    for oid in [vdc.id for vdc in _all(tx.state)]:
+        _change(tx, oid, discard)
+
+
 def _discarder(resources: _Resources, resource: Resource) -> Callable[[Vdc], None]:
     return lambda vdc: getattr(vdc, resources.field).discard(resource)
 

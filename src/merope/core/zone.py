@@ -4,7 +4,7 @@ What front ends and zones ask each other when they replicate their databases is 
 answers it: it has no log, so nobody's can follow on it (spec xmlrpc.yaml `one.zone.*`).
 """
 
-from merope.core import acl, authorization, generic, vm_requests
+from merope.core import acl, authorization, generic, vdc, vm_requests
 from merope.core.methods import Access, Need, Param, Type, integer, method, text
 from merope.core.transaction import Transaction
 from merope.model.document import Document
@@ -43,6 +43,7 @@ def delete(tx: Transaction, oid: int) -> int:
     zone = tx.get(Zone, oid)
     if oid in (DEFAULT_ZONE, tx.settings.zone_id):
         raise generic.delete_error(zone, f"The local zone (ID {oid}) cannot be deleted.")
+    vdc.forget_zone(tx, oid)
     acl.drop_rules_about(tx, ObjectType.ZONE, oid)
     tx.delete(zone)
     return oid

@@ -76,3 +76,21 @@ async def test_tokens_and_the_administrator_are_not_held_up(sandbox: Sandbox) ->
     assert code == 0
     assert seconds < 0.1
     assert isinstance(sandbox.dispatcher.call("one.system.version", [ADMIN], PEER), Outcome)
+
+
+async def test_guesses_from_the_same_address_keep_nobody_out_who_was_in_before(tmp_path: Path) -> None:
+    sandbox = Sandbox(tmp_path, session_expiration_time=0)
+    await sandbox.value("one.user.allocate", "ann", "right", "", [1])
+    assert (await ask(sandbox, "ann:right"))[0] == 0
+    guesses = [asyncio.create_task(ask(sandbox, f"ann:{number}")) for number in range(30)]
+    await asyncio.sleep(0.3)
+    code, seconds = await ask(sandbox, "ann:right")
+    assert code == 0
+    assert seconds < 0.25
+    await sandbox.value("one.user.passwd", 2, "changed")
+    # It is a guess like any other now.
+    assert (await ask(sandbox, "ann:right"))[0] == 256
+    for task in guesses:
+        task.cancel()
+    await asyncio.gather(*guesses, return_exceptions=True)
+    await sandbox.close()

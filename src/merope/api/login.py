@@ -99,6 +99,9 @@ class Logins:
         return await asyncio.shield(task)
 
     async def _slowly(self, session: str, verdict: Verdict, host: str) -> Caller | None:
+        if self._sessions.was_right(verdict):
+            # Guesses of others from the same address must not keep its users out.
+            return await self._verified(session, host)
         name, service = verdict.name, bool(verdict.target)
         wait = self._throttle.begin(host, name, service=service)
         if wait is None:

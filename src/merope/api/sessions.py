@@ -42,6 +42,7 @@ class Sessions:
         self._key = os.urandom(32)
         self._known: dict[bytes, _Known] = {}
         self._wrong: dict[bytes, None] = {}
+        self._right: dict[bytes, None] = {}
 
     def remembered(self, session: str) -> Caller | None:
         """The caller of a session that was verified before and still holds."""
@@ -69,6 +70,7 @@ class Sessions:
 
         `ends` is the epoch at which what a driver verified expires, -1 for never.
         """
+        self._note(self._right, verdict)
         lasting = self._settings.session_expiration_time
         users = self._state.pools["user_pool"].entries
         entry, holder = users.get(caller.uid), users.get(verdict.holder)
@@ -87,9 +89,16 @@ class Sessions:
         return self._attempt(verdict) in self._wrong
 
     def remember_wrong(self, verdict: Verdict) -> None:
-        if len(self._wrong) >= REMEMBERED:
-            del self._wrong[next(iter(self._wrong))]
-        self._wrong[self._attempt(verdict)] = None
+        self._note(self._wrong, verdict)
+
+    def was_right(self, verdict: Verdict) -> bool:
+        """Whether this secret has let somebody in since the start, with the same stored form: no guess."""
+        return self._attempt(verdict) in self._right
+
+    def _note(self, attempts: dict[bytes, None], verdict: Verdict) -> None:
+        if len(attempts) >= REMEMBERED:
+            del attempts[next(iter(attempts))]
+        attempts[self._attempt(verdict)] = None
 
     def _attempt(self, verdict: Verdict) -> bytes:
         return self._digest(f"{verdict.name}:{verdict.stored}:{verdict.secret}")

@@ -44,6 +44,8 @@ class Directory:
         self._server = server
         self._clock = clock
         self._deadline = clock() + server.timeout
+        if server.encryption is not None:
+            self._check_certificate()
         self._connection = self._connected()
 
     def __enter__(self) -> Self:
@@ -141,8 +143,6 @@ class Directory:
 
     def _connected(self) -> Any:
         ldap, server = _library(), self._server
-        if server.encryption is not None:
-            self._check_certificate()
         with _trouble(server):
             connection = ldap.initialize(server.url)
             connection.set_option(ldap.OPT_PROTOCOL_VERSION, ldap.VERSION3)

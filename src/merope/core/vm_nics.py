@@ -5,6 +5,7 @@ Source: spec templates.yaml `NIC`, `NIC_ALIAS`, `NIC_DEFAULT`; examples/vm-runni
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 
 from merope.core import authorization, ipam, vm_named, vm_requests
 from merope.core.transaction import Transaction
@@ -260,10 +261,11 @@ def join_security_groups(tx: Transaction, vm: VM) -> None:
 
 
 def rules_of(tx: Transaction, group: SecurityGroup) -> list[dict[str, str]]:
-    """The rules of a group as VMs carry them: SECURITY_GROUP_RULE."""
+    """The rules of a group as VMs carry them: SECURITY_GROUP_RULE; not many more than a VM may have."""
     known = {"SECURITY_GROUP_ID": str(group.id), "SECURITY_GROUP_NAME": group.name}
     rules = group.template.vectors("RULE")
-    return [expanded | known for rule in rules for expanded in _expanded(tx, rule)]
+    all_of_them = (expanded | known for rule in rules for expanded in _expanded(tx, rule))
+    return list(islice(all_of_them, MAX_RULES + 1))
 
 
 def put_rules(vm: VM, group_id: int, rules: Sequence[Mapping[str, str]]) -> None:

@@ -1,17 +1,14 @@
 """What was used and what was measured: history records of VMs, figures of VMs and hosts.
 
-Both are in the database only. A method's `prepared` holds what was read for it: rows in JSON under "rows",
-each with its text last, of objects that the caller may see (`visible_vms`, `visible_hosts`).
+Both are in the database. A method's `prepared` holds what was read for it, under "wire": the documents of
+objects that the caller may see (`visible_vms`, `visible_hosts`), one after the other, escaped.
 """
 
-import json
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Iterable
 
 from merope.core import pools
 from merope.core.methods import Need, Type, integer, method
 from merope.core.transaction import Transaction
-from merope.core.views import wire
 from merope.model.errors import ApiError, Code
 from merope.model.host import Host
 from merope.model.kinds import HOST, VM_KIND
@@ -45,22 +42,7 @@ def visible_hosts(tx: Transaction) -> set[int]:
 def accounting(tx: Transaction, flag: int, start: int, end: int) -> bytes:
     """History records that overlap the time from `start` to `end` (epochs, -1: open), with the VM in each."""
     _check_filter(flag)
-    # Open records were read from memory when the rows were looked for.
-    tx.seen = max(tx.seen, tx.state.pool(VM_KIND).last_index)
-    return _document("HISTORY_RECORDS", (row[-1] for row in _rows(tx)))
-
-
-def open_records(tx: Transaction, flag: int, end: int) -> Iterator[tuple[int, int, str]]:
-    """(VM, number, text) of the current records of live VMs, which become rows when they end."""
-    for oid in visible_vms(tx, flag):
-        record = tx.get(VM, oid).history
-        if record is None or record.etime or 0 <= end <= record.stime:
-            continue
-        body = tx.entry(VM, oid).body
-        head, _, rest = body.rpartition("<HISTORY_RECORDS>")
-        tail = rest.rpartition("</HISTORY_RECORDS>")[2]
-        document = f"{head}<HISTORY_RECORDS/>{tail}"
-        yield oid, record.seq, f"{record.to_xml().removesuffix('</HISTORY>')}{document}</HISTORY>"
+    return documents(tx, "HISTORY_RECORDS")
 
 
 @method(
@@ -75,7 +57,7 @@ def open_records(tx: Transaction, flag: int, end: int) -> Iterator[tuple[int, in
 def vm_pool_monitoring(tx: Transaction, flag: int, seconds: int) -> bytes:
     """What was measured of the VMs in the last `seconds`; 0: the last figures only, -1: all there are."""
     _check_filter(flag)
-    return _document("MONITORING_DATA", (row[-1] for row in _rows(tx)))
+    return documents(tx, "MONITORING_DATA")
 
 
 @method(
@@ -88,7 +70,7 @@ def vm_pool_monitoring(tx: Transaction, flag: int, seconds: int) -> bytes:
 )
 def host_pool_monitoring(tx: Transaction, seconds: int) -> bytes:
     """What was measured of the hosts in the last `seconds`; 0: the last figures only, -1: all there are."""
-    return _document("MONITORING_DATA", (row[-1] for row in _rows(tx)))
+    return documents(tx, "MONITORING_DATA")
 
 
 @method(
@@ -101,7 +83,7 @@ def host_pool_monitoring(tx: Transaction, seconds: int) -> bytes:
 )
 def vm_monitoring(tx: Transaction, vm_id: int) -> bytes:
     """What was measured of a VM, oldest first."""
-    return _document("MONITORING_DATA", (row[-1] for row in _rows(tx)))
+    return documents(tx, "MONITORING_DATA")
 
 
 @method(
@@ -114,7 +96,7 @@ def vm_monitoring(tx: Transaction, vm_id: int) -> bytes:
 )
 def host_monitoring(tx: Transaction, host_id: int) -> bytes:
     """What was measured of a host, oldest first."""
-    return _document("MONITORING_DATA", (row[-1] for row in _rows(tx)))
+    return documents(tx, "MONITORING_DATA")
 
 
 def _check_filter(flag: int) -> None:
@@ -122,11 +104,7 @@ def _check_filter(flag: int) -> None:
         raise ApiError(Code.XML_RPC_API, "Incorrect filter_flag")
 
 
-def _rows(tx: Transaction) -> list[list[Any]]:
-    rows: list[list[Any]] = json.loads(str(tx.context.prepared.get("rows", "[]")))
-    return rows
-
-
-def _document(root: str, items: Iterable[object]) -> bytes:
-    inner = "".join(map(str, items))
-    return wire(f"<{root}>{inner}</{root}>" if inner else f"<{root}/>")
+def documents(tx: Transaction, root: str) -> bytes:
+    """A document of those that were read for the method, which are escaped already."""
+    inner = str(tx.context.prepared.get("wire", ""))
+    return (f"&lt;{root}&gt;{inner}&lt;/{root}&gt;" if inner else f"&lt;{root}/&gt;").encode()

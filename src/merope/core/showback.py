@@ -15,9 +15,9 @@ from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
 from merope.core import pools
+from merope.core.accounting import documents
 from merope.core.methods import Access, Type, integer, method
 from merope.core.transaction import Transaction
-from merope.core.views import wire
 from merope.model.document import escape
 from merope.model.errors import ApiError, Code
 
@@ -192,8 +192,7 @@ def showback(tx: Transaction, flag: int, *span: int) -> bytes:
     if flag < pools.FILTER_GROUP:
         raise ApiError(Code.XML_RPC_API, "Incorrect filter_flag")
     _check_span(*span)
-    inner = "".join(str(row[-1]) for row in _prepared(tx))
-    return wire(f"<SHOWBACK_RECORDS>{inner}</SHOWBACK_RECORDS>" if inner else "<SHOWBACK_RECORDS/>")
+    return documents(tx, "SHOWBACK_RECORDS")
 
 
 @method(

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import asdict
@@ -13,12 +13,13 @@ from merope.api.login import hash_password
 from merope.core import accounting
 from merope.core.showback import span_fault
 from merope.core.transaction import Caller, Transaction
-from merope.daemon import showback
+from merope.daemon import records, showback
 from merope.daemon.local_time import local_zone
 from merope.engine.cloud import Cloud, Inputs, NotDurable
 from merope.engine.job import Answer
 from merope.engine.polling import Prober
 from merope.engine.recorder import Recorder
+from merope.model.document import escape
 from merope.model.errors import ApiError
 from merope.model.state import Entry
 from merope.model.states import VmState
@@ -104,20 +105,22 @@ class Preparations:
     # Figures
 
     async def vm_monitoring(self, arguments: Arguments, caller: Caller) -> Prepared:  # noqa: ARG002 - a Prepare
-        return _as_prepared(await self._figures("vm_monitoring", -1, arguments["id"]))
+        rows = await self._figures("vm_monitoring", -1, arguments["id"])
+        return await self._in_thread(lambda: _joined(rows))
 
     async def host_monitoring(self, arguments: Arguments, caller: Caller) -> Prepared:  # noqa: ARG002 - a Prepare
-        return _as_prepared(await self._figures("host_monitoring", -1, arguments["id"]))
+        rows = await self._figures("host_monitoring", -1, arguments["id"])
+        return await self._in_thread(lambda: _joined(rows))
 
     async def vm_pool_monitoring(self, arguments: Arguments, caller: Caller) -> Prepared:
         visible = self._visible(caller, lambda tx: accounting.visible_vms(tx, arguments["filter"]))
         rows = await self._figures("vm_monitoring", arguments["seconds"])
-        return _as_prepared(row for row in rows if row[0] in visible)
+        return await self._in_thread(lambda: _joined(rows, visible))
 
     async def host_pool_monitoring(self, arguments: Arguments, caller: Caller) -> Prepared:
         visible = self._visible(caller, accounting.visible_hosts)
         rows = await self._figures("host_monitoring", arguments["seconds"])
-        return _as_prepared(row for row in rows if row[0] in visible)
+        return await self._in_thread(lambda: _joined(rows, visible))
 
     async def _figures(self, table: str, seconds: int, oid: int | None = None) -> list[tuple[Any, ...]]:
         """(id, text) by id and time: of the last `seconds`, all (-1), or only the last of each (0)."""
@@ -139,27 +142,18 @@ class Preparations:
     # Accounting
 
     async def accounting(self, arguments: Arguments, caller: Caller) -> Prepared:
-        """Records of the VMs that the caller may see, live and finished.
-
-        What is open now is read first: a record that ends meanwhile is then a row, which replaces it.
-        """
+        """Records of the VMs that the caller may see, live and finished."""
         flag, start, end = (arguments[name] for name in ("filter", "start", "end"))
-        current = self._look(caller, lambda tx: accounting.open_records(tx, flag, end))
-        live = self._visible(caller, lambda tx: accounting.visible_vms(tx, flag))
         await self._all_stored()
-        within, values = _overlapping(start, end)
+        within, values = records.overlapping(start, end)
         finished = await self._query(
             f"SELECT {', '.join(_VISIBILITY)} FROM vm_pool WHERE state={VmState.DONE:d} AND oid IN "  # noqa: S608 - names of ours
             f"(SELECT vid FROM history WHERE {within})",
             values,
         )
         entries = [_entry(row) for row in finished]
-        visible = live | self._visible(caller, lambda tx: accounting.visible_vms(tx, flag, entries))
-        statement = f"SELECT vid, seq, body FROM history WHERE {within}"  # noqa: S608 - names of ours
-        rows = await self._query(statement, values)
-        records = {(vm_id, seq): text for vm_id, seq, text in current}
-        records.update(((vm_id, seq), text) for vm_id, seq, text in rows if vm_id in visible)
-        return _as_prepared((vm_id, seq, records[vm_id, seq]) for vm_id, seq in sorted(records))
+        visible = self._visible(caller, lambda tx: accounting.visible_vms(tx, flag, entries))
+        return await self._in_thread(lambda: _as_wire(records.accounting(self._store, visible, start, end)))
 
     # SQL
 
@@ -171,9 +165,8 @@ class Preparations:
 
     async def _on_a_copy(self, run: Callable[[SqlStore, str], Prepared], statement: str) -> Prepared:
         await self._all_stored()
-        loop = asyncio.get_running_loop()
         try:
-            return await loop.run_in_executor(self._threads, run, self._store, statement)
+            return await self._in_thread(lambda: run(self._store, statement))
         except scratch.ScratchError as error:
             return {"error": str(error)}
 
@@ -187,9 +180,7 @@ class Preparations:
         rows = await self._query(
             "SELECT oid, search_token FROM vm_pool WHERE LOWER(search_token) LIKE ?", (f"%{query.rarest}%",)
         )
-        loop = asyncio.get_running_loop()
-        found = await loop.run_in_executor(self._threads, _matching, query, rows)
-        return {"found": json.dumps(found)}
+        return {"found": await self._in_thread(lambda: json.dumps(_matching(query, rows)))}
 
     # Showback
 
@@ -206,25 +197,16 @@ class Preparations:
         )
         entries = [_entry(row) for row in finished]
         visible = self._visible(caller, lambda tx: accounting.visible_vms(tx, flag, entries))
-        loop = asyncio.get_running_loop()
-        rows = await loop.run_in_executor(self._threads, showback.listed, self._store, _span(arguments))
-        return _as_prepared(row for row in rows if row[0] in visible)
+        rows = await self._in_thread(lambda: showback.listed(self._store, _span(arguments)))
+        return await self._in_thread(lambda: _joined(rows, visible))
 
     async def calculate_showback(self, arguments: Arguments, caller: Caller) -> Prepared:  # noqa: ARG002 - a Prepare
         if span_fault(*_span(arguments)):
             return {}
         await self._all_stored()
-        loop = asyncio.get_running_loop()
-        rows = await loop.run_in_executor(
-            self._threads,
-            showback.calculated,
-            self._store,
-            self._cloud.settings,
-            self._cloud.now(),
-            _span(arguments),
-            local_zone(),
-        )
-        return {"rows": rows}
+        store, settings, now = self._store, self._cloud.settings, self._cloud.now()
+        span, zone = _span(arguments), local_zone()
+        return {"rows": await self._in_thread(lambda: showback.calculated(store, settings, now, span, zone))}
 
     async def _all_stored(self) -> None:
         """Until what has been changed so far can be read; of a change that is lost nothing is read."""
@@ -232,8 +214,10 @@ class Preparations:
             await self._cloud.durable(self._cloud.state.index)
 
     async def _query(self, statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, self._store.query, statement, values)
+        return await self._in_thread(lambda: self._store.query(statement, values))
+
+    async def _in_thread(self, run: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, run)
 
     def _visible(self, caller: Caller, find: Callable[[Transaction], Iterable[int]]) -> set[int]:
         return set(self._look(caller, find))
@@ -280,17 +264,11 @@ def _span(arguments: Arguments) -> showback.Span:
     return first, second, third, last
 
 
-def _overlapping(start: int, end: int) -> tuple[str, list[int]]:
-    """The condition on history rows, and its values, for a time from `start` to `end` (-1: open)."""
-    conditions, values = ["1=1"], list[int]()
-    if start >= 0:
-        conditions.append("(history.etime > ? OR history.etime = 0)")
-        values.append(start)
-    if end >= 0:
-        conditions.append("history.stime < ?")
-        values.append(end)
-    return " AND ".join(conditions), values
+def _as_wire(text: str) -> Prepared:
+    """Documents, one after the other, as they stand inside a string value; many take a thread."""
+    return {"wire": escape(text)}
 
 
-def _as_prepared(rows: Iterable[Sequence[Any]]) -> Prepared:
-    return {"rows": json.dumps([list(row) for row in rows])}
+def _joined(rows: Iterable[Sequence[Any]], visible: Collection[int] | None = None) -> Prepared:
+    """The texts, which stand last, of rows whose ids, which stand first, are among the visible ones."""
+    return _as_wire("".join(str(row[-1]) for row in rows if visible is None or row[0] in visible))

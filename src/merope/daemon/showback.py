@@ -5,29 +5,19 @@ Reading and charging take a thread: years of records may have to be read.
 
 import json
 import re
-from collections.abc import Iterator, Sequence
 from datetime import tzinfo
-from typing import Any, Protocol
 from xml.sax.saxutils import unescape
 
-from merope.core.showback import Owner, Rates, Usage, charges, month_start, periods, read_usage, record
+from merope.core.showback import Owner, Rates, charges, month_start, periods, read_usage, record
+from merope.daemon import records
+from merope.daemon.records import Rows
 from merope.model.settings import Settings
-from merope.model.states import VmState
 
-_PAGE = 500
 #: Characters at the beginning of a VM's document that hold its owner's names, whatever is escaped in them.
 _HEAD = 4000
 _NAMES = re.compile(r"<UNAME>(.*?)</UNAME><GNAME>(.*?)</GNAME>", re.DOTALL)
-_SEQ = re.compile(r"<HISTORY_RECORDS>(<HISTORY>.*?)</HISTORY></HISTORY_RECORDS>", re.DOTALL)
-_NUMBER = re.compile(r"<SEQ>(\d+)</SEQ>")
 
 Span = tuple[int, int, int, int]
-
-
-class Rows(Protocol):
-    """Answers a statement with rows; blocks."""
-
-    def query(self, statement: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]: ...
 
 
 def listed(store: Rows, span: Span) -> list[tuple[int, str]]:
@@ -47,7 +37,8 @@ def listed(store: Rows, span: Span) -> list[tuple[int, str]]:
 def calculated(store: Rows, settings: Settings, now: int, span: Span, zone: tzinfo) -> str:
     """The rows (VM, year, month, document) that a calculation makes new or changes, in JSON."""
     start, end = _window(now, span, zone)
-    usages = list(_Reader(store, settings, start, end).usages())
+    defaults = Rates(settings.default_cpu_cost, settings.default_memory_cost, settings.default_disk_cost)
+    usages = [read_usage(stay.text, defaults) for stay in records.all_of(store, start, end + 1)]
     first = start if start >= 0 else min((usage.start for usage in usages if usage.start), default=now)
     months = periods(first, end, zone)
     owners = _owners(store)
@@ -68,52 +59,6 @@ def _window(now: int, span: Span, zone: tzinfo) -> tuple[int, int]:
     start_month, start_year, end_month, end_year = span
     start = -1 if -1 in (start_month, start_year) else month_start(start_year, start_month, zone)
     return start, now if -1 in (end_month, end_year) else min(now, month_start(end_year, end_month + 1, zone))
-
-
-class _Reader:
-    """Records page by page: not all of a large cloud's documents are held at once."""
-
-    def __init__(self, store: Rows, settings: Settings, start: int, end: int) -> None:
-        self._store = store
-        self._window = (start, end)
-        self._defaults = Rates(
-            settings.default_cpu_cost, settings.default_memory_cost, settings.default_disk_cost
-        )
-
-    def usages(self) -> Iterator[Usage]:
-        # What is open is read first: should it end meanwhile, it is a row too, and the row counts.
-        current = dict(self._current())
-        for key, usage in self._ended():
-            current.pop(key, None)
-            yield usage
-        yield from current.values()
-
-    def _current(self) -> Iterator[tuple[tuple[int, int], Usage]]:
-        """The current records of live VMs, which are in their documents."""
-        last = -1
-        statement = (
-            f"SELECT oid, body FROM vm_pool WHERE state <> {VmState.DONE:d} AND oid > ? "  # noqa: S608
-            f"ORDER BY oid LIMIT {_PAGE}"
-        )
-        while page := self._store.query(statement, (last,)):
-            last = page[-1][0]
-            for oid, body in page:
-                found = _SEQ.search(body)
-                if found is not None:
-                    text = f"{found[1]}{body}</HISTORY>"
-                    number = _NUMBER.search(found[1])
-                    yield (oid, int(number[1]) if number else 0), read_usage(text, self._defaults)
-
-    def _ended(self) -> Iterator[tuple[tuple[int, int], Usage]]:
-        last = (-1, -1)
-        statement = (
-            "SELECT vid, seq, body FROM history WHERE (vid > ? OR (vid = ? AND seq > ?)) "  # noqa: S608 - ours
-            f"AND (etime > ? OR etime = 0) AND stime <= ? ORDER BY vid, seq LIMIT {_PAGE}"
-        )
-        while page := self._store.query(statement, (last[0], last[0], last[1], *self._window)):
-            last = (page[-1][0], page[-1][1])
-            for vm, seq, body in page:
-                yield (vm, seq), read_usage(body, self._defaults)
 
 
 def _owners(store: Rows) -> dict[int, Owner]:

@@ -15,6 +15,7 @@ from tests.api.dispatch_harness import PEER, START
 from tests.drivers.auth.authority import Issued, issue
 
 from merope.api.backend import Outcome
+from merope.drivers.errors import DriverError
 from merope.model.errors import Code
 
 #: How the driver's users are called here; `other` is one of another driver.
@@ -310,6 +311,28 @@ async def test_an_executable_that_does_not_say_yes_lets_nobody_in(
     assert WRONG not in caplog.text
     assert "stored-secret" not in caplog.text
     await door.close()
+
+
+async def test_the_log_has_the_message_of_an_executable_that_says_no(
+    tmp_path: Path, executable: Callable[[str, str], Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    marks = ("ERROR MESSAGE --8<------", "no such word", "ERROR MESSAGE ------>8--", "ExitCode: 255")
+    executable("house", "".join(f"echo '{line}' >&2\n" for line in marks) + "exit 255")
+    door = Door(tmp_path, "house")
+    await door.value("one.user.allocate", "ann", "stored", "house", [1])
+    assert await door.outcome("ann:wrong") == REFUSED
+    said = "driver house refused user 2: authenticate failed with exit status 255: no such word"
+    assert [line.strip().removesuffix(" /") for line in caplog.messages] == [said]
+    await door.close()
+
+
+async def test_an_executable_that_anybody_can_write_is_refused(
+    tmp_path: Path, executable: Callable[[str, str], Path]
+) -> None:
+    path = executable("house", "exit 0")
+    path.chmod(0o757)
+    with pytest.raises(DriverError, match="anybody can write"):
+        Door(tmp_path, "house")
 
 
 async def test_a_driver_makes_the_users_whom_it_knows_and_the_cloud_does_not(

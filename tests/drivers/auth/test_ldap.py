@@ -7,8 +7,11 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
 from tests.drivers.auth.authority import KEYS, issue, name
 from tests.drivers.auth.slapd import GROUPS, MANAGER, MANAGER_PASSWORD, PEOPLE, SUFFIX, Slapd
 
@@ -170,6 +173,17 @@ def test_an_attempt_that_must_fail_fails(
         ask(driver, user, password)
     said = f"{refusal.value}{caplog.text}"
     assert not [word for word in (user, password) if len(word) > 3 and word in said]
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.text(max_size=30) | st.text("ab)(|&*=\\\0%29uid,: n", max_size=30))
+def test_no_name_but_hers_gets_in_with_anns_password(
+    driver: LdapDriver, server: Callable[..., None], user: str
+) -> None:
+    server(mapping_default=1)
+    assume(unquote(user).lower() != "ann")
+    with pytest.raises(Refused):
+        ask(driver, user, "ann%20secret")
 
 
 def test_characters_of_filters_and_names_are_ordinary_in_a_name(

@@ -20,6 +20,8 @@ _OUTPUT_LIMIT = 64 * 1024
 _GROUP = re.compile(r"(\*?)([0-9]{1,9})", re.ASCII)
 _UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _LINE_ENDS = {"\n": "&#10;", "\r": "&#13;"}
+#: What scripts of the original write around their message.
+_MARKS = re.compile(r"ERROR MESSAGE -+(8<-+|>8-+)( / )?|( / )?ExitCode: \d+")
 _SAID_NO = "authenticate failed with exit status"
 
 
@@ -36,6 +38,9 @@ class ExecutableDriver(Computing):
     def check(self) -> None:
         if not os.access(self._path, os.X_OK) or not self._path.is_file():
             raise DriverError(f"there is no driver of that name built in, and no executable {self._path}")
+        for path in (self._path, self._path.parent):
+            if path.stat().st_mode & 0o002:
+                raise DriverError(f"anybody can write {path}, which decides who gets in: chmod o-w it")
 
     def authenticate(self, credentials: Credentials) -> Identity:
         self.check()
@@ -52,7 +57,7 @@ class ExecutableDriver(Computing):
             )
         except DriverError as error:
             # What it wrote may repeat what it was given.
-            sentence = _without(str(error), [credentials.name, *hidden])
+            sentence = _without(_MARKS.sub("", str(error)), [credentials.name, *hidden])
             if sentence.startswith(_SAID_NO):
                 raise Refused(sentence) from None
             raise DriverError(sentence) from None

@@ -22,6 +22,9 @@ class World:
     group: int
     template: int
     vm: int
+    router: int
+    machine: int
+    """A VM that runs; `vm` is on hold."""
 
     def object_of(self, kind: str, rng: random.Random | None = None) -> int:
         known = {
@@ -30,6 +33,7 @@ class World:
             "secgroup": self.group,
             "template": self.template,
             "vm": self.vm,
+            "vrouter": self.router,
             "user": self.uid,
             "datastore": 1,
             "group": 1,
@@ -44,7 +48,8 @@ class World:
         plain = filler(method)
         for place, param in enumerate(method.params):
             if param.name == "id":
-                plain[place] = self.object_of(name.split(".")[1])
+                on_host = name == "one.vm.attach"
+                plain[place] = self.machine if on_host else self.object_of(name.split(".")[1])
             elif param.type is Type.INTEGER:
                 plain[place] = {"ds": 1, "cluster": 0, "type": 0}.get(param.name, 0)
             elif param.name == "name":
@@ -71,7 +76,18 @@ def make_world(admin: RawClient, name: str) -> World:
     template = user.number("one.template.allocate", f"NAME={name}\n{parts}DISK=[IMAGE_ID={image}]")
     vm = user.number("one.vm.allocate", f'{parts}CONTEXT=[A="$NAME"]', True)
     reservation = user.number("one.vn.reserve", network, f"SIZE=10\nNAME={name}-part")
-    return World(user, uid, network, reservation, image, group, template, vm)
+    router = admin.number("one.vrouter.allocate", f"NAME={name}")
+    admin.number("one.document.allocate", f"NAME={name}", 0)
+    admin.number("one.vmgroup.allocate", f"NAME={name}\nROLE=[NAME=a]")
+    admin.number("one.vntemplate.allocate", f"NAME={name}\nVN_MAD=dummy")
+    admin.number("one.hook.allocate", f"NAME={name}\nTYPE=api\nCALL=one.vm.allocate\nCOMMAND=x")
+    market = admin.number(
+        "one.market.allocate", f"NAME={name}\nMARKET_MAD=http\nBASE_URL=http://localhost/\nPUBLIC_DIR=/tmp"
+    )
+    admin.number("one.marketapp.allocate", f"NAME={name}\nORIGIN_ID={image}", market)
+    machine = user.number("one.vm.allocate", "CPU=0.1\nMEMORY=64", True)
+    admin.ok("one.vm.deploy", machine, 0)
+    return World(user, uid, network, reservation, image, group, template, vm, router, machine)
 
 
 VECTORS = (
@@ -113,6 +129,13 @@ NAMES = {
     "market": "NAME MARKET_MAD ENDPOINT".split(),
     "zone": "NAME ENDPOINT".split(),
     "vdc": "NAME".split(),
+    "vmgroup": "NAME ROLE AFFINED ANTI_AFFINED POLICY HOST_AFFINED HOST_ANTI_AFFINED ID VMS".split(),
+    "hook": (
+        "NAME TYPE COMMAND CALL RESOURCE ON STATE LCM_STATE REMOTE TIMEOUT ARGUMENTS ARGUMENTS_STDIN"
+    ).split(),
+    "vntemplate": "NAME VN_MAD BRIDGE PHYDEV VLAN_ID AR SIZE TYPE IP MAC CLUSTER_IDS SECURITY_GROUPS".split(),
+    "vrouter": "NAME NIC NETWORK_ID FLOATING_IP FLOATING_ONLY IP KEEPALIVED_ID SECURITY_GROUPS".split(),
+    "document": "NAME BODY".split(),
 }
 VALUES = [
     *("", "-1", "0", "1", "2", "10", "9" * 5000, "0" * 20 + "9" * 5000, "1e999", "inf", "-inf", "nan", "50%"),
@@ -159,7 +182,7 @@ class Templates:
 
     def argument(self, kind: str, param: Param) -> Argument:
         rng = self.rng
-        if param.name in ("template", "quota", "extra"):
+        if param.name in ("template", "quota", "extra") and param.type is Type.STRING:
             return self.template(kind)
         if param.type is Type.INTEGER:
             if param.name == "id" and rng.random() < 0.95:

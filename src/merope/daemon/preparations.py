@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from merope.api.dispatch import Prepare
 from merope.api.login import hash_password
-from merope.core import accounting
+from merope.core import accounting, vm_requests
 from merope.core.showback import span_fault
 from merope.core.transaction import Caller, Transaction
 from merope.daemon import records, showback
@@ -21,6 +21,7 @@ from merope.engine.polling import Prober
 from merope.engine.recorder import Recorder
 from merope.model.document import escape
 from merope.model.errors import ApiError
+from merope.model.marketplace_app import MarketplaceApp
 from merope.model.state import Entry
 from merope.model.states import VmState
 from merope.model.template import Template, TemplateError
@@ -81,7 +82,7 @@ class Preparations:
     async def image_size(self, arguments: Arguments, caller: Caller) -> Prepared:  # noqa: ARG002 - a Prepare
         """Asks the datastore's driver how large what PATH names will be."""
         try:
-            path = Template.parse(arguments["template"]).get("PATH")
+            path = self._path(Template.parse(arguments["template"]))
         except TemplateError:
             return {}
         entry = self._cloud.state.pools["datastore_pool"].entries.get(arguments["ds"])
@@ -101,6 +102,16 @@ class Preparations:
             handle.cancel()
             raise
         return {"size": int(answer.data["size"])} if answer.ok else {"error": answer.message}
+
+    def _path(self, template: Template) -> str:
+        """What an image is made of: its PATH, or that of the app that it names if that has no size."""
+        stated = template.get("FROM_APP")
+        if not stated:
+            return template.get("PATH")
+        number = vm_requests.whole(stated)
+        pool = self._cloud.state.pools["marketplaceapp_pool"]
+        app = None if number is None else pool.parsed(number)
+        return app.source if isinstance(app, MarketplaceApp) and not app.size else ""
 
     # Figures
 

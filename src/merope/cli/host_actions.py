@@ -9,7 +9,7 @@ from merope.cli.column_files import default_action
 from merope.cli.context import Context
 from merope.cli.errors import CliError, UsageError
 from merope.cli.schedule import epoch
-from merope.client import Client
+from merope.client import Client, whole
 from merope.model.template import Template, TemplateError
 
 _MONITORED_NO_MORE = frozenset(("4", "8"))  # DISABLED and OFFLINE stay as someone has set them
@@ -50,7 +50,7 @@ def flush(ctx: Context) -> int:
 
     def act(oid: int) -> None:
         ctx.client.call("one.host.status", oid, 1)
-        machines = [int(e.text or "-1") for e in ctx.client.info("host", oid).iterfind("VMS/ID")]
+        machines = [whole(e) for e in ctx.client.info("host", oid).iterfind("VMS/ID")]
         if ctx.for_each(machines, lambda vm: action(ctx.client, vm)):
             raise CliError(f"Not all machines of host {oid} will be moved.")
 
@@ -91,11 +91,11 @@ def forceupdate(ctx: Context) -> int:
     wanted = ctx.ids() if ctx.has("hostid_list") else None
     cluster = ctx.option_oid("cluster", "cluster")
     chosen = [
-        int(h.findtext("ID", "-1"))
+        whole(h, "ID")
         for h in hosts
         if h.findtext("STATE") not in _MONITORED_NO_MORE
-        and (wanted is None or int(h.findtext("ID", "-1")) in wanted)
-        and cluster in (-1, int(h.findtext("CLUSTER_ID", "-1")))
+        and (wanted is None or whole(h, "ID") in wanted)
+        and cluster in (-1, whole(h, "CLUSTER_ID"))
     ]
     return ctx.for_each(chosen, lambda oid: ctx.client.call("one.host.status", oid, 0))
 

@@ -11,7 +11,7 @@ from xml.etree.ElementTree import Element
 from merope.cli.context import Context
 from merope.cli.errors import CliError, UsageError
 from merope.cli.vm_create import parsed
-from merope.client import ClientError
+from merope.client import ClientError, whole
 from merope.model.template import Template, Vector
 
 _READY = "1"
@@ -110,11 +110,7 @@ def _datastore(ctx: Context, image: Template, wanted: int) -> int:
     """The datastore asked for, for a kernel or a context file one for files."""
     if image.get("TYPE").upper() not in _FILES:
         return wanted
-    stores = [
-        int(s.findtext("ID", ""))
-        for s in ctx.client.pool("datastore")
-        if s.findtext("TYPE") == _FILE_DATASTORE
-    ]
+    stores = [whole(s, "ID") for s in ctx.client.pool("datastore") if s.findtext("TYPE") == _FILE_DATASTORE]
     if not stores:
         raise CliError("The app is a file, and there is no datastore for files.")
     return wanted if wanted in stores else min(stores)

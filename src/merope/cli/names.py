@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from merope.cli.errors import CliError
-from merope.client import KINDS, Client
+from merope.client import KINDS, Client, whole
 
 
 class Resolver:
@@ -39,7 +39,7 @@ class Resolver:
     def _pool(self, kind: str) -> list[tuple[str, int, str]]:
         if kind not in self._pools:
             self._pools[kind] = [
-                (e.findtext("NAME", ""), int(e.findtext("ID", "-1")), e.findtext("UNAME", ""))
+                (e.findtext("NAME", ""), whole(e, "ID"), e.findtext("UNAME", ""))
                 for e in self._client.pool(kind)
             ]
         return self._pools[kind]

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from merope.cli.context import Context
 from merope.cli.errors import CliError
-from merope.client import KINDS
+from merope.client import KINDS, whole
 from merope.client.wire import Argument
 
 
@@ -60,7 +60,7 @@ def number(ctx: Context, oid: int, name: str) -> int:
 def _look_up(ctx: Context, oid: int, places: tuple[_Place, ...], wanted: str, before: list[Argument]) -> int:
     document = ctx.client.info(ctx.kind, oid)
     found = {
-        int(part.findtext(place.oid, "-1"))
+        whole(part, place.oid)
         for place in places
         for part in document.iterfind(place.path.format(*before))
         if wanted in [part.findtext(tag) for tag in place.names]

@@ -12,7 +12,7 @@ from merope.cli.listing import describe, print_document, print_table
 from merope.cli.schedule import epoch
 from merope.cli.values import id_or_name
 from merope.cli.view import text
-from merope.client import Filter, parse_document
+from merope.client import Filter, parse_document, whole
 
 _TITLE_WIDTH = 80
 _OPEN = (-1, -1)
@@ -69,7 +69,7 @@ def _months(records: Element) -> list[tuple[tuple[int, int], list[Element]]]:
     """The costs of each month, in the order of time."""
     months: dict[tuple[int, int], list[Element]] = {}
     for record in records.iterfind("SHOWBACK"):
-        key = (int(record.findtext("YEAR", "0")), int(record.findtext("MONTH", "0")))
+        key = (whole(record, "YEAR", 0), whole(record, "MONTH", 0))
         months.setdefault(key, []).append(record)
     return sorted(months.items())
 

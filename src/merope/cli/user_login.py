@@ -6,7 +6,7 @@ import time
 from merope.cli import credentials
 from merope.cli.context import Context
 from merope.cli.errors import CliError
-from merope.client import auth_file, find_cloud
+from merope.client import auth_file, find_cloud, whole
 from merope.client.client import Client
 
 #: Seconds that a token lives when nobody says otherwise.
@@ -104,8 +104,8 @@ def _tokens(ctx: Context, user: str) -> list[tuple[str, int, int]]:
     return [
         (
             t.findtext("TOKEN", ""),
-            int(t.findtext("EXPIRATION_TIME", "-1")),
-            int(t.findtext("EGID", "-1")),
+            whole(t, "EXPIRATION_TIME"),
+            whole(t, "EGID"),
         )
         for t in ctx.client.info("user", oid).iterfind("LOGIN_TOKEN")
     ]

@@ -10,7 +10,7 @@ from xml.etree.ElementTree import Element
 from merope.cli.context import Context
 from merope.cli.errors import CliError
 from merope.cli.vm_recovery import state_of
-from merope.client import ClientError
+from merope.client import ClientError, whole
 from merope.model.states import VmState
 from merope.model.template import Template, Vector
 
@@ -72,7 +72,7 @@ def _disk(ctx: Context, vm: Element, disk: Element, name: str, images: list[int]
     if not (image := disk.findtext("IMAGE_ID")):
         return _vector(disk, _VOLATILE_COMPUTED)
     if disk.findtext("TYPE") != _CDROM:
-        oid, disk_id = int(vm.findtext("ID", "-1")), int(disk.findtext("DISK_ID", "-1"))
+        oid, disk_id = whole(vm, "ID"), whole(disk, "DISK_ID")
         ctx.say(f"VM {oid}: saving disk {disk_id}")
         saved = ctx.client.number(
             "one.vm.disksaveas", oid, disk_id, f"{name}-disk-{disk_id}", "", _CURRENT_STATE

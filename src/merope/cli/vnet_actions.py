@@ -7,6 +7,7 @@ from merope.cli.context import Context
 from merope.cli.declare import Run, opt
 from merope.cli.errors import CliError, UsageError
 from merope.cli.vm_create import parsed
+from merope.client import whole
 from merope.model.template import Template, Vector
 
 _MAC = re.compile(r"(?:[0-9a-f]{2}:){5}[0-9a-f]{2}", re.IGNORECASE)
@@ -98,7 +99,7 @@ def remove_lease(ctx: Context) -> None:
             ar.findtext("IP6"),
             ar.findtext("MAC"),
         ):
-            ctx.client.call("one.vn.rm_ar", oid, int(ar.findtext("AR_ID", "-1")), False)
+            ctx.client.call("one.vn.rm_ar", oid, whole(ar, "AR_ID"), False)
             return
     raise CliError(f"Network {oid} has no address range that is {address} alone.")
 

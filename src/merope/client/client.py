@@ -101,6 +101,15 @@ def parse_document(text: str, method: str = "") -> Element:
         raise BadAnswer(f"[{method}] The document of the answer is not XML: {e}") from e
 
 
+def whole(element: Element, path: str = ".", default: int = -1) -> int:
+    """The whole number at `path` of a document, `default` when nothing is there.  Raises BadAnswer."""
+    text = element.text if path == "." else element.findtext(path)
+    try:
+        return int(text) if text else default
+    except ValueError as e:
+        raise BadAnswer(f"{element.tag}/{path} of the answer is '{text}', which is no whole number.") from e
+
+
 def _unwrap(method: str, answer: Result) -> Scalar:
     match answer:
         case [True, bool() | int() | str() as value, *_]:

@@ -10,12 +10,12 @@ from merope.cli.page import Page, cells
 from merope.cli.quotas import LIMITED_NOWHERE, ONEADMIN, limit_of
 from merope.cli.view import View
 from merope.cli.vm_table import COLUMNS
-from merope.client import Filter
+from merope.client import Filter, whole
 
 
 def virtual_machines(ctx: Context, page: Page, ids: Iterable[str | None], heading: str = "") -> None:
     """The list of the machines with these ids, in the pool's order."""
-    wanted = {int(i) for i in ids if i}
+    wanted = {oid for i in ids if (oid := formats.integer(i, _NOBODY)) != _NOBODY}
     if heading:
         page.heading(heading)
     else:
@@ -25,10 +25,11 @@ def virtual_machines(ctx: Context, page: Page, ids: Iterable[str | None], headin
     rows = []
     if wanted:
         pool = ctx.client.pool("vm", Filter.ALL, min(wanted), max(wanted))
-        rows = [[c.value(vm, view) for c in COLUMNS] for vm in pool if int(vm.findtext("ID", "-1")) in wanted]
+        rows = [[c.value(vm, view) for c in COLUMNS] for vm in pool if whole(vm, "ID") in wanted]
     page.table(COLUMNS, rows)
 
 
+_NOBODY = -1
 _VM = cells("VMS:17R", "MEMORY:20R", "CPU:20R", "SYSTEM_DISK_SIZE:20R")
 _RUNNING = cells("RUNNING VMS:17R", "RUNNING MEMORY:20R", "RUNNING CPU:20R")
 #: Section, columns, metrics and their units ("": a count).

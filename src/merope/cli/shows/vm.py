@@ -87,11 +87,11 @@ def _place(ctx: Context, vm: Element) -> Iterator[tuple[str, str]]:
         return
     last = records[-1]
     yield "HOST", last.findtext("HOSTNAME", "")
-    cid = last.findtext("CID", "-1")
-    yield "CLUSTER ID", cid
-    if int(cid) >= 0:
+    cid = formats.integer(last.findtext("CID"), -1)
+    yield "CLUSTER ID", str(cid)
+    if cid >= 0:
         try:
-            yield "CLUSTER", ctx.client.info("cluster", int(cid)).findtext("NAME", "")
+            yield "CLUSTER", ctx.client.info("cluster", cid).findtext("NAME", "")
         except ClientError:
             # A user who may see the machine need not be allowed to see its cluster.
             yield "CLUSTER", "-"

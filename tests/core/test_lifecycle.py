@@ -51,7 +51,7 @@ def drive(cloud: Cloud, oid: int, event: str, phase: Phase) -> None:
         deed(cloud, oid)
     elif event in vm.ACTIONS:
         cloud.call(ANN, "one.vm.action", event, oid)
-    elif event.startswith("deploy") and not name.endswith(("-ok", "-ko")):
+    elif event.startswith("import") or (event.startswith("deploy") and not name.endswith(("-ok", "-ko"))):
         cloud.call(0, "one.vm.deploy", oid, NODE0)
     elif event == "live-migrate":
         cloud.call(0, "one.vm.migrate", oid, NODE1, True)
@@ -95,6 +95,9 @@ def prepared(cloud: Cloud, row: Row, phase: Phase) -> int:
         oid = cloud.vm()
         cloud.call(ANN, "one.vm.action", "terminate", oid)
         return oid
+    if row.event.startswith("import"):
+        state = "IMPORT_STATE=POWEROFF\n" if row.to is Phase.POWEROFF else ""
+        return cloud.vm(f"{TEMPLATE}DEPLOY_ID=web\n{state}", who=0, hold=phase is Phase.HOLD)
     kept = {"deploy-stopped": Phase.STOPPED, "deploy-undeployed": Phase.UNDEPLOYED}.get(row.event)
     if row.event.endswith("-cold") or (row.event == "snapshot-delete" and phase is Phase.POWEROFF):
         devices.cold(cloud)

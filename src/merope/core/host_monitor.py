@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from merope.core import host as hosts
-from merope.core import vm_results
+from merope.core import vm_import, vm_results
 from merope.core.results import note_error
 from merope.core.transaction import Transaction
 from merope.model.host import Host
@@ -25,6 +25,8 @@ class Measured:
     disk: tuple[int, int, int]
     vms: Mapping[int, str] = field(default_factory=dict)
     """VM id → what its domain does: RUNNING, POWEROFF, SUSPENDED, FAILURE."""
+    others: Mapping[str, str] = field(default_factory=dict)
+    """What domains do that carry no VM's id, by their names."""
     complete: bool = True
     """Whether `vms` are all that the host has: a VM of ours that is missing is powered off."""
     since: int | None = None
@@ -41,12 +43,18 @@ def take(tx: Transaction, host_id: int, measured: Measured) -> bool:
     for vm_id in sorted(host.vms):
         if _changed_since(tx, vm_id, measured.since):
             continue
-        state = measured.vms.get(vm_id)
+        state = measured.vms.get(vm_id) or _imported(tx, vm_id, measured)
         if state is None and measured.complete and _should_be_there(tx, vm_id):
             state = "POWEROFF"
         if state is not None:
             changed = vm_results.found(tx, vm_id, state) or changed
     return changed
+
+
+def _imported(tx: Transaction, vm_id: int, measured: Measured) -> str | None:
+    """What the domain of a VM does that was there before the cloud, and is not named after the VM."""
+    vm = tx.find(VM, vm_id) if measured.others else None
+    return measured.others.get(vm.deploy_id) if vm is not None and vm_import.is_imported(vm) else None
 
 
 def _changed_since(tx: Transaction, vm_id: int, index: int | None) -> bool:

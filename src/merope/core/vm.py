@@ -11,6 +11,7 @@ from merope.core import (
     views,
     vm_allocate,
     vm_deploy,
+    vm_import,
     vm_machine,
     vm_quotas,
     vm_recover,
@@ -91,6 +92,7 @@ def action(tx: Transaction, name: str, vm_id: int) -> int:
 
 def perform(tx: Transaction, vm: VM, wanted: str, name: str) -> None:
     """Does an action that the caller may do; raises ApiError ACTION when the state forbids it."""
+    vm_import.refuse(tx, vm, wanted)
     phase = vm.phase
     if wanted in ("resched", "unresched"):
         _set_resched(tx, vm, wanted == "resched", name)
@@ -135,6 +137,7 @@ def resize(tx: Transaction, vm_id: int, source: str, enforce: bool) -> int:
     """Changes CPU, MEMORY and VCPU of a VM that does not run; what is missing or 0 stays."""
     vm = tx.get(VM, vm_id)
     vm_rights.require(tx, vm, "resize")
+    vm_import.refuse(tx, vm, "resize")
     wanted = _capacity(generic.parse_template(source), vm_id)
     if vm.phase not in _RESIZED:
         raise ApiError(Code.ACTION, f"Cannot resize a VM in state {vm.phase.name}", vm_id)

@@ -15,6 +15,7 @@ from merope.core import (
     vm_disks,
     vm_files,
     vm_group,
+    vm_import,
     vm_nics,
     vm_quotas,
     vm_requests,
@@ -38,7 +39,7 @@ _TEMPLATE = frozenset(
 #: Written by the core; what a template says of them is left out.
 _OURS = frozenset(
     "VMID AUTOMATIC_REQUIREMENTS AUTOMATIC_DS_REQUIREMENTS AUTOMATIC_NIC_REQUIREMENTS SECURITY_GROUP_RULE "
-    "CREATED_BY TM_MAD_SYSTEM NAME TEMPLATE_NAME SUBMIT_ON_HOLD SNAPSHOT "
+    "CREATED_BY IMPORTED TM_MAD_SYSTEM NAME TEMPLATE_NAME SUBMIT_ON_HOLD SNAPSHOT "
     "VROUTER_ID VROUTER_KEEPALIVED_ID VROUTER_KEEPALIVED_PASSWORD".split()
 )
 _COSTS = (("CPU_COST", "cpu"), ("MEMORY_COST", "memory"), ("DISK_COST", "disk"))
@@ -96,6 +97,7 @@ def _allocate(tx: Transaction, source: Template, router: Template, *, on_hold: b
     if hold:
         template.set("SUBMIT_ON_HOLD", "YES")
     tx.add(vm)
+    vm_import.take_name(vm)
     _random_passwords(tx, template)
     ready = _take_resources(tx, vm)
     _substitute(tx, vm)

@@ -3,6 +3,7 @@
 from merope.core import (
     authorization,
     vm_disks,
+    vm_import,
     vm_machine,
     vm_nics,
     vm_placement,
@@ -58,7 +59,8 @@ def deploy(tx: Transaction, vm_id: int, host_id: int, enforce: bool, ds_id: int,
         check_fit(vm, host)
     own = tx.edit(VM, vm_id)
     vm_placement.take_networks(tx, own, networks, host)
-    row = vm_machine.row_for(tx, own, "deploy")
+    imported = phase in _NEW and vm_import.is_imported(own)
+    row = vm_machine.row_for(tx, own, vm_import.event_of(own) if imported else "deploy")
     if row is None:
         raise vm_machine.ImpossibleTransition("deploy", own)
     _open(tx, own, host, system)
@@ -172,6 +174,7 @@ def migrate(
     if ds_id >= 0:
         targets.append(authorization.on(Op.USE, tx.get(Datastore, ds_id)))
     vm_rights.require(tx, vm, "migrate", *targets)
+    vm_import.refuse(tx, vm, "live-migrate" if live else "migrate")
     current = vm.history
     if vm.phase not in _MIGRATED or current is None:
         raise ApiError(Code.ACTION, f"Migrate action is not available for state {vm.phase.name}", vm_id)

@@ -8,6 +8,7 @@ from merope.core import (
     vm_devices,
     vm_disk_snapshot_steps,
     vm_disks,
+    vm_import,
     vm_machine,
     vm_quotas,
     vm_rights,
@@ -39,6 +40,7 @@ def attach(tx: Transaction, vm_id: int, source: str) -> int:
     asked = vm_devices.one(source, vm_id, "DISK")
     vm_rights.require(tx, vm, "disk-attach", *vm_disks.uses(tx, asked, vm.uid))
     vm_allocate.check_restricted(tx, asked, what="DISK")
+    vm_import.refuse(tx, vm, "disk-attach")
     row = vm_machine.row_for(tx, vm, "disk-attach")
     if row is None:
         raise vm_devices.wrong_state(vm, f"attach a new disk to VM {vm_id}")
@@ -101,6 +103,7 @@ def detach(tx: Transaction, vm_id: int, number: int) -> int:
     vm = tx.get(VM, vm_id)
     vm_devices.refuse_router(vm)
     vm_rights.require(tx, vm, "disk-attach")
+    vm_import.refuse(tx, vm, "disk-detach")
     row = vm_machine.row_for(tx, vm, "disk-detach")
     if row is None:
         raise vm_devices.wrong_state(vm, f"detach disk from VM {vm_id}")

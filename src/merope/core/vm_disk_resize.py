@@ -8,6 +8,7 @@ from merope.core import (
     vm_devices,
     vm_disk_snapshot_steps,
     vm_disk_steps,
+    vm_import,
     vm_machine,
     vm_requests,
     vm_rights,
@@ -41,6 +42,7 @@ def resize(tx: Transaction, vm_id: int, disk_id: int, text: str) -> int:
     if vm_disk_steps.is_persistent(disk):
         targets.append(authorization.on(Op.MANAGE, tx.get(Image, int(disk["IMAGE_ID"]))))
     vm_rights.require(tx, vm, "disk-resize", *targets)
+    vm_import.refuse(tx, vm, "disk-resize")
     row = vm_machine.row_for(tx, vm, "disk-resize")
     if row is None:
         raise vm_devices.wrong_state(vm, f"resize disk for VM {vm_id}")

@@ -8,6 +8,7 @@ from merope.core import (
     vm_devices,
     vm_disk_snapshot_steps,
     vm_disk_steps,
+    vm_import,
     vm_machine,
     vm_rights,
 )
@@ -131,6 +132,7 @@ def _require(tx: Transaction, vm: VM, disk: Vector) -> None:
 
 
 def _row(tx: Transaction, vm: VM, event: str, what: str) -> Row:
+    vm_import.refuse(tx, vm, event)
     row = vm_machine.row_for(tx, vm, event)
     if row is None:
         raise vm_devices.wrong_state(vm, what)

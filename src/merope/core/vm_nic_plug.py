@@ -7,6 +7,7 @@ from merope.core import (
     vm_allocate,
     vm_context,
     vm_devices,
+    vm_import,
     vm_machine,
     vm_nic_steps,
     vm_nics,
@@ -55,6 +56,7 @@ def plug(tx: Transaction, vm: VM, asked: Template) -> None:
 
 
 def _row(tx: Transaction, vm: VM, event: str) -> Row | None:
+    vm_import.refuse(tx, vm, event.replace("alias", "nic"))
     if vm.phase is Phase.POWEROFF:
         driver = tx.settings.vm_mad.get(vm_steps.record(vm).vm_mad, {})
         if driver.get("COLD_NIC_ATTACH", "NO").upper() == "YES":

@@ -4,6 +4,7 @@ from merope.core import (
     lifecycle,
     vm_console,
     vm_flight,
+    vm_import,
     vm_machine,
     vm_release,
     vm_results,
@@ -143,6 +144,7 @@ def delete(tx: Transaction, vm_id: int, *, in_database_only: bool = False) -> No
 
 
 def _recreate(tx: Transaction, vm: VM) -> None:
+    vm_import.refuse(tx, vm, "delete-recreate")
     phase = vm.phase
     row = vm_machine.row_for(tx, vm, "delete-recreate")
     if phase in _RECREATED_NOT or not (phase.active or row):

@@ -11,6 +11,7 @@ from merope.core import (
     image_use,
     vm_disk_snapshot_steps,
     vm_flight,
+    vm_import,
     vm_machine,
     vm_rights,
     vm_save_steps,
@@ -49,6 +50,7 @@ def save_as(tx: Transaction, vm_id: int, disk_id: int, name: str, kind: str, sna
     original = tx.find(Image, int(disk["IMAGE_ID"])) if disk is not None and disk.get("IMAGE_ID") else None
     store = None if original is None else tx.get(Datastore, original.datastore_id)
     vm_rights.require(tx, vm, "disk-saveas", *([authorization.on(Op.USE, store)] if store else []))
+    vm_import.refuse(tx, vm, "disk-saveas")
     if row is None:
         raise _refused(vm, "VM has to be RUNNING, POWEROFF or SUSPENDED to save disks.")
     if disk is None:

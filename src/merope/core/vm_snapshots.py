@@ -3,7 +3,13 @@
 Source: spec states.yaml `snapshot create/revert/delete (system)`, xmlrpc.yaml.
 """
 
-from merope.core import vm_devices, vm_machine, vm_rights, vm_snapshot_steps
+from merope.core import (
+    vm_devices,
+    vm_import,
+    vm_machine,
+    vm_rights,
+    vm_snapshot_steps,
+)
 from merope.core.methods import integer, method, text
 from merope.core.transaction import Transaction
 from merope.core.vm_facts import Facts
@@ -20,6 +26,7 @@ def create(tx: Transaction, vm_id: int, name: str) -> int:
     """Takes a snapshot of a VM that runs: memory and disks. Answers its id."""
     vm = tx.get(VM, vm_id)
     vm_rights.require(tx, vm, "snapshot")
+    vm_import.refuse(tx, vm, "snapshot-create")
     row = vm_machine.row_for(tx, vm, "snapshot-create")
     if row is None:
         raise vm_devices.wrong_state(vm, f"create a new snapshot for VM {vm_id}")
@@ -57,6 +64,7 @@ def delete(tx: Transaction, vm_id: int, number: int) -> int:
 def _change(tx: Transaction, vm_id: int, number: int, event: str, action: str, what: str) -> None:
     vm = tx.get(VM, vm_id)
     vm_rights.require(tx, vm, "snapshot")
+    vm_import.refuse(tx, vm, event)
     row = vm_machine.row_for(tx, vm, event)
     if row is None or (vm.phase is Phase.POWEROFF and not vm_snapshot_steps.kept_when_off(tx, vm)):
         raise vm_devices.wrong_state(vm, what)

@@ -3,7 +3,16 @@
 Source: spec states.yaml `vm_updateconf_states`.
 """
 
-from merope.core import generic, vm_allocate, vm_context, vm_disks, vm_files, vm_machine, vm_rights
+from merope.core import (
+    generic,
+    vm_allocate,
+    vm_context,
+    vm_disks,
+    vm_files,
+    vm_import,
+    vm_machine,
+    vm_rights,
+)
 from merope.core.methods import integer, method, text
 from merope.core.transaction import Transaction
 from merope.model.errors import ApiError, Code
@@ -62,6 +71,7 @@ def updateconf(tx: Transaction, vm_id: int, source: str) -> int:
     other sections when it boots next."""
     vm = tx.get(VM, vm_id)
     vm_rights.require(tx, vm, "updateconf")
+    vm_import.refuse(tx, vm, "updateconf")
     given = generic.parse_template(source)
     conf = Template((name, value) for name, value in given.items() if name in _SECTIONS)
     vm_allocate.check_restricted(tx, conf, vm.template)

@@ -140,6 +140,7 @@ class Poller:
             report["attributes"],
             tuple(report["disk"]),
             {vm_id: domain["state"] for vm_id, domain in known.items()},
+            {domain["deploy_id"]: domain["state"] for domain in domains if domain["vm_id"] is None},
             since=began,
         )
         self._execute(lambda tx: int(host_monitor.take(tx, oid, measured)))

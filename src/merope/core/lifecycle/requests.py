@@ -11,6 +11,9 @@ REQUESTS: tuple[Row, ...] = (
     Row("hold", (P.PENDING,), P.HOLD),
     Row("release", (P.HOLD,), P.PENDING, (Step.REQUIREMENTS,)),
     Row("deploy", (P.PENDING, P.HOLD), P.PROLOG, PLACED),
+    # A domain that was there before the cloud knew of it: nothing is asked of its host.
+    Row("import", (P.PENDING, P.HOLD), P.RUNNING, (Step.TAKE_CAPACITY, Step.OPEN_RUNNING)),
+    Row("import-poweroff", (P.PENDING, P.HOLD), P.POWEROFF, TARGET),
     Row("deploy", (P.STOPPED,), P.PROLOG_RESUME, PLACED),
     Row("deploy", (P.UNDEPLOYED,), P.PROLOG_UNDEPLOY, PLACED),
     Row("suspend", (P.RUNNING,), P.SAVE_SUSPEND, (Step.CLEAR_RESCHED,), action=Action.SUSPEND),

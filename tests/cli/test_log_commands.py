@@ -14,7 +14,8 @@ def cloud_home(tmp_path: Path) -> Path:
         "a: serving\nb: vm.deploy of 7 failed: no host\nc: vm.deploy of 77 failed\n"
         "d: virtual machine 7 is PROLOG\n"
         'e: Req:5 UID:0 one.vm.action invoked , "hold", 7\n'
-        "f: Req:6 UID:0 one.vm.info invoked , 77, false\n"
+        "f: Req:6 UID:0 one.vm.lock invoked , 77, 1\n"
+        "h: Req:7 UID:0 one.vm.info invoked , 7, false\n"
         "g: Req:5 UID:0 one.vm.action result SUCCESS, 7\n"
     )
     (var / "vms" / "8" / "vm.log").write_text("of its own\n")

@@ -46,10 +46,10 @@ def get_vm(ctx: Context) -> None:
 
 
 def _lines_about(oid: int, path: str) -> Iterator[str]:
-    """What drivers reported, and requests that name the machine, with their results."""
+    """What drivers reported, and requests that would change the machine, with their results."""
     about = re.compile(
         rf"\bvm\.\w+ of {oid}\b|\b(?:VM|virtual machine) {oid}\b"
-        rf'|\bone\.vm\.\w+ invoked ?, (?:"[^"]*", )?{oid}(?:,|$)'
+        rf'|\bone\.vm\.(?!info\b|monitoring\b)\w+ invoked ?, (?:"[^"]*", )?{oid}(?:,|$)'
     )
     requests: set[str] = set()
     try:

@@ -210,6 +210,19 @@ def test_the_snapshots_of_a_persistent_disk_are_its_images_and_count_for_its_own
     check(cloud)
 
 
+def test_an_id_whose_snapshot_failed_is_not_given_again_by_the_images_next_vm() -> None:
+    """The host may have made it all the same, and what has an id is that snapshot."""
+    cloud = Cloud()
+    first = cloud.running(KEPT)
+    cloud.call(ANN, "one.vm.disksnapshotcreate", first, 0, "")
+    cloud.answer(False, "nobody answered in time", op="vm")
+    cloud.call(ANN, "one.vm.detach", first, 0)
+    cloud.answer(op="vm")
+    second = cloud.running(KEPT)
+    assert snap(cloud, second) == 1
+    check(cloud)
+
+
 def test_who_may_not_manage_a_persistent_image_makes_no_snapshots_of_it() -> None:
     cloud = Cloud()
     oid = cloud.running(KEPT)

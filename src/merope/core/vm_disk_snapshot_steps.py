@@ -53,7 +53,8 @@ def changed(tx: Transaction, vm: VM, disk: Vector) -> Iterator[None]:
 
 
 def _for_image(snapshots: Template | None) -> Template:
-    if snapshots is None or not snapshots.vectors("SNAPSHOT"):
+    """Ids go on where they are, also without snapshots: what failed may have left files of its id."""
+    if snapshots is None:
         return no_snapshots()
     copied = snapshots.copy()
     copied.remove("DISK_ID")
@@ -61,8 +62,8 @@ def _for_image(snapshots: Template | None) -> Template:
 
 
 def bring(vm: VM, disk: Vector, image: Image) -> None:
-    """A disk that uses an image has the image's snapshots."""
-    if image.snapshots.vectors("SNAPSHOT"):
+    """A disk that uses an image has the image's snapshots, and its next one the image's next id."""
+    if image.snapshots.get("NEXT_SNAPSHOT") not in ("", "0"):
         snapshots = image.snapshots.copy()
         snapshots.set("DISK_ID", disk["DISK_ID"])
         vm.snapshots.append(snapshots)

@@ -20,9 +20,8 @@ from merope.model.kinds import KINDS
 from merope.model.settings import Settings
 from merope.model.state import State
 from merope.model.vm import VM
-from merope.store.backup import copy, database_of, integrity_faults
+from merope.store.backup import copy, copy_server, database_of, integrity_faults
 from merope.store.claim import Claim
-from merope.store.copying import fill
 from merope.store.errors import InUseError, StoreError, sentence
 from merope.store.location import File, Location, open_beside, open_store
 from merope.store.schema import TABLES
@@ -61,6 +60,9 @@ def run(home: Path, repair: bool, as_json: bool, location: Location | None = Non
     place = location or File(database_of(home))
     if isinstance(place, File) and not place.path.exists():
         raise StoreError(f"There is no cloud in {home}: it has no {place.path.name}.")
+    if repair and _is_anothers(place):
+        where = f"{place.where[:1].upper()}{place.where[1:]}"
+        raise StoreError(f"{where} is still OpenNebula's: take it over first (`one start`).")
     if repair:
         report = _repaired(place)
     elif isinstance(place, File):
@@ -72,17 +74,27 @@ def run(home: Path, repair: bool, as_json: bool, location: Location | None = Non
     return report.status
 
 
+def _is_anothers(location: Location) -> bool:
+    """Whether no Merope has opened it yet: looking must not turn it into ours."""
+    try:
+        with closing(open_beside(location)) as store:
+            return "merope_log" not in store.columns()
+    except StoreError:
+        # What is damaged is looked at as it is.
+        return False
+
+
 def _check_server(home: Path, server: Server) -> Report:
     """The database itself when no cloud runs on it, else a copy, which goes."""
     report = Report()
-    with suppress(InUseError), closing(open_store(server)) as store:
-        _check(store, report)
-        return report
+    if not _is_anothers(server):
+        with suppress(InUseError), closing(open_store(server)) as store:
+            _check(store, report)
+            return report
     with TemporaryDirectory(prefix="fsck-", dir=home) as directory:
         part = Path(directory) / "copy.db"
+        copy_server(server, part)
         with closing(SqliteStore(part)) as copied:
-            with closing(open_beside(server)) as reading:
-                fill(copied, reading)
             _check(copied, report)
     return report
 
@@ -91,8 +103,10 @@ def _check_server(home: Path, server: Server) -> Report:
 def _still(database: Path) -> Iterator[Path]:
     """A database that nobody changes: the cloud's own when it does not run, else a copy, which goes."""
     try:
-        claim = Claim(database)
+        claim = None if _is_anothers(File(database)) else Claim(database)
     except StoreError:
+        claim = None
+    if claim is None:
         part = database.with_name(f"{database.name}.fsck-{os.getpid()}")
         descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         os.close(descriptor)
@@ -137,6 +151,9 @@ def _check(store: SqlStore, report: Report) -> State | None:
     state = State()
     store.load(state)
     for look in CHECKS:
+        if look is check_relations.effects and not state.index:
+            # Nothing of ours has run on it: what OpenNebula had under way is taken up at the first start.
+            continue
         report.found += look(state)
     report.found += check_relations.last_ids(state, _highest(store))
     report.found += _finished_histories(store)

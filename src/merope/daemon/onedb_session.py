@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from merope.daemon.adoption import is_anothers
 from merope.store.backup import backup, is_supervised
 from merope.store.errors import StoreError
 from merope.store.location import File, Location, open_beside, open_store
@@ -54,6 +55,11 @@ class Session:
         """The database for us alone. Raises StoreError while a core runs on it."""
         self.check_exists()
         self.check_stopped()
+        if is_anothers(self.location):
+            where = f"{self.location.where[:1].upper()}{self.location.where[1:]}"
+            raise StoreError(
+                f"{where} is still OpenNebula's: take it over first (`onedb upgrade`, or `one start`)."
+            )
         with closing(open_store(self.location)) as store:
             if not store.query("SELECT oid FROM user_pool LIMIT 1"):
                 raise StoreError(f"There is no cloud in {store.where}.")

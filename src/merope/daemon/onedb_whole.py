@@ -89,7 +89,8 @@ def fsck(session: Session, args: argparse.Namespace) -> int:
     if not args.dry:
         session.check_stopped()
         # In use or of another version: said before a copy is made.
-        open_store(session.location).close()
+        with session.writing():
+            pass
         session.save(args.backup, force=args.force, why="Before anything is changed, ")
     return checks.run(session.home, not args.dry, False, session.location)
 
@@ -163,6 +164,8 @@ def sqlite_to_server(session: Session, args: argparse.Namespace) -> int:
     if not source.path.exists():
         raise StoreError(f"There is no {source.where}.")
     session.check_stopped()
+    if is_anothers(source):
+        raise StoreError(f"{source.path} is still OpenNebula's: take it over first (`onedb upgrade -s …`).")
     if args.backup:
         Session(target, session.home).save(args.backup, why="Before anything is changed, ")
     _check_replaceable(target, args.force)

@@ -18,6 +18,7 @@ from merope.store.claim import Claim
 from merope.store.copying import Progress, fill
 from merope.store.errors import StoreError, sentence
 from merope.store.location import File, Location, open_beside, open_store
+from merope.store.schema import OURS
 from merope.store.server import Server
 from merope.store.sqlite import SqliteStore
 
@@ -49,7 +50,7 @@ def backup(
     try:
         _new_private(part)
         if isinstance(source, Server):
-            _copy_of_server(source, part, progress)
+            copy_server(source, part, progress)
         with closing(sqlite3.connect(part)) as writing:
             if isinstance(source, File):
                 with closing(sqlite3.connect(source.path)) as reading:
@@ -72,11 +73,17 @@ def backup(
                 name.unlink(missing_ok=True)
 
 
-def _copy_of_server(source: Server, part: Path, progress: Progress | None) -> None:
-    with closing(open_beside(source)) as reading, closing(SqliteStore(part)) as writing:
-        if not reading.check():
+def copy_server(source: Server, target: Path, progress: Progress | None = None) -> None:
+    """A server's database as an SQLite file. One that is still another's stays that."""
+    with closing(open_beside(source)) as reading, closing(SqliteStore(target)) as writing:
+        found = reading.check()
+        if not found:
             raise StoreError(f"There is no cloud in {source.where}: it is empty.")
         fill(writing, reading, progress)
+        if "merope_log" not in found:
+            with writing.transaction() as tx:
+                for table in OURS:
+                    tx.run(f"DROP TABLE {table}")
 
 
 def _lock_of(path: Path) -> Path:

@@ -4,7 +4,8 @@ OpenNebula 5.12 lets the server choose character set and comparison. What its ta
 UTF-8 whatever the table says: it speaks to the server in the character set that the database has.
 """
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 import pymysql
 
@@ -74,12 +75,29 @@ def _convert(connection: Connection, collation: str) -> list[str]:
         if current == collation:
             continue
         if charset not in _UNICODE:
-            with suppress(_NotUnicodeError):
+            with _without_full_text(connection, table), suppress(_NotUnicodeError):
                 _take_as_unicode(connection, table, charset)
         connection.run(f"ALTER TABLE {table} CONVERT TO CHARACTER SET utf8mb4 COLLATE {collation}")
         _restore_kinds(connection, table)
         done.setdefault(f"texts from {current} to {collation}", []).append(table)
     return [f"Tables were changed, {what}: {', '.join(tables)}" for what, tables in done.items()]
+
+
+@contextmanager
+def _without_full_text(connection: Connection, table: str) -> Iterator[None]:
+    """Columns of bytes cannot be searched in full: 5.12's index for that goes, and comes back."""
+    found = connection.rows(
+        "SELECT INDEX_NAME, COLUMN_NAME FROM information_schema.STATISTICS "
+        "WHERE TABLE_SCHEMA=DATABASE() AND TABLE_NAME=%s AND INDEX_TYPE='FULLTEXT'",
+        (table,),
+    )
+    for index, _ in found:
+        connection.run(f"ALTER TABLE {table} DROP INDEX {index}")
+    try:
+        yield
+    finally:
+        for index, column in found:
+            connection.run(f"ALTER TABLE {table} ADD FULLTEXT {index}({column})")
 
 
 class _NotUnicodeError(Exception):

@@ -128,6 +128,8 @@ TABLES: dict[str, Table] = {
     "merope_log": Table((("id", INTEGER), ("change_index", BIGINT)), ("id",)),
 }
 
+#: Tables that 5.12 has not got.
+OURS = (EFFECT_TABLE, "merope_log")
 #: Index → table and columns.
 INDEXES: dict[str, tuple[str, tuple[str, ...]]] = {
     "state_oid_idx": ("vm_pool", ("state", "oid")),

@@ -153,6 +153,8 @@ class ServerStore(SqlStore):
         self._note_tables(found)
         self.made += self._driver.make(self.server, self._make_tables)
         self._note_version(writer)
+        if self.adopted:
+            self._write_plainly(writer)
         writer.commit()
         self._index = self._stored(writer)
         writer.commit()

@@ -3,6 +3,7 @@
 A subclass says how one connects, how one transaction is made, and what its driver's errors mean.
 """
 
+import re
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -116,6 +117,21 @@ class SqlStore(ABC):
         added = [name for name in TABLES if name not in found]
         if self.adopted and added:
             self.made.append(f"Tables were added: {', '.join(added)}")
+
+    def _write_plainly(self, tx: Transaction) -> None:
+        """Another's documents are written as ours are: an empty element is one tag. Nothing else changes."""
+        tables = {kind.table: ("oid",) for kind in KINDS} | {"history": ("vid", "seq")}
+        mark = self.dialect.mark
+        for table, key in tables.items():
+            texts = ("body", "short_body") if table == "vm_pool" else ("body",)
+            found = ", ".join((*key, *texts))
+            update = f"UPDATE {table} SET {', '.join(f'{text}={mark}' for text in texts)} WHERE "  # noqa: S608 - names of ours
+            update += " AND ".join(f"{column}={mark}" for column in key)
+            with self.reading() as read:
+                for row in read(f"SELECT {found} FROM {table}"):  # noqa: S608 - names of ours
+                    plain = [plainly(str(text or "")) for text in row[len(key) :]]
+                    if plain != list(row[len(key) :]):
+                        tx.run(update, (*plain, *row[: len(key)]))
 
     def _make_tables(self, run: Callable[[str], object], suffix: str = "") -> None:
         for name in TABLES:
@@ -233,6 +249,14 @@ class SqlStore(ABC):
     def history(self, oid: int) -> list[str]:
         """The closed history records of a VM with their VM documents, oldest first."""
         return [row[0] for row in self.query("SELECT body FROM history WHERE vid=? ORDER BY seq", (oid,))]
+
+
+_EMPTY = re.compile(r"<!\[CDATA\[.*?\]\]>|<(\w+)></\1>", re.DOTALL)
+
+
+def plainly(document: str) -> str:
+    """A document whose empty elements are one tag each; texts in it stay as they are."""
+    return _EMPTY.sub(lambda found: f"<{found[1]}/>" if found[1] else found[0], document)
 
 
 def _with_records(body: str, records: Sequence[str]) -> str:

@@ -78,13 +78,16 @@ class SqliteStore(SqlStore):
                 tx.run(statement)
         with self._writing() as tx:
             self._note_version(tx)
+            if self.adopted:
+                self._write_plainly(tx)
 
     def columns(self) -> dict[str, set[str]]:
-        tables = self._writer.execute("SELECT name FROM sqlite_master WHERE type='table'").fetchall()
-        return {
-            name: {row[1] for row in self._writer.execute(f'PRAGMA table_info("{name}")')}
-            for (name,) in tables
-        }
+        with _explained(f"Cannot read {self.where}"):
+            tables = self._writer.execute("SELECT name FROM sqlite_master WHERE type='table'").fetchall()
+            return {
+                name: {row[1] for row in self._writer.execute(f'PRAGMA table_info("{name}")')}
+                for (name,) in tables
+            }
 
     def close(self) -> None:
         self._close_all()

@@ -32,7 +32,6 @@ ELSEWHERE = {
     "onelog get": "needs no cloud (tests/cli/test_log_commands.py)",
     "onelog get-vm": "the same",
     "onehook retry": "needs an execution, and hooks are not executed yet",
-    "onehost importvm": "needs a wild machine (tests/cli/test_admin_commands.py)",
     "onevnet free": "returns ranges of a reservation to drivers of addresses",
 }
 
@@ -65,6 +64,14 @@ onehost sync => All hosts updated successfully.
 onehost flush node2
 onehost enable node2
 onehost monitoring node1 NOSUCH !> Nothing was measured of NOSUCH
+onehost update node2 - -a << VM=[VM_NAME=wild,DEPLOY_ID=w-1,IMPORT_TEMPLATE="Q1BVPTEKTUVNT1JZPTY0Cg=="]
+onehost show node2 => wild +w-1 +1 +64
+onehost importvm node2 tame !> has no wild machine named tame
+onehost importvm node2 wild => ID: \d
+wait wild RUNNING
+onevm show wild => DEPLOY ID +: w-1
+onevm recover wild --delete-db
+wait wild DONE
 onehost create node3 --im dummy --vm dummy => ID: \d
 onehost delete node3
 onehost show node3 !> HOST named node3 not found.

@@ -70,7 +70,10 @@ def importvm(ctx: Context) -> None:
             raise CliError(f"The import template of {name} on host {host} cannot be read: {e}") from e
         if deploy_id := wild.findtext("DEPLOY_ID"):
             template.set("DEPLOY_ID", deploy_id)
-        vm = ctx.client.number("one.vm.allocate", template.to_text(), False)
+        if "NAME" not in template:
+            template.set("NAME", wild.findtext("VM_NAME") or name)
+        # On hold, lest the scheduler takes it for a new machine and starts it somewhere.
+        vm = ctx.client.number("one.vm.allocate", template.to_text(), True)
         ctx.client.call("one.vm.deploy", vm, host, False, -1, "")
         ctx.print_id(vm)
         return

@@ -500,6 +500,16 @@ def test_a_vm_with_one_image_mended_and_one_being_made_waits_again() -> None:
     check(cloud)
 
 
+def test_an_image_that_vms_wait_for_is_not_disabled() -> None:
+    cloud = Cloud()
+    slow = cloud.image("slow", made=False)
+    cloud.vm(f"CPU=1\nMEMORY=64\nDISK=[IMAGE_ID={slow}]")
+    cloud.answer(False, "no space", op="image")
+    error = cloud.fails(ANN, "one.image.enable", slow, False)
+    assert error.message == "Could not disable image: There are 1 VMs using it."
+    check(cloud)
+
+
 def test_an_answer_is_taken_although_no_datastore_would_do_any_more() -> None:
     """An answer that raised would be lost, and the VM would wait for ever."""
     cloud = Cloud()

@@ -91,6 +91,11 @@ def enable(tx: Transaction, oid: int, wanted: bool) -> int:
     if state not in _QUIET:
         verb = "enable" if wanted else "disable"
         raise ApiError(Code.INTERNAL, f"Could not {verb} image: Image cannot be in state {state.name}.", oid)
+    if not wanted and image.running_vms:
+        # VMs that wait for an image that could not be made hold it; disabled, it would be forgotten by them.
+        raise ApiError(
+            Code.INTERNAL, f"Could not disable image: There are {image.running_vms} VMs using it.", oid
+        )
     if not wanted:
         new = ImageState.DISABLED
     elif state is ImageState.ERROR and image.running_vms:

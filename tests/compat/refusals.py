@@ -30,6 +30,7 @@ NO_EXISTS: tuple[Row, ...] = tuple(
         "secgroup": "security group",
         "vdc": "VDC",
         "market": "marketplace",
+        "marketapp": "marketplaceapp",
     }.items()
 )
 

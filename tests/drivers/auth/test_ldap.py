@@ -201,6 +201,21 @@ def test_the_clouds_name_has_small_letters_and_no_blanks(
     assert ask(driver, "ANN%20Lee", "ann%20secret").name == "ann%20lee"
 
 
+def test_letters_that_are_the_same_to_the_directory_make_no_second_user(
+    driver: LdapDriver, server: Callable[..., None], directory: Slapd
+) -> None:
+    directory.person("köken", "koken-secret")
+    server(mapping_default=1)
+    spellings = ("k%C3%B6ken", "K%C3%96KEN", "%E2%84%AAöken", "ko%CC%88ken", "%EF%BD%8Böken")
+    names = set()
+    for spelling in spellings:
+        try:
+            names.add(ask(driver, spelling, "koken-secret").name)
+        except Refused:
+            continue
+    assert names == {"k%c3%b6ken"}
+
+
 def test_only_members_of_the_group_get_in_where_one_is_given(
     driver: LdapDriver, server: Callable[..., None]
 ) -> None:

@@ -146,10 +146,13 @@ def _memberships(server: Server, groups: list[str], mapping: dict[str, int]) -> 
 
 
 def _named(identity: Identity, name: str) -> Identity:
-    """With the user's name as the original writes it: in small letters and without blanks."""
+    """With the user's name as the original writes it: in small letters and without blanks.
+
+    Whatever letters the directory takes for the same make the same user: who is one entry has one quota.
+    """
     return Identity(
         identity.driver,
-        quote(name, safe=_SAFE).lower(),
+        quote(name.lower(), safe=_SAFE).lower(),
         identity.password,
         identity.groups,
         identity.decides_admins,

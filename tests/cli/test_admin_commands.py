@@ -318,17 +318,30 @@ def test_forceupdate_leaves_disabled_hosts_alone() -> None:
     assert [c.arguments for c in calls[1:]] == [(0, 0), (3, 0)]
 
 
-def test_a_wild_machine_is_taken_over() -> None:
-    template = base64.b64encode(b'NAME="old"\nCPU="1"\nMEMORY="64"\n').decode()
-    host = (
-        "<HOST><ID>1</ID><TEMPLATE><VM><VM_NAME>old</VM_NAME><DEPLOY_ID>uuid-1</DEPLOY_ID>"
-        f"<IMPORT_TEMPLATE>{template}</IMPORT_TEMPLATE></VM></TEMPLATE></HOST>"
-    )
-    answers: dict[object, Answer] = {"one.host.info": host, "one.vm.allocate": 8, "one.vm.deploy": 8}
+_WILD = (
+    "<HOST><ID>1</ID><TEMPLATE><VM><VM_NAME>old</VM_NAME><DEPLOY_ID>uuid-1</DEPLOY_ID><IMPORT_TEMPLATE>"
+    f"{base64.b64encode(b'CPU=1').decode()}</IMPORT_TEMPLATE></VM></TEMPLATE></HOST>"
+)
+
+
+def test_a_wild_machine_is_taken_over_before_the_scheduler_sees_it() -> None:
+    answers: dict[object, Answer] = {"one.host.info": _WILD, "one.vm.allocate": 8, "one.vm.deploy": 8}
     outcome, calls = _run("onehost importvm 1 old", answers)
     assert outcome.out == "ID: 8\n"
-    assert Template.parse(str(calls[1].arguments[0])).get("DEPLOY_ID") == "uuid-1"
+    text, hold = calls[1].arguments
+    assert Template.parse(str(text)) == Template.parse('CPU=1 NAME="old" DEPLOY_ID="uuid-1"')
+    assert hold is True
     assert calls[2] == ("one.vm.deploy", (8, 1, False, -1, ""))
+
+
+def test_a_machine_that_cannot_be_taken_over_is_forgotten() -> None:
+    answers: dict[object, Answer] = {
+        "one.host.info": _WILD, "one.vm.allocate": 8, "one.vm.action": 8,
+        "one.vm.deploy": OneError(2048, "[one.vm.deploy] no."),
+    }  # fmt: skip
+    outcome, calls = _run("onehost importvm 1 old", answers)
+    assert (outcome.code, outcome.err) == (255, "[one.vm.deploy] no.\n")
+    assert calls[-1] == ("one.vm.action", ("terminate-hard", 8))
 
 
 def test_what_a_host_measured_is_printed() -> None:

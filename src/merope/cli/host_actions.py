@@ -9,7 +9,7 @@ from merope.cli.column_files import default_action
 from merope.cli.context import Context
 from merope.cli.errors import CliError, UsageError
 from merope.cli.schedule import epoch
-from merope.client import Client, whole
+from merope.client import Client, OneError, whole
 from merope.model.template import Template, TemplateError
 
 _MONITORED_NO_MORE = frozenset(("4", "8"))  # DISABLED and OFFLINE stay as someone has set them
@@ -74,7 +74,12 @@ def importvm(ctx: Context) -> None:
             template.set("NAME", wild.findtext("VM_NAME") or name)
         # On hold, lest the scheduler takes it for a new machine and starts it somewhere.
         vm = ctx.client.number("one.vm.allocate", template.to_text(), True)
-        ctx.client.call("one.vm.deploy", vm, host, False, -1, "")
+        try:
+            ctx.client.call("one.vm.deploy", vm, host, False, -1, "")
+        except OneError:
+            # One error after the other: the machine on hold is named by the second.
+            ctx.for_each([vm], lambda oid: ctx.client.call("one.vm.action", "terminate-hard", oid))
+            raise
         ctx.print_id(vm)
         return
     raise CliError(f"Host {host} has no wild machine named {name}.")

@@ -162,9 +162,13 @@ def test_a_copy_that_was_given_up_is_begun_again(machine: Machine) -> None:
     assert not part.exists()
 
 
-def test_a_copy_that_was_given_up_keeps_nobody_from_suspending(machine: Machine) -> None:
-    begin_a_copy(machine, machine.directory / "dead.part")
+def test_a_copy_that_was_given_up_keeps_nobody_from_snapshots_and_suspending(machine: Machine) -> None:
     driver, checkpoint = machine.host.driver, machine.directory / "checkpoint"
+    begin_a_copy(machine, machine.directory / "first.part")
+    name = driver.snapshot_create(machine.vm, machine.deploy_id, 9, machine.directory)
+    begin_a_copy(machine, machine.directory / "second.part")
+    driver.snapshot_delete(machine.vm, machine.deploy_id, name, machine.directory)
+    begin_a_copy(machine, machine.directory / "third.part")
     driver.save(machine.deploy_id, checkpoint)
     driver.restore(machine.vm, machine.deploy_id, checkpoint, machine.directory)
     machine.guest.wait()

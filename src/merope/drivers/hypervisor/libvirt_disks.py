@@ -9,7 +9,6 @@ from merope.drivers.files import leftovers, replaced_file
 from merope.drivers.hypervisor.domain_xml.elements import add
 from merope.drivers.hypervisor.libvirt_api import BlockCopy, BlockResize, Connection, DomainHandle, Snapshot
 from merope.drivers.hypervisor.libvirt_domains import (
-    GONE,
     POLL,
     LibvirtDomains,
     described,
@@ -27,7 +26,7 @@ class LibvirtDisks(LibvirtDomains):
         target = target_of(vm, disk_id)
 
         def grow(connection: Connection) -> None:
-            domain = self._running(connection, deploy_id)
+            domain = self._free(connection, deploy_id)
             if domain.blockInfo(target)[0] < size * _MB:
                 domain.blockResize(target, size * _MB, BlockResize.BYTES)
 
@@ -39,8 +38,7 @@ class LibvirtDisks(LibvirtDomains):
         drive = target_of(vm, disk_id)
 
         def copy(connection: Connection) -> None:
-            domain = self._running(connection, deploy_id)
-            self._end_job(domain, drive)
+            domain = self._free(connection, deploy_id)
             leftovers(target)
             with replaced_file(target) as part:
                 domain.blockCopy(drive, _destination(part, image_format), {}, BlockCopy.TRANSIENT_JOB)
@@ -55,7 +53,7 @@ class LibvirtDisks(LibvirtDomains):
         target = target_of(vm, disk_id)
 
         def go_on(connection: Connection) -> None:
-            domain = self._running(connection, deploy_id)
+            domain = self._free(connection, deploy_id)
             now = described(domain)
             if _file_of(now, target) == str(overlay):
                 return
@@ -76,16 +74,6 @@ class LibvirtDisks(LibvirtDomains):
             if mirror.get("ready") == "yes":
                 return
             self._clock.sleep(POLL)
-
-    def _end_copies(self, domain: DomainHandle) -> None:
-        """A VM has one operation at a time: a copy that still goes on was given up, and hinders others."""
-        for target in described(domain).iterfind("devices/disk[mirror]/target"):
-            self._end_job(domain, target.get("dev", ""))
-
-    def _end_job(self, domain: DomainHandle, drive: str) -> None:
-        """Ends what copies the disk; a copy that has caught up is then what the disk is at this moment."""
-        if self._session.attempt(lambda: domain.blockJobInfo(drive, 0), *GONE):
-            self._session.attempt(lambda: domain.blockJobAbort(drive, 0), *GONE)
 
 
 def _destination(path: Path, image_format: str) -> str:

@@ -63,6 +63,22 @@ class LibvirtDomains:
             raise DriverError(f"the domain {name} does not run on this host")
         return domain
 
+    def _free(self, connection: Connection, name: str) -> DomainHandle:
+        """The active domain, of whose disks none is being copied."""
+        domain = self._running(connection, name)
+        self._end_copies(domain)
+        return domain
+
+    def _end_copies(self, domain: DomainHandle) -> None:
+        """A VM has one operation at a time: a copy that still goes on was given up, and hinders others."""
+        for target in described(domain).iterfind("devices/disk[mirror]/target"):
+            self._end_job(domain, target.get("dev", ""))
+
+    def _end_job(self, domain: DomainHandle, drive: str) -> None:
+        """Ends what copies the disk; a copy that has caught up is then what the disk is at this moment."""
+        if self._session.attempt(lambda: domain.blockJobInfo(drive, 0), *GONE):
+            self._session.attempt(lambda: domain.blockJobAbort(drive, 0), *GONE)
+
     def _has_job(self, domain: DomainHandle) -> bool:
         job = self._session.attempt(domain.jobInfo, Code.NO_SUPPORT, *GONE)
         return bool(job and job[0])

@@ -48,7 +48,7 @@ class LibvirtSnapshots(LibvirtDomains):
         add(wanted, "description", taken)
 
         def create(connection: Connection) -> None:
-            domain = self._running(connection, deploy_id)
+            domain = self._free(connection, deploy_id)
             made = self._snapshot(domain, name)
             if made is not None and _description(made) != taken:
                 made.delete(0)
@@ -62,7 +62,7 @@ class LibvirtSnapshots(LibvirtDomains):
 
     def snapshot_revert(self, vm: VM, deploy_id: str, name: str, system_dir: Path) -> None:
         def revert(connection: Connection) -> None:
-            domain = self._running(connection, deploy_id)
+            domain = self._free(connection, deploy_id)
             self._know_snapshots(connection, deploy_id, system_dir)
             made = self._snapshot(domain, name)
             if made is None:
@@ -77,6 +77,7 @@ class LibvirtSnapshots(LibvirtDomains):
             if domain is None:
                 _delete_at_rest(vm, name, system_dir)
                 return
+            self._end_copies(domain)
             self._know_snapshots(connection, deploy_id, system_dir)
             made = self._snapshot(domain, name)
             if made is not None:

@@ -77,7 +77,7 @@ def importvm(ctx: Context) -> None:
         try:
             ctx.client.call("one.vm.deploy", vm, host, False, -1, "")
         except OneError:
-            # One error after the other: the machine on hold is named by the second.
+            # A machine that cannot be taken back either is said beside the reason.
             ctx.for_each([vm], lambda oid: ctx.client.call("one.vm.action", "terminate-hard", oid))
             raise
         ctx.print_id(vm)

@@ -8,7 +8,7 @@ from tests.core import vm_devices_world as devices
 from tests.core.schemas import check_schema
 from tests.core.vm_world import ANN, AWAY, NODE0, NODE1, TEMPLATE, Cloud, check, console, stand, take
 
-from merope.core import lifecycle, results, vm, vm_machine, vm_results, vm_steps
+from merope.core import host_monitor, lifecycle, results, vm, vm_machine, vm_results, vm_steps
 from merope.core.lifecycle import Row, Step
 from merope.core.transaction import SYSTEM
 from merope.model.effect import Effect
@@ -535,6 +535,23 @@ def test_a_vm_that_is_found_running_counts_even_above_a_limit() -> None:
     assert vm_results.found(tx, oid, "RUNNING")
     cloud.commit(tx)
     assert cloud.phase(oid) is Phase.RUNNING
+    check(cloud)
+
+
+@pytest.mark.parametrize(
+    "phase", [Phase.HOTPLUG, Phase.SAVE_SUSPEND, Phase.DISK_RESIZE], ids=lambda p: p.name
+)
+@pytest.mark.parametrize("ok", [True, False])
+def test_what_fails_on_a_host_in_error_leaves_a_vm_of_which_nothing_is_known(phase: Phase, ok: bool) -> None:
+    cloud = Cloud()
+    oid = stand(cloud, phase)
+    tx = cloud.transaction(SYSTEM)
+    host_monitor.lost(tx, NODE0, "no answer")
+    cloud.commit(tx)
+    assert cloud.phase(oid) is phase
+    cloud.answer(ok, WORDS, op="vm")
+    ended = Phase.SUSPENDED if phase is Phase.SAVE_SUSPEND else Phase.RUNNING
+    assert cloud.phase(oid) is (ended if ok else Phase.UNKNOWN)
     check(cloud)
 
 

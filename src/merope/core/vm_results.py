@@ -5,9 +5,10 @@ from merope.core.results import on_result
 from merope.core.transaction import Transaction
 from merope.core.vm_facts import Facts
 from merope.model.effect import Effect
+from merope.model.host import Host
 from merope.model.image import Image
 from merope.model.phase import Phase
-from merope.model.states import ImageState
+from merope.model.states import HostState, ImageState
 from merope.model.vm import VM
 
 #: What a hypervisor says of a domain → the event it is to the VM's life-cycle.
@@ -26,6 +27,15 @@ def _take(tx: Transaction, effect: Effect, ok: bool, message: str, data: dict[st
     vm = tx.edit(VM, effect.oid)
     event = f"{lifecycle.ANSWERS[effect.op]}-{'ok' if ok else 'ko'}"
     vm_machine.fire(tx, vm, event, Facts("" if ok else message, data, effect.arguments))
+    if not ok and vm.history is not None:
+        _doubt(tx, vm.id, vm.history.hid)
+
+
+def _doubt(tx: Transaction, vm_id: int, host_id: int) -> None:
+    """What failed says nothing of a VM whose host is in error: that was told of those that ran then."""
+    host = tx.find(Host, host_id)
+    if host is not None and host.state == HostState.ERROR:
+        host_lost(tx, vm_id)
 
 
 for _op in lifecycle.ANSWERS:

@@ -279,7 +279,7 @@ def test_instantiate_several_numbers_them() -> None:
         {"one.template.instantiate": 7, "one.template.info": "<VMTEMPLATE><TEMPLATE/></VMTEMPLATE>"}
     )
     outcome = command("onetemplate instantiate 0 --name w%i -m 2", cloud)
-    assert outcome.out == "ID: 7\nID: 7\n"
+    assert outcome.out == "VM ID: 7\nVM ID: 7\n"
     assert [c.arguments[1] for c in cloud.calls[1:]] == ["w0", "w1"]
 
 

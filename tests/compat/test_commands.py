@@ -160,7 +160,7 @@ onevnet delete yours
 onevntemplate create - << NAME=vlan VN_MAD=dummy BRIDGE=b0 => ID: 0
 onevntemplate list => vlan
 onevntemplate show vlan => BRIDGE="b0"
-onevntemplate instantiate vlan --name blue --ip 10.3.0.10 --size 5 => ID: \d
+onevntemplate instantiate vlan --name blue --ip 10.3.0.10 --size 5 => VN ID: \d
 onevnet delete blue
 onevntemplate clone vlan other => ID: 1
 onevntemplate chmod other 640
@@ -197,7 +197,7 @@ onetemplate update fancy - -a << DESCRIPTION="x"
 onetemplate lock fancy
 onetemplate unlock fancy
 onetemplate rename fancy fancier
-onetemplate instantiate fancier --name held --hold => ID: \d
+onetemplate instantiate fancier --name held --hold => VM ID: \d
 onevm terminate held --hard
 onetemplate delete fancier
 """,

@@ -102,8 +102,9 @@ class Context:
     def print(self, text: str = "") -> None:
         self.terminal.print(text)
 
-    def print_id(self, oid: int) -> None:
-        self.terminal.print(f"ID: {oid}")
+    def print_id(self, oid: int, kind: str = "") -> None:
+        """What was made; `kind` where it is none of the command's own, as 5.12 tells it."""
+        self.terminal.print(f"{kind} ID: {oid}".lstrip())
 
     def for_each(self, ids: Iterable[int], act: Callable[[int], object]) -> int:
         """Do it for all, whatever happens to one of them; 255 when one failed."""

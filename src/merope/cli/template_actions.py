@@ -35,7 +35,8 @@ def instantiate(ctx: Context) -> None:
                 ctx.flag("hold"),
                 extra,
                 ctx.flag("persistent"),
-            )
+            ),
+            "VM",
         )
 
 

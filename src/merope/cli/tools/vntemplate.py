@@ -34,7 +34,7 @@ def _instantiate(ctx: Context) -> None:
     oid, text = ctx.oid(), template.to_text()
     for number in range(ctx.option("multiple", int) or 1):
         named = name.replace("%i", str(number))
-        ctx.print_id(ctx.client.number("one.vntemplate.instantiate", oid, named, text))
+        ctx.print_id(ctx.client.number("one.vntemplate.instantiate", oid, named, text), "VN")
 
 
 TOOL = Tool(

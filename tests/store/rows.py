@@ -97,4 +97,9 @@ def loaded(store: SqlStore) -> State:
     return state
 
 
-__all__ = ["Delete", "change", "cluster", "host", "loaded", "portrait", "put", "stored", "vm"]
+def loaded_index(store: SqlStore) -> int:
+    """The number of the last change, without loading anything."""
+    return int(store.query("SELECT change_index FROM merope_log WHERE id=0")[0][0])
+
+
+__all__ = ["Delete", "change", "cluster", "host", "loaded", "loaded_index", "portrait", "put", "stored", "vm"]

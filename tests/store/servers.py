@@ -32,8 +32,8 @@ class DatabaseServer:
     backend = ""
     user = ""
 
-    def __init__(self) -> None:
-        self.place = Path(tempfile.mkdtemp(prefix="merope-"))
+    def __init__(self, directory: Path | None = None) -> None:
+        self.place = Path(tempfile.mkdtemp(prefix="merope-", dir=directory))
         self.data = self.place / "data"
         self._process: subprocess.Popen[bytes] | None = None
         self._log = self.place / "log"
@@ -114,8 +114,8 @@ class Mariadb(DatabaseServer):
     backend = "mysql"
     user = "mysql"
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, directory: Path | None = None) -> None:
+        super().__init__(directory)
         self.socket = self.place / "socket"
         self._run(
             "mariadb-install-db",
@@ -176,8 +176,8 @@ class Postgresql(DatabaseServer):
     backend = "postgresql"
     user = "postgres"
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, directory: Path | None = None) -> None:
+        super().__init__(directory)
         self._run(_postgres("initdb"), "-D", str(self.data), "-U", "admin", "-A", "trust", "-E", "UTF8", "-N")
         # Whoever is no administrator gives a password.
         rules = "local all admin trust\nlocal all all scram-sha-256\n"
@@ -281,8 +281,8 @@ def running(backend: str) -> DatabaseServer:
     return _running[backend]
 
 
-def made(backend: str) -> DatabaseServer:
-    server = _KINDS[backend]()
+def made(backend: str, directory: Path | None = None) -> DatabaseServer:
+    server = _KINDS[backend](directory)
     try:
         server.start()
     except BaseException:

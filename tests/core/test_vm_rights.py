@@ -61,7 +61,7 @@ def test_the_table_has_every_action_of_the_published_lists() -> None:
 
 
 def moved(right: str, action: str) -> Cloud:
-    """A cloud with a running VM of oneadmin's that ann may use and manage, where the action takes the right."""
+    """A cloud where the action takes the right, with a running VM that ann may use and manage."""
     cloud = Cloud()
     cloud.vm(who=0)
     cloud.call(0, "one.vm.deploy", 0, NODE0)

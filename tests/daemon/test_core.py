@@ -10,9 +10,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from bench.crash import VM, Sandbox, sandbox_in
+from bench.crash import Sandbox, sandbox_in
 
 from merope.client import OneError
+
+VM = "CPU=0.01\nMEMORY=1\n"
 
 
 @pytest.fixture

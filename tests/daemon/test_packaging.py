@@ -79,7 +79,7 @@ def test_the_user_of_the_units_is_made_and_owns_their_directories() -> None:
 
 def test_every_command_is_installed() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert set(project["scripts"]) == {"one", *TOOLS}
+    assert set(project["scripts"]) == {"one", "onedb", *TOOLS}
     for where in project["scripts"].values():
         module, _, function = where.partition(":")
         assert callable(getattr(importlib.import_module(module), function))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from merope.core.transaction import Transaction
 from merope.model import vlan_bitmap
+from merope.model.change import Row
 from merope.model.kinds import NET
 from merope.model.template import Template
 from merope.model.vnet import VirtualNetwork
@@ -185,5 +186,5 @@ def _with_vlan(tx: Transaction) -> Iterator[VirtualNetwork]:
 
 def _note_automatic(tx: Transaction, ids: set[int]) -> None:
     """The table from which 5.12 gives ids; here they follow from the networks."""
-    row = {"id": vlan_bitmap.ROW, "map": vlan_bitmap.encode(ids)}
+    row: Row = {"id": vlan_bitmap.ROW, "map": vlan_bitmap.encode(ids)}
     tx.put_row(vlan_bitmap.TABLE, vlan_bitmap.ROW, row)

@@ -167,3 +167,13 @@ def test_the_socket_has_a_short_name_however_long_the_home(tmp_path: Path) -> No
         assert len(path) < 60
         Path(path).touch()
     assert layout.supervisor_socket.exists()
+
+
+@pytest.mark.parametrize("sandbox", [True, False])
+def test_the_kind_of_a_cloud_whose_database_is_a_servers_never_changes(layout: Layout, sandbox: bool) -> None:
+    create(layout, sandbox)
+    layout.options.write_text("{}")
+    login = layout.login()
+    with layout.claimed(), pytest.raises(UnsafeError, match=r"[Gg]ive another --home"):
+        layout.create(not sandbox, served=True)
+    assert layout.login() == login

@@ -74,6 +74,11 @@ class Layout:
         return self.home / "run"
 
     @property
+    def options(self) -> Path:
+        """How the cloud was started last."""
+        return self.run / "options.json"
+
+    @property
     def supervisor_pid(self) -> Path:
         """Locked (flock) as long as a supervisor lives."""
         return self.run / "supervisor.pid"
@@ -127,15 +132,16 @@ class Layout:
         finally:
             os.close(descriptor)
 
-    def create(self, sandbox: bool) -> None:
+    def create(self, sandbox: bool, served: bool = False) -> None:
         """Make what is missing in a claimed home: directories 0700, the login and the key 0600.
 
-        A real cloud gets a random password. Raises UnsafeError where something that exists is open to
-        others, or is a sandbox's where a real cloud is wanted, or the other way round.
+        `served`: the database is a server's, and is there since the home was first used. A real cloud gets a
+        random password. Raises UnsafeError where something that exists is open to others, or is a sandbox's
+        where a real cloud is wanted, or the other way round.
         """
         for directory in (self.auth_file.parent, self.datastores, self.vms, self.run):
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._check_kind(sandbox)
+        self._check_kind(sandbox, self.database.exists() or (served and self.options.exists()))
         if sandbox:
             self.sandbox_mark.touch(mode=0o600)
         password = SANDBOX_LOGIN if sandbox else f"oneadmin:{secrets.token_urlsafe(18)}"
@@ -180,10 +186,10 @@ class Layout:
         if not self.auth_file.parent.exists() and any(p.name not in _MAY_BE for p in self.home.iterdir()):
             raise UnsafeError(f"{self.home} has files that are no cloud's: give another --home.")
 
-    def _check_kind(self, sandbox: bool) -> None:
+    def _check_kind(self, sandbox: bool, has_database: bool) -> None:
         if self.sandbox_mark.exists() == sandbox:
             return
-        if not self.database.exists():
+        if not has_database:
             if not sandbox:
                 # A sandbox that never came up: nothing of it may stay, least of all its password.
                 self.sandbox_mark.unlink()

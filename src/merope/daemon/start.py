@@ -118,7 +118,7 @@ def _configured(layout: Layout, wanted: Wanted) -> "tuple[Path | None, Settings]
 def _prepare(layout: Layout, wanted: Wanted, config_file: Path | None, settings: "Settings") -> Options:
     """Check that nothing is risky, and fill the home. Raises StartError and UnsafeError."""
     listen, port = settings.listen_address, settings.port
-    layout.create(wanted.sandbox)
+    layout.create(wanted.sandbox, served=settings.db_backend != "sqlite")
     _adopt(layout, settings)
     layout.check_address(listen, wanted.sandbox)
     holder = port_holder(listen, port)
@@ -127,7 +127,7 @@ def _prepare(layout: Layout, wanted: Wanted, config_file: Path | None, settings:
     options = Options(
         str(layout.home), port, listen, str(config_file) if config_file else None, wanted.drivers
     )
-    write_private(_options_file(layout), json.dumps(asdict(options)))
+    write_private(layout.options, json.dumps(asdict(options)))
     return options
 
 
@@ -206,13 +206,9 @@ def restart(layout: Layout, wanted: Wanted, supervisor: Sequence[str] = SUPERVIS
 def last_options(layout: Layout) -> Options | None:
     """How the cloud was started last."""
     try:
-        return Options(**json.loads(_options_file(layout).read_text()))
+        return Options(**json.loads(layout.options.read_text()))
     except (OSError, ValueError, TypeError):
         return None
-
-
-def _options_file(layout: Layout) -> Path:
-    return layout.run / "options.json"
 
 
 def _running(layout: Layout) -> Options | None:

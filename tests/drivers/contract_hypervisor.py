@@ -229,6 +229,18 @@ class SnapshotContract:
         case.driver.snapshot_revert(vm, deploy_id, name, case.system_dir)
         assert find(case.driver, deploy_id) is not None
 
+    def test_a_snapshot_outlives_the_one_before_it(self, case: HypervisorCase) -> None:
+        vm = case.vm(7)
+        deploy_id = case.driver.deploy(vm, case.system_dir)
+        for number in range(2):
+            name = case.driver.snapshot_create(vm, deploy_id, number, case.system_dir)
+        case.driver.snapshot_delete(vm, deploy_id, "snap-0", case.system_dir)
+        vm.template.add("SNAPSHOT", Vector({"SNAPSHOT_ID": "1", "HYPERVISOR_ID": name}))
+        case.driver.cancel(deploy_id)
+        deploy_id = case.driver.deploy(vm, case.system_dir)
+        case.driver.snapshot_revert(vm, deploy_id, name, case.system_dir)
+        assert find(case.driver, deploy_id) is not None
+
     def test_snapshots_that_a_vm_does_not_keep_end_with_its_domain(self, case: HypervisorCase) -> None:
         vm = case.vm(7)
         deploy_id = case.driver.deploy(vm, case.system_dir)

@@ -14,6 +14,7 @@ from tests.real.machine import SHELL, Guest, Host, eventually, first_text, vecto
 
 from merope.drivers import context
 from merope.drivers.diskimage import create_qcow2
+from merope.drivers.errors import DriverError
 from merope.drivers.hypervisor.libvirt_api import BlockCopy, Connection
 from merope.drivers.hypervisor.libvirt_session import Session
 from merope.drivers.paths import Allowed
@@ -241,3 +242,25 @@ def test_a_guest_returns_to_its_memory_and_disks_of_a_snapshot(machine: Machine)
         check=True,
     ).stdout
     assert name not in listed
+
+
+def test_a_guest_does_not_return_to_a_moment_that_its_disks_do_not_hold_any_more(machine: Machine) -> None:
+    driver, guest, place = machine.host.driver, machine.guest, machine.disk(2)
+    name = driver.snapshot_create(machine.vm, machine.deploy_id, 1, machine.directory)
+    live = machine.transfer.snapshot_live(place, 7, "qcow2")
+    assert live is not None
+    driver.disk_continue(machine.vm, machine.deploy_id, 2, live.path)
+    guest.write("vdb", "newer")
+    with pytest.raises(DriverError, match="vdb has a snapshot of its own that is newer"):
+        driver.snapshot_revert(machine.vm, machine.deploy_id, name, machine.directory)
+    assert guest.read("vdb") == "newer"
+
+    machine.vm.template.add("SNAPSHOT", vector(SNAPSHOT_ID=2))
+    name = driver.snapshot_create(machine.vm, machine.deploy_id, 2, machine.directory)
+    driver.cancel(machine.deploy_id)
+    machine.transfer.snapshot_revert(place, 7, "qcow2")
+    driver.deploy(machine.vm, machine.directory)
+    guest.wait()
+    with pytest.raises(DriverError, match="vdb was taken back to before it"):
+        driver.snapshot_revert(machine.vm, machine.deploy_id, name, machine.directory)
+    assert guest.serves()

@@ -167,10 +167,15 @@ def convert(source: Path, source_format: str, target: Path, target_format: str) 
     qemu_img("convert", "-q", *formats, str(source), str(target))
 
 
+def inner_snapshots(path: Path) -> list[str]:
+    """The names of the snapshots that are inside a qcow2 image, which may be in use."""
+    listed = json.loads(qemu_img("info", "-U", "-f", "qcow2", "--output=json", str(path)))
+    return [str(each.get("name", "")) for each in listed.get("snapshots", ())]
+
+
 def delete_inner_snapshot(path: Path, name: str) -> None:
     """Removes a snapshot that is inside a qcow2 image which nobody uses; nothing when it is not there."""
-    listed = json.loads(qemu_img("info", "-f", "qcow2", "--output=json", str(path)))
-    if any(each.get("name") == name for each in listed.get("snapshots", ())):
+    if name in inner_snapshots(path):
         # This command has no -f; a comma in a value of these options is written twice.
         file = str(path).replace(",", ",,")
         options = f"driver=qcow2,file.driver=file,file.filename={file}"

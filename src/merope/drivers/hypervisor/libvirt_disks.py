@@ -12,6 +12,7 @@ from merope.drivers.hypervisor.libvirt_domains import (
     POLL,
     LibvirtDomains,
     described,
+    file_of,
     find_disk,
     target_of,
     text_of,
@@ -55,7 +56,7 @@ class LibvirtDisks(LibvirtDomains):
         def go_on(connection: Connection) -> None:
             domain = self._free(connection, deploy_id)
             now = described(domain)
-            if _file_of(now, target) == str(overlay):
+            if file_of(now, target) == str(overlay):
                 return
             flags = Snapshot.DISK_ONLY | Snapshot.NO_METADATA | Snapshot.REUSE_EXT | Snapshot.ATOMIC
             if _has_agent(now):
@@ -94,12 +95,6 @@ def _going_on(now: Element, target: str, overlay: Path) -> str:
         add(disk, "driver", type="qcow2")
         add(disk, "source", file=str(overlay))
     return text_of(snapshot)
-
-
-def _file_of(root: Element, target: str) -> str:
-    disk = find_disk(root, target)
-    source = None if disk is None else disk.find("source")
-    return "" if source is None else source.get("file", "")
 
 
 def _has_agent(root: Element) -> bool:

@@ -136,6 +136,13 @@ def find_disk(root: Element, target: str) -> Element | None:
     return None
 
 
+def file_of(root: Element, target: str) -> str:
+    """The file of a disk; empty when there is no such disk, or it is no file."""
+    disk = find_disk(root, target)
+    source = None if disk is None else disk.find("source")
+    return "" if source is None else source.get("file", "")
+
+
 def find_nic(root: Element, nic: Vector) -> Element | None:
     """The interface of a domain that is a NIC: by the name of its tap, or by its MAC where it has none."""
     wanted = nic.get("MAC", "").lower()

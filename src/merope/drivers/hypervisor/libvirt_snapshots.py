@@ -13,7 +13,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
-from merope.drivers.diskimage import delete_inner_snapshot
+from merope.drivers.diskimage import delete_inner_snapshot, inner_snapshots
 from merope.drivers.errors import DriverError
 from merope.drivers.files import replaced_file
 from merope.drivers.hypervisor.domain_xml.elements import ONE_NAMESPACE, add
@@ -26,7 +26,7 @@ from merope.drivers.hypervisor.libvirt_api import (
     SnapshotHandle,
     SnapshotRevert,
 )
-from merope.drivers.hypervisor.libvirt_domains import LibvirtDomains, described, text_of
+from merope.drivers.hypervisor.libvirt_domains import LibvirtDomains, described, file_of, find_disk, text_of
 from merope.drivers.snapshot_files import followed
 from merope.model.vm import VM
 
@@ -67,6 +67,7 @@ class LibvirtSnapshots(LibvirtDomains):
             made = self._snapshot(domain, name)
             if made is None:
                 raise DriverError(f"the domain {deploy_id} has no snapshot {name}")
+            _require_disks(made, described(domain))
             domain.revertToSnapshot(made, SnapshotRevert.RUNNING)
 
         self._session.run(revert)
@@ -97,8 +98,7 @@ class LibvirtSnapshots(LibvirtDomains):
             return
         for note in sorted(system_dir.glob("snap-*.xml")):
             if self._snapshot(domain, note.stem) is None:
-                text = note.read_text(encoding="utf-8")
-                redefined = partial(domain.snapshotCreateXML, text, Snapshot.REDEFINE)
+                redefined = partial(domain.snapshotCreateXML, _alone(note), Snapshot.REDEFINE)
                 self._session.attempt(redefined, *_UNKNOWN)
 
     def _forget_snapshots(self, vm: VM, system_dir: Path) -> None:
@@ -141,6 +141,29 @@ def _time_of(vm: VM, snapshot_id: int) -> str:
     return next((each.get("TIME", "") for each in found), "")
 
 
+def _require_disks(snapshot: SnapshotHandle, now: Element) -> None:
+    """The guest would go on in the files of that time, and be lost where they hold the moment no more.
+
+    Raises DriverError when a disk has gone on in another file (it has a snapshot of its own), or was made
+    what it had been before (it was taken back to one).
+    """
+    name = snapshot.getName()
+    then = ElementTree.fromstring(snapshot.getXMLDesc(0))  # noqa: S314 - libvirt's own document
+    past = then.find("domain")
+    if past is None:
+        return
+    inside = {each.get("name", "") for each in then.iterfind("disks/disk[@snapshot='internal']")}
+    for target in inside:
+        before, here = (file_of(root, target) for root in (past, now))
+        disk = find_disk(now, target)
+        if disk is None or disk.find("driver[@type='qcow2']") is None:
+            continue
+        if before != here:
+            raise DriverError(f"{name}: the disk {target} has a snapshot of its own that is newer")
+        if name not in inner_snapshots(Path(here)):
+            raise DriverError(f"{name}: the disk {target} was taken back to before it")
+
+
 def _description(snapshot: SnapshotHandle) -> str:
     root = ElementTree.fromstring(snapshot.getXMLDesc(0))  # noqa: S314 - libvirt's own document
     return root.findtext("description", "")
@@ -156,6 +179,14 @@ def _note(name: str, system_dir: Path) -> Path:
     if "/" in name or not name.startswith("snap-"):
         raise DriverError(f"'{name}' is not the name of a snapshot of this hypervisor")
     return system_dir / f"{name}.xml"
+
+
+def _alone(note: Path) -> str:
+    """A snapshot as it was written down, without the one before it, which may have gone since."""
+    root = ElementTree.fromstring(note.read_text(encoding="utf-8"))  # noqa: S314 - our own file
+    for parent in root.findall("parent"):
+        root.remove(parent)
+    return text_of(root)
 
 
 def _write_down(snapshot: SnapshotHandle, system_dir: Path) -> None:

@@ -1,0 +1,201 @@
+"""What acts on a cloud that is open: the door, the engine, and all that looks at it from time to time."""
+
+import asyncio
+import sys
+from collections.abc import Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from merope.api.call_log import CallLog
+from merope.api.dispatch import Dispatcher
+from merope.api.metrics import Registry
+from merope.api.server import Door
+from merope.api.settings import DoorSettings
+from merope.core import image_progress
+from merope.daemon.addresses import AddressManagers
+from merope.daemon.arguments import Started
+from merope.daemon.authentication import Authentication
+from merope.daemon.local_time import local_zone
+from merope.daemon.preparations import Preparations
+from merope.daemon.scheduling import Scheduling
+from merope.daemon.timetable import Timetable
+from merope.drivers.simulated.world import World
+from merope.engine.cloud import Cloud, Inputs, NotDurable
+from merope.engine.engine import Engine
+from merope.engine.inline import InlineExecutor
+from merope.engine.job import Job
+from merope.engine.places import Layout as Places
+from merope.engine.polling import Poller
+from merope.engine.recorder import Recorder
+from merope.engine.recovery import Recovery
+from merope.engine.toolbox import SimulatedDrivers
+from merope.engine.workers import WorkerPool
+from merope.scheduler.snapshot import Limits
+from merope.store.sql import SqlStore
+
+DRAIN_SECONDS = 10.0
+_SANDBOX_HOST_SECONDS = 60.0
+_LOGS_CALLS = 3
+
+
+class Running:
+    """Must be made within a running loop; `superseded` is called when another core has taken the database."""
+
+    def __init__(
+        self,
+        started: Started,
+        cloud: Cloud,
+        store: SqlStore,
+        writer: Executor,
+        logins: Authentication,
+        superseded: Callable[[], None],
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        settings, later = started.config.settings, loop.call_later
+        self._started = started
+        self._cloud = cloud
+        self._store = store
+        self._logins = logins
+        self._threads = ThreadPoolExecutor(4, "work")
+        self._executor = _executor(started, cloud)
+        self._engine = Engine(cloud, self._executor, later, finished=Finished(store))
+        self._recorder = Recorder(store, self._threads, started.config.monitor)
+        self._poller = Poller(
+            cloud,
+            self._executor,
+            later,
+            self._recorder,
+            host_seconds=_host_seconds(started),
+            market_seconds=float(settings.monitoring_interval_market),
+        )
+        wanted = started.config.scheduler
+        self._scheduling = Scheduling(
+            cloud, wanted, _limits(started), later, self._threads, loop.call_soon_threadsafe
+        )
+        self._timetable = Timetable(cloud, later, local_zone(), float(wanted.sched_interval))
+        self._recovery = Recovery(
+            cloud, store.probe, writer, later, settle=store.settle, superseded=superseded
+        )
+        registry = Registry()
+        _measure(registry, cloud, self._engine)
+        self._door = Door(registry, lambda: cloud.trouble or None)
+
+    async def start(self) -> None:
+        """Raises DoorError where the port is taken."""
+        await self._door.start(self._dispatcher(), _door_settings(self._started))
+        self._engine.resume()
+        self._poller.start()
+        self._recovery.start()
+        self._scheduling.wake()
+        self._timetable.start()
+
+    async def stop(self) -> None:
+        """Nothing new is begun, what was begun has its time, and what was answered is stored."""
+        self._scheduling.stop()
+        self._timetable.stop()
+        self._poller.stop()
+        self._recovery.stop()
+        await self._door.stop(DRAIN_SECONDS)
+        await self._logins.close()
+        self._engine.stop()
+        if isinstance(self._executor, WorkerPool):
+            await self._executor.close()
+        # What the database did not take was refused to whoever asked for it.
+        with suppress(NotDurable):
+            await self._cloud.durable(self._cloud.state.index)
+        self._recorder.flush()
+        self._threads.shutdown()
+
+    def _dispatcher(self) -> Dispatcher:
+        settings = self._started.config.settings
+        logs_calls = settings.log_debug_level >= _LOGS_CALLS
+        prepare = Preparations(self._cloud, self._executor, self._store, self._threads, self._recorder)
+        return Dispatcher(
+            self._cloud,
+            self._store,
+            executor=self._threads,
+            prepare=prepare.table,
+            call_log=CallLog(sys.stderr, settings.log_call_format) if logs_calls else None,
+            drivers=self._logins,
+            managers=AddressManagers(self._cloud, self._executor),
+        )
+
+
+class Finished:
+    """Documents of finished VMs, for cleaning up after them."""
+
+    def __init__(self, store: SqlStore) -> None:
+        self._store = store
+
+    def vm_document(self, oid: int) -> str | None:
+        found = self._store.archived_vms(oid)
+        return found[0].body if found else None
+
+    def history(self, oid: int) -> list[str]:
+        return self._store.history(oid)
+
+
+def _executor(started: Started, cloud: Cloud) -> InlineExecutor | WorkerPool:
+    location = Path(started.config.settings.datastore_location)
+    if not started.sandbox:
+        return WorkerPool(started.layout.home, location, progress=_noting_progress(cloud))
+    drivers = SimulatedDrivers(World(), Places(location))
+    drivers.populate(cloud.state)
+    return InlineExecutor(drivers)
+
+
+def _noting_progress(cloud: Cloud) -> Callable[[Job, int], None]:
+    """Lets the images that are being made show how far they are."""
+
+    def note(job: Job, done: int) -> None:
+        image = job.image
+        if image is not None and job.vm is None:
+            cloud.execute(lambda tx: image_progress.note(tx, image.id, done), Inputs(internal=True))
+
+    return note
+
+
+def _host_seconds(started: Started) -> float:
+    return _SANDBOX_HOST_SECONDS if started.sandbox else float(started.config.monitor.state_vm)
+
+
+def _limits(started: Started) -> Limits:
+    """MAX_VM, MAX_DISPATCH and MAX_HOST where the administrator wrote them into sched.conf."""
+    wanted, given = started.config.scheduler, started.config.given
+    values = {"MAX_VM": wanted.max_vm, "MAX_DISPATCH": wanted.max_dispatch, "MAX_HOST": wanted.max_host}
+    return Limits(*(number if given(name, "sched.conf") else 0 for name, number in values.items()))
+
+
+def _door_settings(started: Started) -> DoorSettings:
+    """What the administrator wrote into oned.conf; the door's own defaults where nothing is written."""
+    settings = started.config.settings
+    names = {
+        "MAX_CONN": ("max_connections", settings.max_conn),
+        "MAX_CONN_BACKLOG": ("connection_backlog", settings.max_conn_backlog),
+        "KEEPALIVE_TIMEOUT": ("keepalive_seconds", float(settings.keepalive_timeout)),
+        "KEEPALIVE_MAX_CONN": ("keepalive_requests", settings.keepalive_max_conn),
+        "TIMEOUT": ("read_seconds", float(settings.timeout)),
+        "MESSAGE_SIZE": ("message_size", settings.message_size),
+    }
+    given: dict[str, Any] = {
+        field: value for name, (field, value) in names.items() if started.config.given(name)
+    }
+    return DoorSettings(host=settings.listen_address, port=settings.port, **given)
+
+
+def _measure(registry: Registry, cloud: Cloud, engine: Engine) -> None:
+    objects = registry.gauge("merope_objects", "Live objects of each kind.", ("kind",))
+    for pool in cloud.state.pools.values():
+        objects.labels(pool.kind.api).follow(_length(pool))
+    flights = registry.gauge("merope_effects", "Operations on hosts.", ("state",))
+    flights.labels("running").follow(lambda: engine.in_flight)
+    flights.labels("waiting").follow(lambda: engine.waiting)
+    flights.labels("retrying").follow(lambda: engine.retrying)
+    changes = registry.gauge("merope_change_index", "Number of the last change.")
+    changes.labels().follow(lambda: cloud.state.index)
+
+
+def _length(pool: Any) -> Callable[[], float]:
+    return lambda: len(pool)

@@ -169,7 +169,8 @@ def test_a_network_gets_a_range_and_a_name_of_its_own() -> None:
 
 def test_several_networks_are_numbered_in_their_names() -> None:
     cloud = _cloud()
-    assert command("onevntemplate instantiate 0 --name n-%i --multiple 2", cloud).out == "VN ID: 7\nVN ID: 7\n"
+    out = command("onevntemplate instantiate 0 --name n-%i --multiple 2", cloud).out
+    assert out == "VN ID: 7\nVN ID: 7\n"
     assert [c.arguments[1] for c in cloud.calls] == ["n-0", "n-1"]
 
 

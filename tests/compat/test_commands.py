@@ -464,7 +464,7 @@ wait again DONE
 onetemplate delete boxed --recursive
 onevm terminate box
 wait box DONE
-oneacct => box|poweroff
+oneacct => disk-attach
 oneshowback calculate
 oneshowback list
 """,

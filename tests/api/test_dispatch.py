@@ -10,6 +10,7 @@ from tests.api.dispatch_harness import ADMIN, PEER, VM, Sandbox
 from merope.api.backend import Fault, FaultCode, Foreign, Outcome, Value
 from merope.model.errors import Code
 from merope.model.state import Entry
+from merope.store.errors import InDoubtError
 
 
 @pytest.fixture
@@ -150,6 +151,22 @@ async def test_a_change_that_cannot_be_stored_was_not_made_and_the_next_one_is(s
     assert await sandbox.value("one.vmpool.info", -2, -1, -1, -1) == before
     assert await sandbox.value("one.vm.allocate", VM, True) == 0
     assert sandbox.cloud.trouble == ""
+
+
+async def test_a_change_of_which_nobody_knows_whether_it_is_stored_is_answered_so(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await sandbox.value("one.system.version")
+
+    def lost(_: object) -> None:
+        raise InDoubtError("The connection was lost.")
+
+    monkeypatch.setattr(sandbox.store, "commit", lost)
+    outcome = await sandbox.call("one.vm.allocate", VM, True)
+    assert (outcome.code, outcome.message) == (
+        Code.INTERNAL,
+        "[one.vm.allocate] It is not known yet whether the change was made. The connection was lost.",
+    )
 
 
 async def test_who_read_what_was_lost_is_told_so(sandbox: Sandbox) -> None:

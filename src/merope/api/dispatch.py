@@ -60,6 +60,9 @@ class Cloud(Protocol):
         ...
 
 
+_IN_DOUBT = "It is not known yet whether the change was made."
+
+
 class Archive(Protocol):
     """Finished VMs, which are in the database only; blocks."""
 
@@ -297,8 +300,10 @@ class Dispatcher:
         except asyncio.CancelledError:
             raise
         except Exception as trouble:
-            sentence = f"The change could not be stored and was not made. {trouble}"
-            return self._outcome(call, error=ApiError(Code.INTERNAL, sentence))
+            # The connection to the database was lost in the middle of storing it.
+            in_doubt = getattr(trouble, "in_doubt", False)
+            told = _IN_DOUBT if in_doubt else "The change could not be stored and was not made."
+            return self._outcome(call, error=ApiError(Code.INTERNAL, f"{told} {trouble}"))
         return self._outcome(call, result, error)
 
     def _outcome(self, call: Call, result: Answer = "", error: ApiError | None = None) -> Outcome:

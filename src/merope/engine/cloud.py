@@ -17,7 +17,6 @@ from merope.core.methods import Result
 from merope.core.transaction import SYSTEM, Caller, Context, Transaction
 from merope.model.addressing import Answers
 from merope.model.change import Change
-from merope.model.errors import ApiError, Code
 from merope.model.settings import Settings
 from merope.model.state import Entry, State, Undo, undo
 from merope.store.errors import InDoubtError, StoreError, SupersededError
@@ -253,10 +252,3 @@ class Cloud:
             for change in doubtful:
                 self._tell(change)
         return True
-
-
-def not_stored(error: NotDurable) -> ApiError:
-    """What the caller of a request is told."""
-    if error.in_doubt:
-        return ApiError(Code.INTERNAL, f"It is not known yet whether the change was made. {error}")
-    return ApiError(Code.INTERNAL, f"The change could not be stored and was not made. {error}")

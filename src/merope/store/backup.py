@@ -165,7 +165,7 @@ def _into_server(
     with closing(open_store(server)) as target, closing(SqliteStore(fresh)) as source:
         kept = None
         if target.query("SELECT oid FROM user_pool LIMIT 1"):
-            kept = home / f"{server.database}.before-{stamp}.backup"
+            kept = _unused(home / f"{server.database}.before-{stamp}.backup")
             backup(home, kept, progress, server)
         fill(target, source, progress)
     return kept
@@ -225,6 +225,15 @@ def integrity_faults(connection: sqlite3.Connection) -> list[str]:
 def _is_plain(name: str) -> bool:
     """Whether the name, which came from a file, is that of a file in the directory and nothing else."""
     return bool(name) and name == Path(name).name and name not in (".", "..")
+
+
+def _unused(path: Path) -> Path:
+    """A name that no file has: two restores may be of one second."""
+    number = 1
+    while path.exists():
+        number += 1
+        path = path.with_name(f"{path.name.partition('.backup')[0]}-{number}.backup")
+    return path
 
 
 def _put_aside(old: Path, stamp: str) -> Path | None:

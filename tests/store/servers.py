@@ -14,7 +14,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
@@ -212,30 +212,30 @@ class Postgresql(DatabaseServer):
         return Server(self.backend, str(self.place), 0, "oneadmin", PASSWORD, name)
 
     def kill(self) -> None:
-        """All of its processes: those of sessions would live on and finish what they do."""
+        """All of its processes at once: one that lived on would wait for ever for what a dead one holds."""
         assert self._process is not None
+        # Stopped, it makes no more of them.
+        os.kill(self.pid, signal.SIGSTOP)
         children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
-        super().kill()
         for child in map(int, children):
-            while Path(f"/proc/{child}/stat").exists() and _parent(child) is not None:
-                try:
-                    os.kill(child, signal.SIGKILL)
-                except ProcessLookupError:
-                    break
-                time.sleep(0.01)
+            with suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
+        super().kill()
+        deadline = time.monotonic() + _PATIENCE
+        while any(_lives(int(child)) for child in children) and time.monotonic() < deadline:
+            time.sleep(0.01)
         (self.data / "postmaster.pid").unlink(missing_ok=True)
 
     def stop(self) -> None:
         self._end(signal.SIGINT)
 
 
-def _parent(pid: int) -> str | None:
-    """None when the process is gone, or only its remains are there."""
+def _lives(pid: int) -> bool:
+    """Not gone, and more than its remains are there."""
     try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     except OSError:
-        return None
-    return None if state in "ZX" else state
+        return False
 
 
 def _mariadbd() -> str:

@@ -292,11 +292,17 @@ class Dispatcher:
             known |= ended
         return sorted(found, key=lambda entry: entry.oid)
 
-    async def _later(
+    def _later(
         self, call: Call, index: int, result: Answer = "", error: ApiError | None = None
+    ) -> Awaitable[Outcome]:
+        # Asked for now: the number of a change that is taken back is given to another one.
+        return self._told(call, self._cloud.durable(index), result, error)
+
+    async def _told(
+        self, call: Call, stored: Awaitable[None], result: Answer, error: ApiError | None
     ) -> Outcome:
         try:
-            await self._cloud.durable(index)
+            await stored
         except asyncio.CancelledError:
             raise
         except Exception as trouble:

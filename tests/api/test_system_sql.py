@@ -1,6 +1,7 @@
 """SQL of an administrator: reading, and writing what the cloud can be made of."""
 
 import base64
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from xml.etree import ElementTree
@@ -73,6 +74,20 @@ async def test_tables_can_be_joined_and_counted(sandbox: Sandbox) -> None:
         "SELECT zeroblob(1000000000)",
         "DROP TABLE vm_pool",
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i FROM n) SELECT i FROM n",
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i FROM n) SELECT i FROM n ORDER BY i",
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i FROM n) SELECT COUNT(*) FROM n",
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 100) "
+        "SELECT printf('%.200000c', 'a') FROM n",
+        "SELECT printf('%.5000000c', 'a') || printf('%.5000000c', 'a')",
+        "SELECT hex(printf('%.8000000c', 'a'))",
+        "SELECT replace(printf('%.4000000c', 'a'), 'a', 'aaa')",
+        "SELECT trim(printf('%.4000000c', 'z'), printf('%.4000000c', 'a') || 'z')",
+        "SELECT 1 WHERE printf('%.4000000c', 'a') LIKE printf('%.1000c', '%')",
+        "SELECT " + "(" * 100_000 + "1" + ")" * 100_000,
+        "SELECT json_patch('{}', '{}')",
+        "SELECT CAST(x'ff' AS TEXT)",
+        "SELECT fts3_tokenizer('x')",
+        "VACUUM INTO '/tmp/x'",
         "SELECT \x00",
     ],
 )
@@ -82,6 +97,41 @@ async def test_a_query_can_only_read(
     monkeypatch.setattr("merope.store.scratch._SECONDS", 0.2)
     await refused(sandbox, "one.system.sqlquery", statement)
     assert await rows(sandbox, "SELECT COUNT(*) AS n FROM vm_pool") == [{"n": "1"}]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT instr(printf('%.4000000c', 'a'), printf('%.2000000c', 'a') || 'b')",
+        "SELECT length(replace(printf('%.4000000c', 'a'), printf('%.2000000c', 'a') || 'b', ''))",
+        "SELECT length(trim(printf('%.4000000c', 'z'), 'abcdefghijklmnopqrstuvwxyz'))",
+        "SELECT printf('%.4000000c', 'a') LIKE printf('%.200c', '%') || 'b'",
+    ],
+)
+async def test_one_function_on_a_long_text_is_soon_done(sandbox: Sandbox, statement: str) -> None:
+    began = time.process_time()
+    assert len(await rows(sandbox, f"{statement} AS found")) == 1
+    assert time.process_time() - began < 5
+
+
+async def test_functions_of_texts_answer_what_sqlite_answers(sandbox: Sandbox) -> None:
+    statement = (
+        "SELECT instr('banana', 'nan') a, instr('b', 'x') b, instr(NULL, 'x') c, "
+        "replace('banana', 'an', '-') d, replace('b', '', 'x') e, replace(12, 2, 3) f, trim('xxaxx', 'x') g, ltrim('xxa', 'x') h, "
+        "rtrim('axx', 'x') i, trim(' a ') j"
+    )
+    [row] = await rows(sandbox, statement)
+    assert "".join(f"{key}={value} " for key, value in row.items()) == (
+        "a=3 b=0 c= d=b--a e=b f=13 g=a h=a i=a j=a "
+    )
+
+
+async def test_a_statement_changes_no_more_objects_than_the_cloud_can_wait_for(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("merope.core.system_sql.OBJECTS", 1)
+    statement = "UPDATE user_pool SET body = REPLACE(body, '<ENABLED>1<', '<ENABLED>0<')"
+    assert "changes 3 objects; 1 at most" in await refused(sandbox, "one.system.sql", statement, False)
 
 
 async def test_a_document_that_is_changed_by_sql_is_the_object(sandbox: Sandbox) -> None:

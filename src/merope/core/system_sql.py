@@ -1,13 +1,15 @@
 """SQL of an administrator: `one.system.sqlquery` reads, `one.system.sql` writes.
 
 The statement was run on a copy before the command runs (spec xmlrpc.yaml `one.system.sql`): the answer of a
-query is in `prepared["answer"]`, the rows that a statement changes are in `prepared["differences"]`. What it
-would write is written as any other change: documents must be documents, and what depends on them follows.
+query is in `prepared["answer"]` (rows_xml), the rows that a statement changes are in
+`prepared["differences"]`. What it would write is written as any other change: documents must be documents,
+and what depends on them follows.
 """
 
 import base64
 import json
 import re
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from merope.core.check import Finding
@@ -21,6 +23,8 @@ from merope.model.errors import ApiError, Code
 from merope.model.kinds import BY_TABLE
 from merope.model.template_text import FORBIDDEN
 
+OBJECTS = 500
+"""Objects that one statement changes, at most: the cloud waits while their documents are read."""
 #: Tables whose rows are taken as they are: figures and relations that no object is made of.
 _PLAIN = frozenset({"vm_showback", "vm_monitoring", "host_monitoring", "vm_import", "hook_log"})
 _CHECKS = {
@@ -42,15 +46,19 @@ _TAG = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*", re.ASCII)
 )
 def query(tx: Transaction, sql: str) -> bytes:
     """The rows that a SELECT answers; cells that begin with < are in base64, in <column>64."""
-    answer = _prepared(tx, "answer", {"names": [], "rows": []})
-    names = [name if _TAG.fullmatch(name) else "COLUMN" for name in answer["names"]]
-    rows = "".join(_row(names, row) for row in answer["rows"])
+    rows = _prepared(tx, "answer")
     result = f"<RESULT>{rows}</RESULT>" if rows else "<RESULT/>"
     shown = cdata(FORBIDDEN.sub("\ufffd", sql))
     return wire(f"<SQL_COMMAND><QUERY>{shown}</QUERY>{result}</SQL_COMMAND>")
 
 
-def _row(names: list[str], cells: list[Any]) -> str:
+def rows_xml(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """The rows of an answer as the query's document has them; of a long answer this takes a thread."""
+    tags = [name if _TAG.fullmatch(name) else "COLUMN" for name in names]
+    return "".join(_row(tags, row) for row in rows)
+
+
+def _row(names: Sequence[str], cells: Sequence[Any]) -> str:
     parts = []
     for name, cell in zip(names, cells, strict=True):
         shown = "" if cell is None else str(cell)
@@ -71,7 +79,11 @@ def _row(names: list[str], cells: list[Any]) -> str:
 )
 def execute(tx: Transaction, sql: str, federate: bool) -> int:
     """Writes what an INSERT, UPDATE or DELETE changes, where the cloud can be made of it."""
-    for item in _prepared(tx, "differences", []):
+    changes = json.loads(_prepared(tx, "differences") or "[]")
+    objects = sum(item["table"] not in _PLAIN for item in changes)
+    if objects > OBJECTS:
+        raise ApiError(Code.ACTION, f"The statement changes {objects} objects; {OBJECTS} at most at once")
+    for item in changes:
         table, before, after = item["table"], item["before"], item["after"]
         key: Key = tuple(item["key"]) if isinstance(item["key"], list) else item["key"]
         if table in BY_TABLE:
@@ -111,9 +123,9 @@ def _refuse_faults(table: str, key: Key, faults: list[Finding]) -> None:
         raise ApiError(Code.ACTION, f"{table} {key}: {faults[0].sentence}")
 
 
-def _prepared(tx: Transaction, name: str, default: Any) -> Any:
+def _prepared(tx: Transaction, name: str) -> str:
     """What was found out before; raises ApiError ACTION with what the statement was refused for."""
     error = tx.context.prepared.get("error")
     if error:
         raise ApiError(Code.ACTION, str(error))
-    return json.loads(str(tx.context.prepared.get(name, json.dumps(default))))
+    return str(tx.context.prepared.get(name, ""))

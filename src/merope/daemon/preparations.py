@@ -12,6 +12,7 @@ from merope.api.dispatch import Prepare
 from merope.api.login import hash_password
 from merope.core import accounting, vm_requests
 from merope.core.showback import span_fault
+from merope.core.system_sql import rows_xml
 from merope.core.transaction import Caller, Transaction
 from merope.daemon import records, showback
 from merope.daemon.local_time import local_zone
@@ -255,8 +256,7 @@ def _entry(row: Sequence[Any]) -> Entry:
 
 def _answer(store: SqlStore, statement: str) -> Prepared:
     names, rows = scratch.read(store, statement)
-    cells = [[cell if isinstance(cell, str | None) else str(cell) for cell in row] for row in rows]
-    return {"answer": json.dumps({"names": names, "rows": cells})}
+    return {"answer": rows_xml(names, rows)}
 
 
 def _differences(store: SqlStore, statement: str) -> Prepared:

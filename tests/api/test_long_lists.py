@@ -10,6 +10,7 @@ from tests.api.dispatch_harness import VM, Sandbox
 
 from merope.api.gathering import SLICE_SECONDS, Gatherer
 from merope.core.pools import AT_ONCE
+from merope.model.errors import Code
 
 MANY = AT_ONCE + 44
 
@@ -40,6 +41,17 @@ async def test_what_goes_while_a_list_is_made_is_listed_and_what_comes_is_not(sa
     await sandbox.value("one.vm.action", "terminate-hard", 0)
     await sandbox.value("one.vm.allocate", VM, True)
     assert await asked == list(reversed(range(MANY)))
+
+
+async def test_a_list_that_shows_what_could_not_be_stored_is_refused(sandbox: Sandbox) -> None:
+    sandbox.store.open.clear()
+    renamed = asyncio.ensure_future(sandbox.call("one.vm.rename", 3, "lost"))
+    await asyncio.sleep(0)
+    asked = asyncio.ensure_future(sandbox.call("one.vmpool.info", -2, -1, -1, -1, ""))
+    await asyncio.sleep(0.02)
+    sandbox.store.failures = 1
+    sandbox.store.open.set()
+    assert [(await told).code for told in (renamed, asked)] == [Code.INTERNAL, Code.INTERNAL]
 
 
 def slow(count: int) -> Iterator[bytes]:

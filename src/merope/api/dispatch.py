@@ -222,15 +222,15 @@ class Dispatcher:
                 raise
             return self._with_addresses(call, archive, archived_vms, prepared, asked.question)
         if isinstance(result, Pieces):
-            return self._gathered(call, index, result)
+            # Asked for now, as in `_later`.
+            return self._gathered(call, self._cloud.durable(index), result)
         if self._cloud.is_durable(index):
             return self._outcome(call, result)
         return self._later(call, index, result)
 
-    async def _gathered(self, call: Call, index: int, result: Pieces) -> Outcome:
+    async def _gathered(self, call: Call, stored: Awaitable[None], result: Pieces) -> Outcome:
         parts = await self._lists.gather(result.parts)
-        durable = self._cloud.is_durable(index)
-        outcome = self._outcome(call, parts[0]) if durable else await self._later(call, index, parts[0])
+        outcome = await self._told(call, stored, parts[0], None)
         return outcome if outcome.code else Outcome(Wire(*parts))
 
     async def _with_archive(

@@ -7,6 +7,7 @@ from tests.core.conftest import Core, example, flat, sentence
 from tests.core.schemas import check_schema
 from tests.core.vm_world import ANN, NODE0, Cloud, check
 
+from merope.core import check_relations
 from merope.model.errors import Code
 from merope.model.permissions import ObjectType
 from merope.model.phase import Phase
@@ -442,3 +443,12 @@ def test_ids_that_are_of_no_router_are_named(cloud: Cloud, oid: int) -> None:
     ):
         error = cloud.fails(0, str(name), oid, *arguments)
         assert sentence(error) == (Code.NO_EXISTS, f"Error getting virtual router [{oid}].")
+
+
+def test_a_network_goes_in_which_a_router_has_no_address_of_its_own_and_nothing_is_wrong_then(
+    cloud: Cloud,
+) -> None:
+    cloud.call(0, "one.vrouter.allocate", "NAME=edge\nNIC=[NETWORK=private]")
+    cloud.call(0, "one.vn.delete", 0)
+    assert nics(cloud)[0]["NETWORK_ID"] == "0"
+    assert [found.sentence for look in check_relations.CHECKS for found in look(cloud.state)] == []

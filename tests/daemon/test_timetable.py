@@ -127,6 +127,19 @@ async def test_what_cannot_be_done_is_tried_again_and_says_why(sandbox: Sandbox,
     assert clock.is_set
 
 
+async def test_what_comes_after_the_end_of_its_vm_is_not_done(
+    sandbox: Sandbox, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    timetable(sandbox, clock)
+    oid = await vm(sandbox, 'ACTION="terminate",TIME="+1"', 'ACTION="release",TIME="+2"')
+    sandbox.now = START + 10
+    clock.ring()
+    assert oid not in sandbox.state.pools["vm_pool"].entries
+    await sandbox.settle()
+    assert not clock.is_set
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
 async def test_an_action_that_is_changed_meanwhile_counts_as_it_is_now(
     sandbox: Sandbox, clock: Clock
 ) -> None:

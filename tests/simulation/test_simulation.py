@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from merope.core.methods import METHODS
 from merope.simulation import main, mutations, schedule
 from merope.simulation.schedule import Outcome
 from merope.simulation.simulation import listen
@@ -22,6 +23,10 @@ QUICKLY_FOUND = (
     "told-before-durable",
     "effects-not-resumed",
     "write-half-done",
+    "action-not-marked",
+    "actions-forgotten",
+    "managed-address-freed",
+    "app-keeps-its-image",
 )
 
 
@@ -90,6 +95,15 @@ def test_the_command_reports_what_it_ran(capsys: pytest.CaptureFixture[str]) -> 
     assert report["schedules"] == 2
     assert report["failing"] == []
     assert report["per_second"] > 0
+
+
+def test_every_method_is_called_within_as_many_schedules_as_their_turns_take(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["--seeds", "131", "--jobs", "1", "--json"]) == 0
+    methods = json.loads(capsys.readouterr().out)["methods"]
+    assert methods["never_called"] == []
+    assert len(methods["never_succeeded"]) < len(METHODS) / 5
 
 
 def test_the_command_prints_how_to_replay_a_failure_with_few_steps(

@@ -77,9 +77,12 @@ def _vms_of_routers(state: State) -> Pairs:
 
 
 def _routers_of_networks(state: State) -> Pairs:
+    """A network in which a router has no address of its own may be deleted, and the NIC stays."""
+    networks = state.pools["network_pool"].entries
     for router in every(state, VirtualRouter):
         for nic in router.template.vectors("NIC"):
-            yield int(nic["NETWORK_ID"]), router.id
+            if int(nic["NETWORK_ID"]) in networks:
+                yield int(nic["NETWORK_ID"]), router.id
 
 
 def agree(state: State, kind: type[Document], field: str, pairs: Pairs) -> Iterator[Finding]:

@@ -109,7 +109,9 @@ class Timetable:
         vm = pool.parsed(oid) if oid in pool.entries else None
         failed = False
         for number in vm_scheduled.due_actions(vm, self._cloud.now()) if isinstance(vm, VM) else []:
-            failed = not self._carry_out(oid, number) or failed
+            # What was done first may have ended the VM.
+            if oid in pool.entries:
+                failed = not self._carry_out(oid, number) or failed
         self._wait(oid, failed)
 
     def _carry_out(self, oid: int, number: str) -> bool:

@@ -7,10 +7,12 @@ import multiprocessing
 import os
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from functools import partial
 
+from merope.core.methods import METHODS
 from merope.simulation import mutations, schedule
 from merope.simulation.schedule import Outcome
 from merope.simulation.shrink import shrink
@@ -89,10 +91,16 @@ def _many(args: argparse.Namespace) -> int:
     seeds = range(args.start, args.start + args.seeds)
     failures: list[Outcome] = []
     done = 0
+    calls = Counter[str]()
+    successes = Counter[str]()
     for outcome in _with_progress(_outcomes(seeds, args), args.seeds, quiet=args.json):
         done += 1
+        for name, (called, succeeded) in outcome.calls.items():
+            calls[name] += called
+            successes[name] += succeeded
         if outcome.failure:
             failures.append(outcome)
+    methods = _coverage(calls, successes)
     rate = done / (time.monotonic() - started)
     listen()
     cut = [_cut(outcome, args) for outcome in sorted(failures, key=lambda each: each.seed)[:SHOWN]]
@@ -100,12 +108,26 @@ def _many(args: argparse.Namespace) -> int:
         found = [{"seed": one.seed, "steps": steps, "failure": one.failure} for one, steps in cut]
         seeds_found = [outcome.seed for outcome in failures]
         summary = {"schedules": done, "per_second": round(rate, 1), "failing": seeds_found, "shown": found}
-        print(json.dumps(summary))
+        print(json.dumps(summary | {"methods": methods}))
     else:
         for one, steps in cut:
             _tell(one, steps, args)
+        called, uncalled = len(METHODS) - len(methods["never_called"]), methods["never_called"]
+        print(f"{called} of {len(METHODS)} methods called{_listed(uncalled)}")
+        refused = methods["never_succeeded"]
+        print(f"{len(METHODS) - len(uncalled) - len(refused)} of them with success{_listed(refused)}")
         print(f"{done} schedules, {len(failures)} failing, {rate:.1f} schedules per second")
     return int(bool(failures))
+
+
+def _coverage(calls: Counter[str], successes: Counter[str]) -> dict[str, list[str]]:
+    """Methods that were not called, and those that were always refused."""
+    never = sorted(METHODS.keys() - calls.keys())
+    return {"never_called": never, "never_succeeded": sorted(name for name in calls if not successes[name])}
+
+
+def _listed(names: Sequence[str]) -> str:
+    return f"; not: {', '.join(names)}" if names else ""
 
 
 def _outcomes(seeds: Sequence[int], args: argparse.Namespace) -> Iterator[Outcome]:

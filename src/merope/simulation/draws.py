@@ -2,9 +2,8 @@
 
 from collections.abc import Sequence
 from random import Random
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from merope.core.methods import METHODS, Param, Type
 from merope.model.kinds import KINDS
 from merope.model.phase import Phase
 from merope.model.state import State
@@ -12,46 +11,22 @@ from merope.model.vm import VM
 
 T = TypeVar("T")
 
-_POOLS = {kind.api: kind.table for kind in KINDS}
-#: Parameter → whose ids it takes.
-_IDS = {
-    "host": "host",
-    "ds": "datastore",
-    "datastore": "datastore",
-    "uid": "user",
-    "user": "user",
-    "gid": "group",
-    "group": "group",
-    "cluster": "cluster",
-    "vnet": "vn",
-}
-_TEXTS = (
-    "",
-    "x",
-    'A="1"',
-    'NAME="again"',
-    "<T><A>1</A></T>",
-    "no = [",
-    "NAME=\u200b",
-    "é" * 40,
-    "]]>",
-    "-1",
-    "USE",
-)
-_NUMBERS = (-2, -1, 0, 1, 2, 3, 5, 100, 101, 999, 2**31 - 1)
-#: Left alone. A host's name is its address: with another name it is another machine.
-_SPARED = ("one.host.rename", "one.zone.delete", "one.market.delete", "one.user.chauth", "one.user.passwd")
+POOLS = {kind.api: kind.table for kind in KINDS}
+NUMBERS = (-2, -1, 0, 1, 2, 3, 5, 100, 101, 999, 2**31 - 1)
 
 
 class Draw:
     """Chance, and the state that it is about."""
 
-    def __init__(self, state: State, chance: Random) -> None:
+    def __init__(self, state: State, chance: Random, now: int = 0, turn: int = 0) -> None:
         self.state = state
+        self.now = now
+        self.turn = turn
+        """Goes up from step to step and from seed to seed: whose turn it is among those that take turns."""
         self.chance = chance
 
     def ids(self, api: str) -> list[int]:
-        return sorted(self.state.pools[_POOLS[api]].entries)
+        return sorted(self.state.pools[POOLS[api]].entries)
 
     def one(self, things: Sequence[T]) -> T:
         return things[int(self.chance.random() * len(things))]
@@ -63,7 +38,7 @@ class Draw:
         """An object that is there; now and then one that isn't."""
         found = self.ids(api)
         if not found or self.likely(0.03):
-            return self.one(_NUMBERS)
+            return self.one(NUMBERS)
         return self.one(found)
 
     def user(self) -> int:
@@ -123,25 +98,3 @@ class Draw:
         persistent = self.one(("YES", "NO"))
         content = self.one(('PATH="/images/some"', 'TYPE="DATABLOCK"\nSIZE=30', 'TYPE="CDROM"\nPATH="/iso"'))
         return f'NAME="{name}"\nPERSISTENT="{persistent}"\n{content}'
-
-    def any_call(self) -> tuple[str, list[Any]]:
-        """Any method of the table, with arguments that fit by type and sometimes by sense."""
-        name = self.one([name for name in METHODS if name not in _SPARED])
-        method = METHODS[name]
-        api = name.split(".")[1].removesuffix("pool")
-        return name, [self._argument(api, param) for param in method.params]
-
-    def _argument(self, api: str, param: Param) -> Any:
-        if param.type is Type.BOOLEAN:
-            # By force an administrator takes addresses away from VMs that have them.
-            return param.name != "force" and self.likely(0.5)
-        if param.type is Type.ARRAY:
-            return [self.oid("group") for _ in range(self.one((0, 1, 2)))]
-        if param.type is Type.STRING:
-            return self.one(_TEXTS) if param.name != "name" else f"{api}{self.chance.randrange(6)}"
-        target = api if param.name == "id" else _IDS.get(param.name)
-        if target in _POOLS and self.likely(0.9):
-            return self.oid(target)
-        if param.name[:6] in ("owner_", "group_", "other_"):
-            return self.one((-1, 0, 1))
-        return self.one(_NUMBERS)

@@ -14,6 +14,9 @@ from merope.simulation.disk import Disk
 from merope.simulation.loop import START
 from merope.simulation.simulation import Base, Simulation
 
+#: The VM template that virtual routers are made of, and the marketplace that images are offered in.
+ROUTER_TEMPLATE = 2
+OWN_MARKET = 100
 HOSTS = ("node0", "node1", "node2")
 _DATASTORE = 'NAME="{}"\nTYPE="{}"\nTM_MAD="dummy"\n{}'
 
@@ -35,6 +38,7 @@ _CALLS: tuple[tuple[str, list[Any], int], ...] = (
     ("one.group.quota", [100, "VM=[VMS=6,SYSTEM_DISK_SIZE=3000]\nDATASTORE=[ID=1,IMAGES=5]"], 0),
     rule("@100 VM+IMAGE+TEMPLATE+SECGROUP/* CREATE *"),
     rule("@101 VM+IMAGE+TEMPLATE+NET/* CREATE *"),
+    rule("@100 MARKETPLACEAPP+VROUTER+DOCUMENT+VMGROUP+VNTEMPLATE/* CREATE *"),
     rule("@101 NET+DATASTORE/* USE *"),
     rule("#4 HOST/* MANAGE *"),
     ("one.cluster.allocate", ["annex"], 0),
@@ -48,7 +52,7 @@ _CALLS: tuple[tuple[str, list[Any], int], ...] = (
     ("one.image.allocate", ['NAME="kept2"\nPATH="/images/kept"\nPERSISTENT="YES"', 101, False], 2),
     (
         "one.vn.allocate",
-        ['NAME="front"\nVN_MAD="dummy"\nBRIDGE="br0"\nAR=[TYPE="IP4",IP="10.0.0.1",SIZE=6]', -1],
+        ['NAME="front"\nVN_MAD="dummy"\nBRIDGE="br0"\nAR=[TYPE="IP4",IP="10.0.0.1",SIZE=7]', -1],
         0,
     ),
     ("one.vn.allocate", ['NAME="back"\nVN_MAD="bridge"\nBRIDGE="br1"\nAR=[TYPE="ETHER",SIZE=3]', -1], 0),
@@ -60,10 +64,34 @@ _CALLS: tuple[tuple[str, list[Any], int], ...] = (
         0,
     ),
     ("one.template.allocate", ['NAME="tiny"\nCPU=0.1\nMEMORY=64\nDISK=[IMAGE="kept2"]'], 2),
+    ("one.template.allocate", ["NAME=router\nCPU=0.1\nMEMORY=64\nDISK=[IMAGE_ID=0]\nVROUTER=YES"], 0),
+    (
+        "one.vn.allocate",
+        ["NAME=managed\nVN_MAD=dummy\nBRIDGE=br9\nAR=[IPAM_MAD=dummy,TYPE=IP4,IP=10.9.0.1,SIZE=5]", -1],
+        0,
+    ),
+    ("one.market.allocate", ["NAME=ours\nMARKET_MAD=http\nBASE_URL=http://m/\nPUBLIC_DIR=/m"], 0),
+    ("one.group.allocate", ["empty"], 0),
+    ("one.group.addadmin", [100, 2], 0),
+    ("one.cluster.allocate", ["empty"], 0),
+    ("one.zone.addserver", [0, "SERVER=[NAME=s9,ENDPOINT=http://s/]"], 0),
+    ("one.vn.hold", [0, 'LEASES=[IP="10.0.0.7"]'], 0),
+    ("one.vdc.allocate", ["NAME=lent"], 0),
+    ("one.vdc.addhost", [100, 0, 1], 0),
+    ("one.vdc.addcluster", [100, 0, 100], 0),
+    ("one.vdc.adddatastore", [100, 0, 1], 0),
+    ("one.vdc.addvnet", [100, 0, 1], 0),
+    ("one.vrouter.allocate", ["NAME=edge\nNIC=[NETWORK_ID=0,FLOATING_IP=YES]\nNIC=[NETWORK_ID=1]"], 0),
+    ("one.document.allocate", ["NAME=note\nA=1", 100], 0),
     ("one.vmgroup.allocate", ['NAME="tier"\nROLE=[NAME="a"]\nROLE=[NAME="b",POLICY="AFFINED"]'], 0),
     ("one.vmgroup.chmod", [0, 1, 1, 0, 1, 0, 0, 1, 0, 0], 0),
     ("one.vntemplate.allocate", ['NAME="plain"\nVN_MAD="dummy"\nBRIDGE="br2"'], 0),
     ("one.hook.allocate", ['NAME="made"\nTYPE="api"\nCALL="one.vm.allocate"\nCOMMAND="log.sh"'], 0),
+)
+#: What runs when a schedule begins.
+_VMS: tuple[tuple[str, int], ...] = (
+    ("NAME=old\nCPU=0.5\nMEMORY=128\nDISK=[IMAGE_ID=0]\nNIC=[NETWORK_ID=1]", 3),
+    ("NAME=kept\nCPU=0.5\nMEMORY=128\nDISK=[IMAGE_ID=2]\nNIC=[NETWORK_ID=0]", 0),
 )
 
 
@@ -93,5 +121,24 @@ def _furnish(simulation: Simulation) -> None:
     for oid in (0, 1):
         simulation.request("one.image.chmod", [oid, -1, -1, -1, 1, 0, 0, 1, 0, 0])
         simulation.request("one.vn.chmod", [oid, -1, -1, -1, 1, 0, 0, 1, 0, 0])
-    simulation.request("one.template.chmod", [0, -1, -1, -1, 1, 0, 0, 1, 0, 0, False])
+    for oid in (0, ROUTER_TEMPLATE):
+        simulation.request("one.template.chmod", [oid, -1, -1, -1, 1, 0, 0, 1, 0, 0, False])
     simulation.settle()
+    for app in ("NAME=offered\nORIGIN_ID=0", "NAME=paper\nORIGIN_ID=0\nTYPE=VMTEMPLATE"):
+        simulation.request("one.marketapp.allocate", [app, OWN_MARKET])
+    simulation.settle()
+    for template, uid in _VMS:
+        simulation.request("one.vm.allocate", [template, False], uid)
+    simulation.settle()
+    _age(simulation)
+
+
+def _age(simulation: Simulation) -> None:
+    """What is here for some time has snapshots."""
+    for name, arguments in (
+        ("one.vm.snapshotcreate", [0, "first"]),
+        ("one.vm.disksnapshotcreate", [1, 0, "first"]),
+        ("one.vm.disksnapshotcreate", [1, 0, "second"]),
+    ):
+        simulation.request(name, arguments)
+        simulation.settle()

@@ -8,14 +8,17 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 from unittest.mock import patch
 
-from merope.core import quota, results, vm_nics, vm_steps
+from merope.core import image_use, ipam, quota, results, vm_nics, vm_steps
 from merope.core.transaction import Transaction
+from merope.daemon.timetable import Timetable
 from merope.drivers.simulated.world import World
 from merope.engine import cloud as cloud_module
 from merope.engine import engine as engine_module
 from merope.engine.cloud import Cloud
 from merope.engine.engine import Engine
+from merope.model import schedule as scheduled
 from merope.model.address_range import AddressRange
+from merope.model.addressing import Answers
 from merope.model.change import Change, Put
 from merope.model.host import Host
 from merope.model.leases import Leases
@@ -160,6 +163,27 @@ def row_not_written() -> list[Patch]:
     return [(SqliteStore, "commit", _puts_only(SqliteStore.commit))]
 
 
+def action_not_marked() -> list[Patch]:
+    """a scheduled action that was carried out is not marked as done"""
+    return [(scheduled, "write", _nothing)]
+
+
+def actions_forgotten() -> list[Patch]:
+    """after a start nobody knows of the actions that were scheduled before"""
+    return [(Timetable, "start", _nothing)]
+
+
+def managed_address_freed() -> list[Patch]:
+    """what an address manager gave for a request that succeeded is returned as if it were not used"""
+    everything = (Answers, "unused", lambda answers: list(answers.asked.values()))
+    return [everything, (ipam, "_is_known", lambda *_: False)]
+
+
+def app_keeps_its_image() -> list[Patch]:
+    """an image that was offered in a marketplace counts as being copied for ever"""
+    return [(image_use, "end_clone", lambda *_, **__: None)]
+
+
 def _puts_only(original: Callable[[SqliteStore, Sequence[Change]], None]) -> Callable[..., None]:
     def commit(self: SqliteStore, changes: Sequence[Change]) -> None:
         kept = [
@@ -189,6 +213,10 @@ TABLE: dict[str, Mutation] = {
         write_half_done,
         ids_forgotten,
         row_not_written,
+        action_not_marked,
+        actions_forgotten,
+        managed_address_freed,
+        app_keeps_its_image,
     )
 }
 

@@ -3,11 +3,13 @@
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from dataclasses import replace
+from datetime import UTC
 from random import Random
 from typing import Any, ParamSpec, TypeVar
 
-from merope.core import commands
+from merope.core import commands, ipam
 from merope.core.execute import execute
+from merope.core.ipam import Asked
 from merope.core.login import caller
 from merope.core.methods import Method, Result
 from merope.core.transaction import ALL_ARCHIVED, Archived, Transaction
@@ -15,21 +17,21 @@ from merope.daemon.scheduling import Scheduling
 from merope.engine.cloud import Cloud, Inputs
 from merope.engine.engine import Engine
 from merope.engine.polling import Poller
+from merope.model.addressing import Answers, Question, Told
 from merope.model.errors import ApiError, Code
 from merope.model.settings import SchedulerSettings, Settings
 from merope.scheduler.snapshot import Limits
 from merope.simulation.disk import Disk
 from merope.simulation.hands import SimulatedHands
 from merope.simulation.loop import SimulatedLoop
+from merope.simulation.preparations import prepared
+from merope.simulation.watch import Watched
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-SETTINGS = replace(Settings(), password_kdf_cost=1)
-PREPARED: dict[str, dict[str, str | int]] = {
-    "password": {"password": "hashed"},
-    "image.stat": {"size": 100},
-}
+#: The first zone of a federation, so that there can be others.
+SETTINGS = replace(Settings(), password_kdf_cost=1, federation_mode="MASTER")
 KNOWN = commands.MODULES
 
 
@@ -57,6 +59,8 @@ class Process:
 
     def __init__(self, loop: SimulatedLoop, disk: Disk, hands: SimulatedHands, seed: int) -> None:
         self.disk = disk
+        self._hands = hands
+        self._now = loop.now
         self.state = disk.loaded()
         threads = Threads(loop)
         self.cloud = Cloud(
@@ -69,8 +73,14 @@ class Process:
         )
         self.engine = Engine(self.cloud, hands, loop.call_later, limit=4, finished=disk)
         self.poller = Poller(
-            self.cloud, hands, loop.call_later, host_seconds=1500.0, datastore_seconds=90_000.0
+            self.cloud,
+            hands,
+            loop.call_later,
+            host_seconds=1500.0,
+            datastore_seconds=90_000.0,
+            market_seconds=90_000.0,
         )
+        self.timetable = Watched(self.cloud, loop.call_later, UTC)
         self.scheduling = Scheduling(
             self.cloud, SchedulerSettings(), Limits(), loop.call_later, threads, loop.call_soon_threadsafe
         )
@@ -79,6 +89,7 @@ class Process:
         self.engine.resume()
         self.poller.start()
         self.scheduling.wake()
+        self.timetable.start()
 
     @property
     def idle(self) -> bool:
@@ -90,18 +101,25 @@ class Process:
         who = caller(self.state, SETTINGS, uid)
         if who is None:
             return ApiError(Code.AUTHENTICATION, "not authenticated"), self.state.index
-        inputs: dict[str, Any] = {"archive": {}, "archived_vms": None}
+        inputs: dict[str, Any] = {"archive": {}, "archived_vms": None, "addresses": Answers()}
+        answers: Answers = inputs["addresses"]
 
         def command(tx: Transaction) -> Result:
             return execute(tx, method, arguments)
 
         while True:
-            given = Inputs(who, 7, prepared=PREPARED.get(method.prepare), **inputs)
+            found = prepared(method.prepare, self.disk, self._now(), arguments)
+            given = Inputs(who, 7, prepared=found, **inputs)
+            answers.begin()
             try:
                 run = self.cloud.look if method.read_only else self.cloud.execute
-                return run(command, given)
+                result, index = run(command, given)
             except ApiError as error:
-                return error, self.state.index
+                index = self.state.index
+                self._return(list(answers.asked.values()))
+                return error, index
+            except Asked as asked:
+                answers.asked[asked.question.key] = asked.question, self._hands.ask(asked.question)
             except Archived as missing:
                 if not self.idle:
                     # The door waits until what it looks for is stored, and runs the command again then.
@@ -109,5 +127,23 @@ class Process:
                 if missing.oid == ALL_ARCHIVED:
                     inputs["archived_vms"] = self.disk.archived_vms()
                 else:
-                    found = self.disk.archived_vms(missing.oid)
-                    inputs["archive"][missing.table, missing.oid] = found[0] if found else None
+                    archived = self.disk.archived_vms(missing.oid)
+                    inputs["archive"][missing.table, missing.oid] = archived[0] if archived else None
+            else:
+                self.cloud.when_durable(index, lambda stored: self._settle(answers, stored))
+                return result, index
+
+    def _settle(self, answers: Answers, stored: bool) -> None:
+        self._return(answers.unused() if stored else list(answers.asked.values()))
+
+    def _return(self, pairs: list[tuple[Question, Told]]) -> None:
+        """Address managers get back what they gave in vain."""
+        given = [pair for pair in pairs if pair[1].ok]
+
+        def command(tx: Transaction) -> int:
+            for question, told in given:
+                ipam.give_up(tx, question, told)
+            return 0
+
+        if given:
+            self.cloud.execute(command, Inputs(internal=True))

@@ -14,11 +14,14 @@ from random import Random
 from merope.drivers.simulated.faults import NO_FAULTS, Fault, FaultRates
 from merope.simulation import genesis
 from merope.simulation.database import real_database
-from merope.simulation.deeds import HAPPENINGS, REQUESTS
+from merope.simulation.deeds import HAPPENINGS, SUBJECTS, requests
+from merope.simulation.deeds.anything import take_turn
 from merope.simulation.draws import Draw
 from merope.simulation.simulation import Base, Simulation, Violation, Weather
 
 STEPS = 32
+#: Steps at which a method of the API has its turn: so many schedules later each has had one.
+_TURNS = (14, 27)
 #: How much of a schedule's steps are the world's.
 _WORLDLY = 0.2
 
@@ -30,7 +33,7 @@ _CLIMATES: tuple[FaultRates, ...] = (
     FaultRates({Fault.REFUSED: 0.15, Fault.FAILED_AFTER: 0.15}, typical_delay=1.0),
     FaultRates({Fault.LATE_ANSWER: 0.1, Fault.STALLED: 0.15, Fault.LOST: 0.1}, typical_delay=50.0),
 )
-_DEEDS, _DEED_WEIGHTS = zip(*REQUESTS, strict=True)
+_WEIGHTED = [tuple(zip(*requests(subject), strict=True)) for subject in SUBJECTS]
 _EVENTS, _EVENT_WEIGHTS = zip(*HAPPENINGS, strict=True)
 
 
@@ -44,6 +47,8 @@ class Outcome:
     events: int = 0
     seconds: float = 0.0
     trace: tuple[str, ...] = field(default=(), repr=False)
+    calls: dict[str, tuple[int, int]] = field(default_factory=dict, repr=False)
+    """How often each method was called, and how often it did what it was asked for."""
 
     @property
     def kind(self) -> str:
@@ -85,7 +90,9 @@ def run(
     finally:
         asyncio._set_running_loop(None)
     seconds = time.perf_counter() - started
-    return Outcome(seed, failure, at, simulation.loop.steps, seconds, tuple(simulation.trace or ()))
+    return Outcome(
+        seed, failure, at, simulation.loop.steps, seconds, tuple(simulation.trace or ()), simulation.calls
+    )
 
 
 def _described(error: Exception) -> str:
@@ -98,13 +105,17 @@ def _described(error: Exception) -> str:
 
 def _step(simulation: Simulation, seed: int, number: int) -> None:
     chance = Random(f"{seed}/{number}")  # noqa: S311 - as above
-    draw = Draw(simulation.process.state, chance)
+    draw = Draw(simulation.process.state, chance, simulation.loop.now(), seed * len(_TURNS))
     simulation.note(f"step {number}")
-    if chance.random() < _WORLDLY:
+    if number in _TURNS:
+        draw.turn += _TURNS.index(number)
+        simulation.request(*take_turn(draw))
+    elif chance.random() < _WORLDLY:
         happening = chance.choices(_EVENTS, _EVENT_WEIGHTS)[0]
         simulation.note(happening(simulation, draw))
     else:
-        call = chance.choices(_DEEDS, _DEED_WEIGHTS)[0](draw)
+        deeds, weights = _WEIGHTED[seed % len(_WEIGHTED)]
+        call = chance.choices(deeds, weights)[0](draw)
         if call is not None:
             simulation.request(*call)
     simulation.check()

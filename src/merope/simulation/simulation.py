@@ -3,12 +3,14 @@
 import logging
 import pickle
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from merope.core import lifecycle
 from merope.core.methods import METHODS
+from merope.daemon.fsck import CHECKS
 from merope.drivers.hypervisor.base import DomainState
 from merope.drivers.simulated.faults import NO_FAULTS, FaultRates, Faults
 from merope.drivers.simulated.world import World
@@ -20,12 +22,14 @@ from merope.model.host import Host
 from merope.model.phase import Phase
 from merope.model.states import HostState, ImageState
 from merope.model.vm import VM, History
+from merope.model.vnet import VirtualNetwork
 from merope.simulation import invariants
 from merope.simulation.disk import Disk
 from merope.simulation.hands import SimulatedHands
 from merope.simulation.loop import SimulatedLoop
 from merope.simulation.portrait import difference, portrait
 from merope.simulation.process import Process
+from merope.simulation.watch import Actions, overdue
 
 LAYOUT = Layout(Path("/var/lib/one/datastores"))
 #: The VM that a violation of the world is about, by id or by its directory.
@@ -108,6 +112,8 @@ class Simulation:
         self.acknowledged = self.disk.index
         self.forgiven: set[int] = set()
         """VMs of which an administrator has said something that may not be true."""
+        self.calls: dict[str, tuple[int, int]] = {}
+        self.actions = Actions()
         self._lives = 0
         self._checked: dict[invariants.Check, tuple[object, ...]] = {}
         self._in_trouble = False
@@ -121,6 +127,7 @@ class Simulation:
         self._checked.clear()
         self._in_trouble = False
         process = Process(self.loop, self.disk, self.hands, self.seed * 1000 + self._lives)
+        process.timetable.done = self.actions.note
         process.start()
         return process
 
@@ -142,9 +149,11 @@ class Simulation:
         put_away = name == "one.vm.recover" and self._is_put_away(arguments[0])
         before = self.process.state.index
         result, index = self.process.request(method, arguments, uid)
+        called, succeeded = self.calls.get(name, (0, 0))
+        self.calls[name] = called + 1, succeeded + (not isinstance(result, ApiError))
         self.note(f"{name}{tuple(arguments)!r} by {uid} → {_short(result)}")
         if isinstance(result, ApiError):
-            if self.process.state.index != before:
+            if index != before:
                 raise Violation(f"{name}{tuple(arguments)!r} was refused and yet changed something")
             return result
         if name == "one.host.delete":
@@ -232,6 +241,8 @@ class Simulation:
         for sentence in self.world.violations:
             if not self._is_forgiven(sentence):
                 raise Violation(f"world: {sentence}")
+        for vm, note, moment in self.actions.twice:
+            raise Violation(f"VM {vm}: the action {note} of {moment} was carried out twice")
         if self._in_trouble and not self.process.cloud.trouble:
             self._in_trouble = False
 
@@ -277,6 +288,13 @@ class Simulation:
         state = self.process.state
         for sentence in invariants.documents(state):
             raise Violation(f"documents: {sentence}")
+        for sentence in overdue(state, self.loop.now()):
+            raise Violation(f"scheduled actions: {sentence}")
+        for look in CHECKS:
+            for finding in look(state):
+                raise Violation(f"fsck: {finding.sentence}")
+        for sentence in self._strays_of_others():
+            raise Violation(f"left in the world: {sentence}")
         self.compare("at rest")
         self.disk.check_constraints()
         alive = set()
@@ -293,6 +311,17 @@ class Simulation:
             if getattr(pool, "state", None) == ImageState.DELETE:
                 raise Violation(f"image {entry.oid} is being deleted for ever")
         self._check_finished()
+
+    def _strays_of_others(self) -> Iterator[str]:
+        """Addresses that are in use and that their manager does not know of."""
+        for network in invariants.every(self.process.state, VirtualNetwork):
+            for ranged in network.ar_pool:
+                if not ranged.attributes.get("IPAM_MAD"):
+                    continue
+                given = self.drivers.addresses.leases_of(ranged.attributes)
+                for index, _ in ranged.leases:
+                    if index not in given:
+                        yield f"network {network.id}: address {index} is leased, and free for its manager"
 
     def _check_domain(self, vm: VM) -> None:
         if vm.id in self.forgiven | self.hands.lost:

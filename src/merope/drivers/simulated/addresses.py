@@ -17,10 +17,10 @@ _SAMPLE = {
 
 
 class SimulatedManager:
-    """`taken`: the addresses that are given, by first address and size of their range."""
+    """`taken`: the addresses that are given, by the first address of their range."""
 
     def __init__(self) -> None:
-        self.taken: dict[tuple[str, str], Leases] = {}
+        self.taken: dict[str, Leases] = {}
 
     def register(self, attributes: Attributes) -> dict[str, str]:
         known = any(attributes.get(name) for name in ("IP", "IP6", "MAC"))
@@ -30,13 +30,13 @@ class SimulatedManager:
         self.taken.pop(_key(attributes), None)
 
     def allocate(self, attributes: Attributes, index: int, size: int) -> None:
-        leases = self._leases(attributes)
+        leases = self.leases_of(attributes)
         if not leases.is_free_run(index, size):
             raise DriverError("the addresses are given to others")
         self._take(leases, index, size)
 
     def get(self, attributes: Attributes, size: int) -> dict[str, str]:
-        leases = self._leases(attributes)
+        leases = self.leases_of(attributes)
         index = leases.first_free_run(size, int(attributes["SIZE"]))
         if index is None:
             raise DriverError("there are no addresses left")
@@ -45,18 +45,19 @@ class SimulatedManager:
         return {name: lease[name] for name in ("IP", "IP6", "MAC") if name in lease}
 
     def free(self, attributes: Attributes, index: int, size: int) -> None:
-        leases = self._leases(attributes)
+        leases = self.leases_of(attributes)
         for number in range(index, index + size):
             leases.release(number, HELD)
 
     def remember(self, ranged: AddressRange) -> None:
         """What a stored range has given is given."""
-        leases = self._leases(ranged.attributes)
+        leases = self.leases_of(ranged.attributes)
         for index, _ in ranged.leases:
             if index not in leases:
                 leases.give(index, HELD)
 
-    def _leases(self, attributes: Attributes) -> Leases:
+    def leases_of(self, attributes: Attributes) -> Leases:
+        """The addresses of a range that are given."""
         return self.taken.setdefault(_key(attributes), Leases())
 
     @staticmethod
@@ -65,6 +66,6 @@ class SimulatedManager:
             leases.give(number, HELD)
 
 
-def _key(attributes: Attributes) -> tuple[str, str]:
-    first = next((attributes[name] for name in ("IP", "IP6", "MAC") if attributes.get(name)), "")
-    return first, attributes.get("SIZE", "")
+def _key(attributes: Attributes) -> str:
+    """A range may grow and shrink: its first address stays."""
+    return next((attributes[name] for name in ("IP", "IP6", "MAC") if attributes.get(name)), "")

@@ -1,16 +1,14 @@
 """What people do with the parts of a VM, and with snapshots of images."""
 
 from collections.abc import Callable
-from typing import Any
 
 from merope.core import vm_nics
 from merope.model.image import Image
 from merope.model.phase import Phase
 from merope.model.template import Vector
 from merope.model.vm import VM
+from merope.simulation.deeds.call import Call, Deed
 from merope.simulation.draws import Draw
-
-Call = tuple[str, list[Any], int]
 
 _PLUGGED = (Phase.RUNNING, Phase.RUNNING, Phase.POWEROFF)
 _CHANGED = (Phase.RUNNING, Phase.RUNNING, Phase.POWEROFF, Phase.SUSPENDED, Phase.UNDEPLOYED)
@@ -151,3 +149,6 @@ def on_image(draw: Draw) -> Call | None:
     what = draw.one(("delete", "revert", "flatten"))
     number = _id(draw, image.snapshots.vectors("SNAPSHOT"), "ID")
     return f"one.image.snapshot{what}", [image.id, number], draw.user()
+
+
+DEEDS: tuple[tuple[Deed, int], ...] = ((on_vm, 24), (on_snapshots, 3), (on_image, 2))

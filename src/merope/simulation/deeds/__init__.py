@@ -1,0 +1,44 @@
+"""What people and the world do: one deed is one step of a schedule, chosen by weight."""
+
+from merope.simulation.deeds import (
+    administration,
+    anything,
+    devices,
+    images,
+    life,
+    networks,
+    papers,
+    people,
+    timetable,
+)
+from merope.simulation.deeds.call import Deed
+from merope.simulation.deeds.world import HAPPENINGS
+
+Weighted = tuple[tuple[Deed, int], ...]
+
+#: By subject. A schedule has one that it dwells on: what builds on what was done before is reached that way.
+SUBJECTS: dict[str, Weighted] = {
+    "life": life.DEEDS,
+    "people": people.DEEDS,
+    "papers": papers.DEEDS,
+    "images": images.DEEDS,
+    "networks": networks.DEEDS,
+    "administration": administration.DEEDS,
+    "devices": devices.DEEDS,
+    "timetable": timetable.DEEDS,
+    "anything": anything.DEEDS,
+}
+#: A subject that is dwelt on has this part of what people do.
+_DWELT_ON = 0.5
+
+
+def requests(subject: str) -> Weighted:
+    """All deeds with their weights, where a schedule dwells on a subject."""
+    own = SUBJECTS[subject]
+    others = [deed for name, deeds in SUBJECTS.items() if name != subject for deed in deeds]
+    rest, mine = sum(weight for _, weight in others), sum(weight for _, weight in own)
+    factor = max(round(rest * _DWELT_ON / (1 - _DWELT_ON) / mine), 1)
+    return (*others, *((deed, weight * factor) for deed, weight in own))
+
+
+__all__ = ["HAPPENINGS", "SUBJECTS", "requests"]

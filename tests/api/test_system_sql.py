@@ -117,7 +117,8 @@ async def test_one_function_on_a_long_text_is_soon_done(sandbox: Sandbox, statem
 async def test_functions_of_texts_answer_what_sqlite_answers(sandbox: Sandbox) -> None:
     statement = (
         "SELECT instr('banana', 'nan') a, instr('b', 'x') b, instr(NULL, 'x') c, "
-        "replace('banana', 'an', '-') d, replace('b', '', 'x') e, replace(12, 2, 3) f, trim('xxaxx', 'x') g, ltrim('xxa', 'x') h, "
+        "replace('banana', 'an', '-') d, replace('b', '', 'x') e, replace(12, 2, 3) f, "
+        "trim('xxaxx', 'x') g, ltrim('xxa', 'x') h, "
         "rtrim('axx', 'x') i, trim(' a ') j"
     )
     [row] = await rows(sandbox, statement)
@@ -165,6 +166,9 @@ async def test_figures_are_written_as_they_are(sandbox: Sandbox) -> None:
         ),
         ("UPDATE cluster_pool SET body = '<CLUSTER>'", "not a CLUSTER document"),
         ("UPDATE cluster_pool SET body = REPLACE(body, '<ID>0</ID>', '<ID>7</ID>')", "says that it is 7"),
+        ("UPDATE vm_pool SET body = REPLACE(body, '<STATE>', '<STATE>1')", "the state 12, 0, which means"),
+        ("UPDATE datastore_pool SET body = REPLACE(body, '<TYPE>', '<TYPE>7')", "which means nothing"),
+        ("UPDATE vm_pool SET body = '<VM><ID>0</ID></VM>'", "its permissions are missing"),
         ("UPDATE cluster_pool SET name = 'x'", "its document says another name"),
         ("UPDATE pool_control SET last_oid = 0", "cannot be written by SQL"),
         ("DELETE FROM acl", "cannot be written by SQL"),

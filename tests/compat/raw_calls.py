@@ -101,6 +101,10 @@ class RawClient:
     def text(self, method: str, *arguments: Argument) -> str:
         return str(self.ok(method, *arguments))
 
+    def of(self, name: str, secret: str, uid: int) -> "RawClient":
+        """A client of the same cloud for another user."""
+        return RawClient(f"http://{self.place.netloc}/RPC2", f"{name}:{secret}", self.timeout)
+
     def close(self) -> None:
         if self.connection is not None:
             self.connection.close()

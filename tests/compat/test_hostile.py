@@ -7,7 +7,9 @@ import hashlib
 import os
 import random
 import re
+import time
 import urllib.request
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +25,8 @@ __all__ = ["commands"]
 
 BOUND = 2.0
 SECONDS = float(os.environ.get("MEROPE_HOSTILE_SECONDS", "4"))
+#: Calls after which the objects that they are about are made anew: by then much has been removed.
+RENEWED = 500
 ALL = sorted(METHODS)
 WITH_TEXT = [name for name in ALL if any(p.type is Type.STRING for p in METHODS[name].params)]
 WITH_NUMBERS = [name for name in ALL if any(p.type is Type.INTEGER for p in METHODS[name].params)]
@@ -323,11 +327,19 @@ def test_random_templates_and_arguments_are_answered(cloud: Cloud, world: World,
     """Known attributes with values that they do not expect, from an administrator and from a user."""
     seed = int(os.environ.get("MEROPE_HOSTILE_SEED", "1"))
     written = tmp_path / "calls"
+    until, reached = time.monotonic() + SECONDS, Counter[str]()
     with written.open("w") as record:
         templates = Templates(random.Random(seed), world)
-        for client, method, arguments in templates.calls(cloud.client, SECONDS):
+        calls = templates.calls(cloud.client, lambda: time.monotonic() > until)
+        for number, (client, method, arguments) in enumerate(calls):
             record.write(f"{client.auth.partition(':')[0]} {method} {arguments!r}\n")
             answer = client.call(method, *arguments)
             assert answer.success or refused_properly(answer), f"seed {seed}: {method} {arguments!r} {answer}"
             assert answer.seconds < BOUND, f"seed {seed}: {answer.seconds:.1f} s: {method} {arguments!r}"
-    assert written.stat().st_size
+            reached[f"{method} {'done' if answer.success else 'refused'}"] += 1
+            if number % RENEWED == RENEWED - 1:
+                templates.world.user.close()
+                templates.settle_in(make_world(cloud.client, f"hostile{seed}-{number}"))
+    templates.world.user.close()
+    (tmp_path / "reached").write_text("".join(f"{line} {times}\n" for line, times in sorted(reached.items())))
+    assert reached.total()

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from enum import IntEnum
 from functools import partial
 from xml.etree import ElementTree
 
@@ -9,15 +10,35 @@ from merope.core import results
 from merope.core.check import Finding
 from merope.core.transaction import Transaction, object_row
 from merope.model.change import Row
-from merope.model.document import DocumentError
+from merope.model.datastore import Datastore
+from merope.model.document import Document, DocumentError
 from merope.model.effect import TABLE as EFFECTS
 from merope.model.effect import Effect
+from merope.model.host import Host
+from merope.model.image import Image
 from merope.model.kinds import Kind
+from merope.model.marketplace_app import MarketplaceApp
+from merope.model.phase import Phase
 from merope.model.quota import Quotas
+from merope.model.states import (
+    AppState,
+    DatastoreState,
+    DatastoreType,
+    HostState,
+    ImageState,
+    ImageType,
+    VmState,
+)
 from merope.model.vm import VM, History
 
 #: Written for databases that search in full text, and not read again.
 _UNREAD = frozenset({"search_token"})
+_NUMBERS: dict[type[Document], dict[str, type[IntEnum]]] = {
+    Image: {"state": ImageState, "type": ImageType},
+    Host: {"state": HostState},
+    Datastore: {"state": DatastoreState, "type": DatastoreType},
+    MarketplaceApp: {"state": AppState},
+}
 
 
 def object_faults(kind: Kind, row: Row) -> Iterator[Finding]:
@@ -34,6 +55,10 @@ def object_faults(kind: Kind, row: Row) -> Iterator[Finding]:
     if value.id != oid:
         yield _unreadable(kind.table, oid, f"{what}: its document says that it is {value.id}")
         return
+    unknown = _unknown_number(value)
+    if unknown:
+        yield _unreadable(kind.table, oid, f"{what}: its document has the {unknown}, which means nothing")
+        return
     if expected["body"] != body:
         place = _first_difference(str(expected["body"]), body)
         sentence = (
@@ -45,6 +70,19 @@ def object_faults(kind: Kind, row: Row) -> Iterator[Finding]:
     if wrong:
         told = ", ".join(f"{name} is {_short(row.get(name))}, not {_short(expected[name])}" for name in wrong)
         yield Finding(kind.table, oid, f"{what}: by its document, {told}", repair)
+
+
+def _unknown_number(value: Document) -> str:
+    """A state or type of the document that there is none of, in words; empty when all are known."""
+    if isinstance(value, VM):
+        states = {phase.value for phase in Phase}
+        known = value.state in {state for state, _ in states}
+        if not known or (value.state == VmState.ACTIVE and (value.state, value.lcm_state) not in states):
+            return f"state {value.state}, {value.lcm_state}"
+    for name, numbers in _NUMBERS.get(type(value), {}).items():
+        if getattr(value, name) not in set(numbers):
+            return f"{name} {getattr(value, name)}"
+    return ""
 
 
 def _unread(row: Row) -> Row:

@@ -189,7 +189,7 @@ class Document:
         """Raises DocumentError when the text is not a document of this kind."""
         try:
             return cls.from_element(ElementTree.fromstring(text))  # noqa: S314 - ours
-        except (ElementTree.ParseError, TypeError, ValueError) as error:
+        except (ElementTree.ParseError, TypeError, ValueError, LookupError) as error:
             raise DocumentError(f"not a {cls.ROOT} document: {error}") from error
 
     @classmethod

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any
 from xml.etree.ElementTree import Element
 
-from merope.model.document import Codec, Document, Integer, Text
+from merope.model.document import Codec, Document, DocumentError, Integer, Text
 from merope.model.permissions import Permissions
 
 
@@ -41,6 +41,8 @@ class _Permissions(Codec[Permissions]):
         return value.to_xml()
 
     def read(self, elements: list[Element]) -> Permissions:
+        if not elements:
+            raise DocumentError("its permissions are missing")
         return Permissions.from_element(elements[0])
 
 

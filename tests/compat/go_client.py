@@ -72,10 +72,11 @@ class GoClient:
     """One kept connection, as Go's pooled transport has it."""
 
     def __init__(self, endpoint: str, token: str) -> None:
-        self.place = urlsplit(endpoint)
+        self.endpoint = endpoint
         self.token = token
-        assert self.place.hostname is not None
-        self.connection = http.client.HTTPConnection(self.place.hostname, self.place.port, timeout=60)
+        place = urlsplit(endpoint)
+        assert place.hostname is not None
+        self.connection = http.client.HTTPConnection(place.hostname, place.port, timeout=60)
 
     def __call__(self, method: str, *arguments: Argument) -> Any:
         # goca sets no Content-Type.

@@ -256,6 +256,97 @@ def test_tags_are_changed_by_sending_back_the_user_template(one: GoClient, machi
     assert one.info("vm", machine)["NAME"] == "renamed"
 
 
+def test_an_alias_is_made_with_its_nic_attached_and_detached(one: GoClient, network: int) -> None:
+    parts = (
+        vector("NIC", NAME="outside", NETWORK_ID=network),
+        vector("NIC_ALIAS", NETWORK_ID=network, PARENT="outside"),
+    )
+    oid = one.id("one.vm.allocate", vm_text("aliased", *parts), False)
+    before = reach(one, oid, RUNNING, CREATION)["TEMPLATE"]
+    (alias,) = before.all("NIC_ALIAS")
+    assert (alias.get("PARENT"), alias.number("PARENT_ID")) == (
+        "outside",
+        before.vector("NIC").number("NIC_ID"),
+    )
+    one("one.vm.attachnic", oid, vector("NIC_ALIAS", NETWORK_ID=network, PARENT="outside"))
+    after = reach(one, oid, RUNNING, NICS)["TEMPLATE"]
+    fresh = added(before.all("NIC_ALIAS"), after.all("NIC_ALIAS"))
+    assert fresh.number("NETWORK_ID") == network
+    ids = {alias.get("NIC_ID"), fresh.get("NIC_ID")}
+    assert set(after.vector("NIC").get("ALIAS_IDS").split(",")) == ids
+    one("one.vm.detachnic", oid, fresh.number("NIC_ID"))
+    assert reach(one, oid, RUNNING, NICS)["TEMPLATE"].all("NIC_ALIAS") == [alias]
+    destroy(one, oid)
+
+
+def test_a_vm_of_a_vm_group_is_read_with_its_role(one: GoClient) -> None:
+    group = one.id("one.vmgroup.allocate", "\n".join([pair("NAME", "roles"), vector("ROLE", NAME="front")]))
+    oid = one.id(
+        "one.vm.allocate", vm_text("member", vector("VMGROUP", VMGROUP_ID=group, ROLE="front")), False
+    )
+    vm = reach(one, oid, RUNNING, CREATION)
+    assert vm["TEMPLATE"].vector("VMGROUP").number("VMGROUP_ID") == group
+    assert vm["TEMPLATE"].vector("VMGROUP").get("ROLE") == "front"
+    assert one.info("vmgroup", group)["ROLES>ROLE"][0]["VMS"] == str(oid)
+    destroy(one, oid)
+    one("one.vmgroup.delete", group)
+
+
+def test_scheduled_actions_of_a_plan_are_read_back(one: GoClient) -> None:
+    parts = (
+        vector(
+            "SCHED_ACTION",
+            ACTION="suspend",
+            TIME="2000000000",
+            REPEAT="1",
+            DAYS="1",
+            END_TYPE="1",
+            END_VALUE="4",
+        ),
+        vector("SCHED_ACTION", ACTION="snapshot-create", TIME="2000000500", ARGS="nightly"),
+    )
+    oid = one.id("one.vm.allocate", vm_text("scheduled", *parts), False)
+    actions = reach(one, oid, RUNNING, CREATION)["USER_TEMPLATE"].all("SCHED_ACTION")
+    assert [(each.number("ID"), each.get("ACTION"), each.get("TIME")) for each in actions] == [
+        (0, "suspend", "2000000000"),
+        (1, "snapshot-create", "2000000500"),
+    ]
+    destroy(one, oid)
+
+
+def test_an_ordinary_users_plan_makes_and_changes_a_vm(one: GoClient, network: int) -> None:
+    user = one.id("one.user.allocate", "planner", "secret", "core", [1])
+    one("one.vn.chmod", network, 1, 1, 0, 1, 0, 0, 1, 0, 0)
+    with GoClient(one.endpoint, "planner:secret") as plan:
+        image = made_image(plan, "of-the-planner")
+        parts = (
+            vector("DISK", IMAGE_ID=image),
+            vector("NIC", NETWORK_ID=network),
+            vector("GRAPHICS", TYPE="VNC"),
+        )
+        oid = plan.id("one.vm.allocate", vm_text("planned", *parts), False)
+        tpl = reach(plan, oid, RUNNING, CREATION)["TEMPLATE"]
+        sections = [each for name in ("OS", "GRAPHICS", "CONTEXT") for each in tpl.all(name)]
+        plan("one.vm.updateconf", oid, "\n".join(map(vector_of, sections)))
+        plan.until("vm", oid, lambda vm: phase(vm) == RUNNING, lambda vm: True)
+        plan("one.vm.attach", oid, vector("DISK", SIZE=8, TYPE="fs", FORMAT="raw"))
+        disk = added(tpl.all("DISK"), reach(plan, oid, RUNNING, DISKS)["TEMPLATE"].all("DISK"))
+        plan("one.vm.detach", oid, disk.number("DISK_ID"))
+        reach(plan, oid, RUNNING, DISKS)
+        plan("one.vm.attachnic", oid, vector("NIC", NETWORK_ID=network, MODEL="virtio"))
+        nic = added(tpl.all("NIC"), reach(plan, oid, RUNNING, NICS)["TEMPLATE"].all("NIC"))
+        plan("one.vm.detachnic", oid, nic.number("NIC_ID"))
+        vm = reach(plan, oid, RUNNING, NICS)
+        plan("one.vm.update", oid, text_of(vm["USER_TEMPLATE"]), 0)
+        assert (vm["UNAME"], vm["GNAME"]) == ("planner", "users")
+        destroy(plan, oid)
+        plan("one.image.delete", image)
+        gone(plan, "image", image)
+        # The provider reads pools as a whole: only what the user may see is there.
+        assert [each["ID"] for each in plan.pool("user")] == [user]
+    one("one.user.delete", user)
+
+
 # Images
 
 
@@ -445,6 +536,54 @@ def test_a_vm_group_is_created_and_read_back(one: GoClient) -> None:
     ]
     one("one.vmgroup.delete", oid)
     gone(one, "vmgroup", oid)
+
+
+# Hosts, clusters, datastores, marketplaces
+
+
+def test_a_cluster_is_filled_read_and_emptied(one: GoClient) -> None:
+    oid = one.id("one.cluster.allocate", "rack")
+    one("one.cluster.update", oid, pair("RACK", "7"), 1)
+    host = one.id("one.host.allocate", "node-of-rack", "dummy", "dummy", oid)
+    one("one.host.update", host, vector("LABELS", ROOM="b"), 1)
+    one("one.cluster.adddatastore", oid, 1)
+    cluster = one.info("cluster", oid)
+    assert (cluster["HOSTS"]["ID"], cluster["DATASTORES"]["ID"]) == ([host], [1])
+    assert cluster["TEMPLATE"].get("RACK") == "7"
+    read = one.info("host", host)
+    assert (read["CLUSTER_ID"], read["CLUSTER"], read["VM_MAD"]) == (oid, "rack", "dummy")
+    one("one.host.rename", host, "node-b")
+    one("one.cluster.addhost", 0, host)
+    one("one.cluster.deldatastore", oid, 1)
+    one("one.cluster.delete", oid)
+    gone(one, "cluster", oid)
+    one("one.host.delete", host)
+    gone(one, "host", host)
+
+
+@pytest.mark.parametrize(("kind", "number"), [("IMAGE_DS", "0"), ("SYSTEM_DS", "1"), ("FILE_DS", "2")])
+def test_a_datastore_is_created_read_and_deleted(one: GoClient, kind: str, number: str) -> None:
+    text = [pair("NAME", f"ds-{kind}"), pair("TYPE", kind), pair("TM_MAD", "dummy")]
+    if kind != "SYSTEM_DS":
+        text.append(pair("DS_MAD", "dummy"))
+    oid = one.id("one.datastore.allocate", "\n".join(text), -1)
+    one("one.datastore.update", oid, pair("RESTRICTED_DIRS", "/"), 1)
+    one("one.datastore.chmod", oid, *OWNER_ONLY)
+    datastore = one.info("datastore", oid)
+    assert (datastore["TYPE"], datastore["TM_MAD"], octet(datastore)) == (number, "dummy", 600)
+    one("one.datastore.rename", oid, f"other-{kind}")
+    one("one.datastore.delete", oid)
+    gone(one, "datastore", oid)
+
+
+def test_a_marketplace_is_created_read_and_deleted(one: GoClient) -> None:
+    words = {"NAME": "shelf", "MARKET_MAD": "http", "BASE_URL": "http://127.0.0.1/", "PUBLIC_DIR": "/tmp"}
+    oid = one.id("one.market.allocate", "\n".join(pair(key, value) for key, value in words.items()))
+    one("one.market.update", oid, pair("DESCRIPTION", "of a plan"), 1)
+    market = one.info("market", oid)
+    assert (market["MARKET_MAD"], market["TEMPLATE"].get("BASE_URL")) == ("http", "http://127.0.0.1/")
+    one("one.market.delete", oid)
+    gone(one, "market", oid)
 
 
 # Users, groups, rules, virtual data centers

@@ -4,15 +4,20 @@ goca itself can't be had here: goca.py has its field types, go_client.py writes 
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.compat import goca
 from tests.compat.conftest import Sandbox
 from tests.compat.go_client import INFO, NO_EXISTS, POOLS, GoClient, body_of, pair, refused, text_of, vector
 from tests.compat.test_schemas import Caller, furnish
 
+from merope.model.template import Template
+
 MARKET = 'NAME="shelf"\nMARKET_MAD="http"\nBASE_URL="http://127.0.0.1/"\nPUBLIC_DIR="/tmp"'
-VM_ACTIVE = 3
+VM_ACTIVE, DONE = 3, 6
 
 
 @pytest.fixture(scope="module")
@@ -140,6 +145,61 @@ def test_a_vm_that_is_not_active_has_the_first_lcm_state(furnished: GoClient) ->
     reach(6, 0)
 
 
+def test_a_vm_is_deployed_snapshotted_and_moved_with_the_words_that_goca_gives(furnished: GoClient) -> None:
+    second = furnished.id("one.host.allocate", "second-host", "dummy", "dummy", -1)
+    furnished.until("host", second, lambda host: host["STATE"] == 2, lambda host: True)
+    disk = vector("DISK", TYPE="fs", SIZE=4)
+    oid = furnished.id("one.vm.allocate", "\n".join([pair("CPU", 0.1), pair("MEMORY", 16), disk]), True)
+
+    def settled() -> dict[str, Any]:
+        return furnished.until(
+            "vm", oid, lambda vm: (vm["STATE"], vm["LCM_STATE"]) == (3, 3), lambda vm: True
+        )
+
+    furnished("one.vm.deploy", oid, 0, False, -1)
+    assert settled()["HISTORY_RECORDS>HISTORY"][-1]["HID"] == 0
+    furnished("one.vm.snapshotcreate", oid, "")
+    (snapshot,) = settled()["TEMPLATE"].all("SNAPSHOT")
+    furnished("one.vm.snapshotrevert", oid, snapshot.number("SNAPSHOT_ID"))
+    settled()
+    furnished("one.vm.snapshotdelete", oid, snapshot.number("SNAPSHOT_ID"))
+    assert settled()["TEMPLATE"].all("SNAPSHOT") == []
+    furnished("one.vm.migrate", oid, second, True, False, -1, 0)
+    assert [record["HID"] for record in settled()["HISTORY_RECORDS>HISTORY"]] == [0, second]
+    furnished("one.vm.action", "resched", oid)
+    records = "HISTORY_RECORDS>HISTORY"
+    furnished.until("vm", oid, lambda vm: len(vm[records]) == 3 and vm["LCM_STATE"] == 3, lambda vm: True)
+    furnished("one.vm.recover", oid, 3)
+    furnished.until("vm", oid, lambda vm: vm["STATE"] == DONE, lambda vm: True)
+
+
+def test_snapshots_of_a_disk_have_the_numbers_that_were_answered(furnished: GoClient) -> None:
+    image = furnished.id("one.image.allocate", f"{pair('NAME', 'snapped')}\n{pair('SIZE', 8)}", 1)
+    furnished.until("image", image, lambda read: read["STATE"] == 1, lambda read: True)
+    parts = [pair("CPU", 0.1), pair("MEMORY", 16), vector("DISK", IMAGE_ID=image)]
+    oid = furnished.id("one.vm.allocate", "\n".join(parts), False)
+
+    def settled(state: tuple[int, int]) -> dict[str, Any]:
+        return furnished.until("vm", oid, lambda vm: (vm["STATE"], vm["LCM_STATE"]) == state, lambda vm: True)
+
+    settled((3, 3))
+    furnished("one.vm.action", "poweroff-hard", oid)
+    settled((8, 0))
+    for wanted in (0, 1):
+        assert furnished.id("one.vm.disksnapshotcreate", oid, 0, f"take-{wanted}") == wanted
+        settled((8, 0))
+    furnished("one.vm.disksnapshotrename", oid, 0, 1, "renamed")
+    furnished("one.vm.disksnapshotrevert", oid, 0, 0)
+    (tree,) = settled((8, 0))["SNAPSHOTS"]
+    assert [(each["ID"], each["NAME"]) for each in tree["SNAPSHOT"]] == [(0, "take-0"), (1, "renamed")]
+    assert tree["DISK_ID"] == 0
+    furnished("one.vm.disksnapshotdelete", oid, 0, 1)
+    (tree,) = settled((8, 0))["SNAPSHOTS"]
+    assert [each["ID"] for each in tree["SNAPSHOT"]] == [0]
+    furnished("one.vm.action", "terminate-hard", oid)
+    settled((6, 0))
+
+
 def test_what_is_not_there_is_refused_with_the_code_that_clients_look_at(furnished: GoClient) -> None:
     for kind in sorted(INFO):
         with refused(NO_EXISTS):
@@ -194,3 +254,19 @@ def test_a_user_is_made_without_groups(furnished: GoClient) -> None:
 def test_what_goca_does_not_read_is_found(document: str, kind: str) -> None:
     with pytest.raises(goca.UnreadableError):
         goca.read(document, kind)
+
+
+NAMES = st.from_regex(r"[A-Z][A-Z0-9_]{0,8}", fullmatch=True)
+#: What strconv.Quote leaves as it is, and 5.12's language too; the end of a CDATA section is refused.
+LETTERS = st.characters(exclude_categories=("C", "Z"), exclude_characters="`\\")
+VALUES = st.text(LETTERS, min_size=1, max_size=20).filter(lambda text: "]]>" not in text)
+
+
+@given(st.dictionaries(NAMES, st.one_of(VALUES, st.dictionaries(NAMES, VALUES, min_size=1)), max_size=6))
+def test_whatever_goca_writes_and_the_cloud_takes_goca_reads_back(values: dict[str, Any]) -> None:
+    pairs = [(name, value) for name, value in values.items() if isinstance(value, str)]
+    vectors = [(name, sorted(value.items())) for name, value in values.items() if isinstance(value, dict)]
+    written = goca.Template(pairs, vectors)
+    taken = Template.parse(text_of(written))
+    read = goca.template(goca.parse(taken.to_xml()))
+    assert (sorted(read.pairs), sorted(read.vectors)) == (sorted(pairs), sorted(vectors))

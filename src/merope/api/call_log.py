@@ -1,6 +1,7 @@
 """The log of calls, in the original's format (LOG_CALL_FORMAT), written in batches.
 
-Parameters that are declared hidden, and the session, are never written out.
+Parameters that are declared hidden, and the session, are never written out; of a template nothing that stands
+after the name of an attribute that is a secret.
 """
 
 import asyncio
@@ -18,6 +19,8 @@ FLUSH_SECONDS = 0.2
 _HIDDEN = "****"
 _RESULT_LENGTH = 20
 _MESSAGE_LENGTH = 1000
+#: Names of attributes in templates after which a secret stands, those that are stored encrypted among them.
+_SECRET = re.compile(r"PASSWORD|PASSWD|SECRET|TOKEN|EC2_ACCESS|AZ_(?:SUB|CLIENT|TENANT)", re.IGNORECASE)
 _TOKEN = re.compile(r"%(?:l(?P<length>\d*)|(?P<letter>[a-zA-Z%]))")
 
 
@@ -52,10 +55,16 @@ def _parameters(length: int) -> Callable[[Call], str]:
         shown = []
         for param, value in zip(call.method.params, call.arguments, strict=False):
             text = _HIDDEN if param.hidden else _text(value)
-            shown.append(_one_line(text if len(text) <= length else f"{text[:length]}..."))
+            begin = _without_secret(text[:length])
+            shown.append(_one_line(begin if begin != text[:length] or len(text) <= length else f"{begin}..."))
         return "".join(f", {text}" for text in shown)
 
     return show
+
+
+def _without_secret(text: str) -> str:
+    named = _SECRET.search(text)
+    return text if named is None else f"{text[: named.end()]}{_HIDDEN}"
 
 
 def _text(value: Any) -> str:

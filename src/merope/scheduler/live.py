@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from merope.model.expression import CURRENT_VMS, Rank, View
-from merope.scheduler.snapshot import DatastoreView, HostView, VmRequest
+from merope.scheduler.snapshot import DatastoreView, HostView, NetworkView, VmRequest
 
 ALLOCATED = frozenset({CURRENT_VMS, "RUNNING_VMS", "CPU_USAGE", "MEM_USAGE"})
 """What a placement changes at once; requirements on these are asked again before each placement."""
@@ -62,6 +62,17 @@ class LiveHost:
         if path in _CHANGES:
             return [value for value in (self.first(path),) if value is not None]
         return self.view.attributes.all(path)
+
+    def give_back(self, vm: VmRequest, local_datastore: int | None) -> None:
+        """Undo the last `take`, which must have been of this VM."""
+        taken = self._placed.pop()
+        assert taken == str(vm.id), "placements are undone last one first"
+        self.free_cpu += vm.cpu
+        self.free_memory += vm.memory
+        if local_datastore is not None and vm.system_disk:
+            free = self.free_in(local_datastore) + vm.system_disk
+            self.ds_free = {**self.ds_free, local_datastore: free}
+        self.version += 1
 
     @property
     def placed(self) -> int:
@@ -125,8 +136,33 @@ class LiveDatastore:
         return self.view.attributes.all(path)
 
 
+class LiveNetwork:
+    """A virtual network and the leases that are left of it in this plan."""
+
+    __slots__ = ("free", "index", "version", "view")
+
+    def __init__(self, index: int, view: NetworkView) -> None:
+        self.index = index
+        self.view = view
+        self.free = view.free
+        self.version = 0
+
+    def take(self, leases: int) -> None:
+        self.free -= leases
+        self.version += 1
+
+    def first(self, name: str) -> str | None:
+        value = self.view.attributes.first(name)
+        if value is None or name != "USED_LEASES":
+            return value
+        return _shifted(value, self.view.free - self.free)
+
+    def all(self, path: str) -> list[str]:
+        return self.view.attributes.all(path)
+
+
 class RankTable:
-    """A rank's value for each host or datastore, worked out again only when that one has changed."""
+    """A rank's value for each host, datastore or network, worked out again only when that one has changed."""
 
     __slots__ = ("_rank", "_values", "_versions", "names")
 
@@ -136,7 +172,7 @@ class RankTable:
         self._versions = [-1] * items
         self.names = rank.names
 
-    def value(self, item: LiveHost | LiveDatastore) -> int:
+    def value(self, item: LiveHost | LiveDatastore | LiveNetwork) -> int:
         index = item.index
         if self._versions[index] != item.version:
             view: View = item

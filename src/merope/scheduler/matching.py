@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from merope.model.expression import ExpressionError, Requirement, View, compile_requirements
-from merope.scheduler.live import ALLOCATED, LiveDatastore, LiveHost
+from merope.scheduler.live import ALLOCATED, LiveDatastore, LiveHost, LiveNetwork
+from merope.scheduler.networks import suitable
 from merope.scheduler.reasons import Code, Reason, shortages, tally
-from merope.scheduler.snapshot import Access, Snapshot, VmRequest
+from merope.scheduler.snapshot import Access, NicRequest, Snapshot, VmRequest
 
-_EVERYTHING = Access(None, None)
+_EVERYTHING = Access(None, None, None)
 _NOTHING = Access()
 
 
@@ -37,6 +38,7 @@ class Match:
 
     eligible: Eligible | None = None
     datastores: Sequence[LiveDatastore] = ()
+    networks: Sequence[tuple[NicRequest, Sequence[LiveNetwork]]] = ()
     reasons: tuple[Reason, ...] = ()
 
 
@@ -58,6 +60,7 @@ def request_key(vm: VmRequest) -> Hashable:
         (vm.cpu, vm.memory, vm.system_disk, vm.image_space, vm.rank),
         (vm.automatic_ds_requirements, vm.ds_requirements, vm.ds_rank),
         (vm.keep_datastore, vm.public_cloud),
+        (vm.automatic_nic_requirements, vm.nics),
     )
 
 
@@ -80,8 +83,10 @@ class Matcher:
         hosts: Sequence[LiveHost],
         datastores: Sequence[LiveDatastore],
         images: Iterable[LiveDatastore],
+        networks: Sequence[LiveNetwork] = (),
     ) -> None:
         self._access = snapshot.access
+        self._networks = networks
         self._hosts = hosts
         self._datastores = datastores
         self._images = {item.view.id: item.view for item in images}
@@ -103,7 +108,13 @@ class Matcher:
             return Match(reasons=no_local if only_local else self._host_reasons(vm, eligible))
         if ds_reasons and not no_local:
             return Match(reasons=ds_reasons)
-        return Match(eligible, datastores)
+        networks = []
+        for nic in vm.nics:
+            found, net_reasons = suitable(vm, nic, access, self._networks)
+            if net_reasons:
+                return Match(reasons=net_reasons)
+            networks.append((nic, found))
+        return Match(eligible, datastores, networks)
 
     def _image_space_missing(self, vm: VmRequest) -> tuple[Reason, ...]:
         if vm.restarted:

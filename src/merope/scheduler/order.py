@@ -18,11 +18,19 @@ _Entry = tuple[int, int]
 
 class Board:
     """What a plan works on: hosts, system datastores, and the hosts' indexes in the order of placements.
-    `per_host` is MAX_HOST, 0 for none."""
+    `per_host` is MAX_HOST, 0 for none; `different_networks` is DIFFERENT_VNETS."""
 
-    __slots__ = ("changes", "datastores", "hosts", "per_host")
+    __slots__ = ("changes", "datastores", "different_networks", "hosts", "per_host")
 
-    def __init__(self, hosts: Sequence[LiveHost], datastores: Sequence[LiveDatastore], per_host: int) -> None:
+    def __init__(
+        self,
+        hosts: Sequence[LiveHost],
+        datastores: Sequence[LiveDatastore],
+        per_host: int,
+        *,
+        different_networks: bool = True,
+    ) -> None:
+        self.different_networks = different_networks
         self.hosts = hosts
         self.datastores = datastores
         self.per_host = per_host

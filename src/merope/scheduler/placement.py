@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from merope.scheduler.live import LiveDatastore, LiveHost, RankTable
 from merope.scheduler.matching import Match, host_requirements
+from merope.scheduler.networks import Chosen, Wish, choose
 from merope.scheduler.order import Board, Order
 from merope.scheduler.reasons import Code, Reason, shortages, tally
 from merope.scheduler.snapshot import VmRequest
 
-Found = tuple[LiveHost, LiveDatastore | None]
-"""A host with its system datastore, None on a public cloud."""
+
+class Found(NamedTuple):
+    """A host with its system datastore (None on a public cloud) and networks for NICs that wait for one."""
+
+    host: LiveHost
+    datastore: LiveDatastore | None
+    networks: Chosen = ()
 
 
 class Group:
@@ -22,15 +29,23 @@ class Group:
     """
 
     def __init__(
-        self, board: Board, vm: VmRequest, match: Match, order: Order, rank: RankTable, ds_rank: RankTable
+        self,
+        board: Board,
+        vm: VmRequest,
+        match: Match,
+        order: Order,
+        rank: RankTable,
+        ds_rank: RankTable,
+        wishes: Sequence[Wish] = (),
     ) -> None:
         assert match.eligible is not None, "a VM that must wait has no group"
+        self.eligible = match.eligible
+        self.rank = rank
+        self._wishes = wishes
         self._board = board
         self._vm = vm
-        self._eligible = match.eligible
         self._datastores = _by_cluster(match.datastores)
         self._order: Order | None = order
-        self._rank = rank
         self._ds_rank = ds_rank
         self._no_local = False
         self._seen = 0
@@ -49,52 +64,57 @@ class Group:
 
     def _best_of(self, order: Order) -> Found | None:
         for host in order.with_room(self._vm.cpu, self._vm.memory):
-            code, datastore = self._obstacle(host)
-            if code is None:
-                return host, datastore
+            found = self.obstacle(host)
+            if isinstance(found, Found):
+                return found
         return None
 
     def _best_of_changed(self) -> Found | None:
-        if not self._eligible.live:
+        if not self.eligible.live:
             return None  # nothing else comes back
-        changed = self._eligible.indexes.intersection(self._board.changes[self._seen :])
+        changed = self.eligible.indexes.intersection(self._board.changes[self._seen :])
         self._seen = len(self._board.changes)
         self._reopened |= changed
         hosts = [self._board.hosts[index] for index in self._reopened]
-        for host in sorted(hosts, key=lambda host: (-self._rank.value(host), host.index)):
-            code, datastore = self._obstacle(host) if host.fits(self._vm) else (Code.HOST_CPU, None)
-            if code is None:
-                return host, datastore
+        for host in sorted(hosts, key=lambda host: (-self.rank.value(host), host.index)):
+            found = self.obstacle(host) if host.fits(self._vm) else Code.HOST_CPU
+            if isinstance(found, Found):
+                return found
         return None
 
     def reasons(self) -> tuple[Reason, ...]:
         """Why there is no host, after all placements."""
-        vm, hosts = self._vm, self._eligible.hosts
+        vm, hosts = self._vm, self.eligible.hosts
         full = [(host.free_cpu, host.free_memory) for host in hosts if not host.fits(vm)]
-        others = (self._obstacle(host)[0] for host in hosts if host.fits(vm))
-        found = [*shortages(vm.cpu, vm.memory, full), *(Reason(code) for code in others if code)]
+        others = (self.obstacle(host) for host in hosts if host.fits(vm))
+        codes = (code for code in others if isinstance(code, Code))
+        found = [*shortages(vm.cpu, vm.memory, full), *map(Reason, codes)]
         if all(reason.code is Code.HOST_REQUIREMENTS for reason in found):
             return Reason(Code.NO_MATCH, detail=host_requirements(vm)), *tally(found)
-        found += self._eligible.excluded
+        found += self.eligible.excluded
         if any(reason.code is Code.HOST_DATASTORE for reason in found):
             blind = [ds for ds in self._board.datastores if ds.view.shared and not ds.view.monitored]
             found += [Reason(Code.DS_NOT_MONITORED)] * len(blind)
         return Reason(Code.NOT_DISPATCHED), *tally(found)
 
-    def _obstacle(self, host: LiveHost) -> tuple[Code | None, LiveDatastore | None]:
-        """What keeps the VM from a host with room for it, and, when nothing does, its datastore there."""
-        if self._board.closed(host):
-            return Code.HOST_LIMIT, None
+    def obstacle(self, host: LiveHost, *, limited: bool = True) -> Code | Found:
+        """What keeps the VM from a host with room for it, or how it would be placed there. `limited`:
+        MAX_HOST counts."""
+        if limited and self._board.closed(host):
+            return Code.HOST_LIMIT
         datastore = None
         if not host.view.public_cloud:
             if self._no_local:
-                return Code.HOST_LOCAL, None
+                return Code.HOST_LOCAL
             datastore = self._best_datastore(host)
             if datastore is None:
-                return Code.HOST_DATASTORE, None
-        if not all(requirement.matches(host.allocated) for requirement in self._eligible.live):
-            return Code.HOST_REQUIREMENTS, None
-        return None, datastore
+                return Code.HOST_DATASTORE
+        if not all(requirement.matches(host.allocated) for requirement in self.eligible.live):
+            return Code.HOST_REQUIREMENTS
+        if not self._wishes:
+            return Found(host, datastore)
+        networks = choose(self._wishes, host.view.cluster_id, different=self._board.different_networks)
+        return Code.HOST_NETWORK if networks is None else Found(host, datastore, networks)
 
     def _best_datastore(self, host: LiveHost) -> LiveDatastore | None:
         near = self._datastores.get(host.view.cluster_id, ())

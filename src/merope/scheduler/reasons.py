@@ -24,6 +24,14 @@ class Code(Enum):
     DS_NO_MATCH = auto()
     DS_REQUIREMENTS_ERROR = auto()
     IMAGE_DATASTORE_FULL = auto()
+    NO_NETWORKS = auto()
+    NET_NOT_AUTHORIZED = auto()
+    NET_NO_CAPACITY = auto()
+    NET_NO_MATCH = auto()
+    NET_REQUIREMENTS_ERROR = auto()
+    GROUP_CONFLICT = auto()
+    GROUP_NO_ROOM = auto()
+    GROUP_WAITS = auto()
     NOT_DISPATCHED = auto()
     DISPATCH_LIMIT = auto()
     VM_LIMIT = auto()
@@ -38,10 +46,15 @@ class Code(Enum):
     HOST_LOCAL = auto()
     HOST_LIMIT = auto()
     HOST_DATASTORE = auto()
+    HOST_GROUP = auto()
+    HOST_NETWORK = auto()
     DS_FORBIDDEN = auto()
     DS_FULL = auto()
     DS_NOT_MONITORED = auto()
     DS_REQUIREMENTS = auto()
+    NET_FORBIDDEN = auto()
+    NET_FULL = auto()
+    NET_REQUIREMENTS = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +143,10 @@ def _datastores(text: str, plural: str = "") -> Callable[[Reason], str]:
     return _counted("datastore", text, plural)
 
 
+def _networks(text: str, plural: str = "") -> Callable[[Reason], str]:
+    return _counted("network", text, plural)
+
+
 def _counted(noun: str, text: str, plural: str) -> Callable[[Reason], str]:
     def sentence(reason: Reason) -> str:
         one = reason.count == 1
@@ -159,6 +176,14 @@ _TEXTS: dict[Code, Callable[[Reason], str]] = {
     Code.IMAGE_DATASTORE_FULL: _headline(
         "Cannot schedule VM. Image Datastore {} does not have enough capacity"
     ),
+    Code.NO_NETWORKS: _headline("No networks found to run VMs"),
+    Code.NET_NOT_AUTHORIZED: _headline("User is not authorized to use any network"),
+    Code.NET_NO_CAPACITY: _headline("No network with enough capacity for the VM"),
+    Code.NET_NO_MATCH: _headline("No network meet leases and SCHED_NIC_REQUIREMENTS: {}"),
+    Code.NET_REQUIREMENTS_ERROR: _headline("Error in SCHED_NIC_REQUIREMENTS: {}"),
+    Code.GROUP_CONFLICT: _headline("No host satisfies these rules of the VM group together: {}"),
+    Code.GROUP_NO_ROOM: _headline("No host has room for the {} VMs of the VM group that must share one"),
+    Code.GROUP_WAITS: _headline("Waits for VM {}, with which it must share a host"),
     Code.NOT_DISPATCHED: _headline(
         "Cannot dispatch VM to any Host. Possible reasons: Not enough capacity in Host or System DS, "
         "dispatch limit reached, or limit of free leases reached."
@@ -185,8 +210,15 @@ _TEXTS: dict[Code, Callable[[Reason], str]] = {
     Code.HOST_DATASTORE: _hosts(
         "has no system datastore with enough space", "have no system datastore with enough space"
     ),
+    Code.HOST_GROUP: _hosts("is against the rules of the VM group", "are against the rules of the VM group"),
+    Code.HOST_NETWORK: _hosts(
+        "has no networks with free leases for the NICs", "have no networks with free leases for the NICs"
+    ),
     Code.DS_FORBIDDEN: _datastores("is not for this user", "are not for this user"),
     Code.DS_FULL: _datastores("lacks {disk}", "lack space ({nearest}{disk})"),
     Code.DS_NOT_MONITORED: _datastores("has not been monitored yet", "have not been monitored yet"),
     Code.DS_REQUIREMENTS: _datastores("does not meet the requirements", "do not meet the requirements"),
+    Code.NET_FORBIDDEN: _networks("is not for this user", "are not for this user"),
+    Code.NET_FULL: _networks("has no free lease", "have no free lease"),
+    Code.NET_REQUIREMENTS: _networks("does not meet the requirements", "do not meet the requirements"),
 }

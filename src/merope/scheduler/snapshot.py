@@ -52,6 +52,47 @@ class DatastoreView:
 
 
 @dataclass(frozen=True, slots=True)
+class NetworkView:
+    """A virtual network; `free` is how many leases it can still give."""
+
+    id: int
+    cluster_ids: frozenset[int]
+    free: int
+    attributes: View
+
+
+@dataclass(frozen=True, slots=True)
+class NicRequest:
+    """A NIC with NETWORK_MODE auto that has no network yet: its SCHED_REQUIREMENTS and SCHED_RANK."""
+
+    id: int
+    requirements: str = ""
+    rank: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RoleView:
+    """A role of a group: `policy` is AFFINED (its VMs share a host), ANTI_AFFINED (no two of them do) or
+    NONE; the sets are ids of its VMs, of hosts they must be on (empty: any) and must not be on."""
+
+    name: str
+    policy: str = "NONE"
+    vm_ids: frozenset[int] = frozenset()
+    host_affined: frozenset[int] = frozenset()
+    host_anti_affined: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class GroupView:
+    """A VM group; the rules are sets of names of roles."""
+
+    id: int
+    roles: tuple[RoleView, ...]
+    affined: tuple[frozenset[str], ...] = ()
+    anti_affined: tuple[frozenset[str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class VmRequest:
     """A VM that wants a host: one that is pending, or one that is to leave its host (`resched`).
 
@@ -80,6 +121,8 @@ class VmRequest:
     current_host: int = -1
     keep_datastore: int | None = None
     public_cloud: bool = False
+    automatic_nic_requirements: str = ""
+    nics: tuple[NicRequest, ...] = ()
 
     @property
     def privileged(self) -> bool:
@@ -94,10 +137,12 @@ class VmRequest:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What a user may put VMs on: hosts with MANAGE, system datastores with USE; None is all of them."""
+    """What a user may put VMs on: hosts with MANAGE, system datastores and networks with USE; None is all
+    of them."""
 
     hosts: frozenset[int] | None = frozenset()
     datastores: frozenset[int] | None = frozenset()
+    networks: frozenset[int] | None = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,27 +161,46 @@ DATASTORE_POLICIES = ("- FREE_MB", "FREE_MB", None, "PRIORITY")
 """DEFAULT_DS_SCHED/POLICY as rank expressions: packing, striping, custom, fixed."""
 
 
+NETWORK_POLICIES = ("- USED_LEASES", "USED_LEASES", None, "PRIORITY")
+"""DEFAULT_NIC_SCHED/POLICY as rank expressions, with 5.12's signs: packing, striping, custom, fixed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Policies:
-    """Ranks for VMs that bring none of their own."""
+    """Ranks for VMs that bring none of their own. `different_networks` (DIFFERENT_VNETS): the automatic
+    NICs of a VM never share a network."""
 
     host_rank: str = "- RUNNING_VMS"
     datastore_rank: str = "FREE_MB"
+    network_rank: str = "USED_LEASES"
+    different_networks: bool = True
 
     @classmethod
     def numbered(
-        cls, host: int, host_rank: str | None, datastore: int, datastore_rank: str | None
+        cls,
+        host: int,
+        host_rank: str | None,
+        datastore: int,
+        datastore_rank: str | None,
+        network: int = 1,
+        network_rank: str | None = None,
+        *,
+        different_networks: bool = True,
     ) -> Policies:
         """By the numbers of sched.conf; the texts are those of the custom policies."""
         return cls(
-            HOST_POLICIES[host] or host_rank or "", DATASTORE_POLICIES[datastore] or datastore_rank or ""
+            HOST_POLICIES[host] or host_rank or "",
+            DATASTORE_POLICIES[datastore] or datastore_rank or "",
+            NETWORK_POLICIES[network] or network_rank or "",
+            different_networks,
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """Everything a placement depends on.  `hosts` and `datastores` (system) are those that may be used;
-    `access` is by the uid of VMs, and a user who is not in it may use nothing."""
+    `access` is by the uid of VMs, and a user who is not in it may use nothing.  `groups` are those that
+    VMs here are in, `located` the hosts of their members that have one."""
 
     hosts: tuple[HostView, ...]
     datastores: tuple[DatastoreView, ...]
@@ -145,16 +209,21 @@ class Snapshot:
     access: Mapping[int, Access] = field(default_factory=dict)
     limits: Limits = Limits()
     policies: Policies = Policies()
+    networks: tuple[NetworkView, ...] = ()
+    groups: tuple[GroupView, ...] = ()
+    located: Mapping[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Deploy the VM on the host with its system datastore, or, with `migrate`, move it there."""
+    """Deploy the VM on the host with its system datastore, or, with `migrate`, move it there. `networks`
+    are the ids of a NIC and of the network that was chosen for it."""
 
     vm_id: int
     host_id: int
     datastore_id: int
     migrate: bool = False
+    networks: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """onevm and onetemplate: what is sent for what is typed."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -369,3 +370,42 @@ def test_every_recorded_machine_can_be_shown(name: str) -> None:
     cloud = FakeCloud({"one.vm.info": recorded(name), "one.cluster.info": recorded("cluster")})
     outcome = command("onevm show 0", cloud)
     assert (outcome.code, outcome.err) == (0, "")
+
+
+# --- explain ---
+
+WAITING = (
+    "<VM><ID>4</ID><NAME>x</NAME><STATE>1</STATE><LCM_STATE>0</LCM_STATE><USER_TEMPLATE>"
+    "<SCHED_MESSAGE>Sat Nov 21 : No host. 2 hosts lack memory</SCHED_MESSAGE>"
+    "<SCHED_REASON><REASON>NO_CAPACITY</REASON><TEXT>No host</TEXT></SCHED_REASON>"
+    "<SCHED_REASON><REASON>HOST_MEMORY</REASON><COUNT>2</COUNT>"
+    "<TEXT>2 hosts lack memory</TEXT></SCHED_REASON>"
+    "</USER_TEMPLATE></VM>"
+)
+
+
+def test_explain_lists_what_excluded_hosts() -> None:
+    outcome = command("onevm explain 4", FakeCloud({"one.vm.info": WAITING}))
+    assert outcome.out.splitlines() == [
+        "VM 4 (x) waits for a host (Sat Nov 21):",
+        "No host",
+        "  - 2 hosts lack memory",
+    ]
+
+
+def test_explain_has_numbers_for_programs() -> None:
+    told = json.loads(command("onevm explain 4 --json", FakeCloud({"one.vm.info": WAITING})).out)["VM"]
+    assert told["WAITS"] == "YES"
+    assert told["SCHED_REASON"][1] == {"REASON": "HOST_MEMORY", "COUNT": "2", "TEXT": "2 hosts lack memory"}
+
+
+def test_explain_says_that_a_running_machine_does_not_wait() -> None:
+    running = WAITING.replace("<STATE>1</STATE><LCM_STATE>0", "<STATE>3</STATE><LCM_STATE>3")
+    outcome = command("onevm explain 4", FakeCloud({"one.vm.info": running}))
+    assert outcome.out == "VM 4 (x) does not wait for a host: its state is RUNNING.\n"
+
+
+def test_show_leaves_the_reasons_to_explain() -> None:
+    cloud = FakeCloud({"one.vm.info": WAITING})
+    assert "SCHED_REASON" not in command("onevm show 4", cloud).out
+    assert "SCHED_REASON" in command("onevm show 4 --all", cloud).out

@@ -74,7 +74,7 @@ def _rule_fault(roles: Template, template: Template) -> str:
     rules: dict[str, list[frozenset[str]]] = {name: [] for name in _RULES}
     for name, found in rules.items():
         for value in template.values(name):
-            rule = _names(value) if isinstance(value, str) else frozenset[str]()
+            rule = names(value) if isinstance(value, str) else frozenset[str]()
             if not rule or not rule <= policies.keys():
                 return f"Some roles used in {name} attribute ({value}) are not defined"
             if rule in found:
@@ -92,7 +92,8 @@ def _rule_fault(roles: Template, template: Template) -> str:
     return ""
 
 
-def _names(listed: str) -> frozenset[str]:
+def names(listed: str) -> frozenset[str]:
+    """The roles of a rule ("web, db")."""
     return frozenset(name for word in listed.split(",") if (name := word.strip()))
 
 

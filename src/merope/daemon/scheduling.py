@@ -4,12 +4,13 @@ A plan is only a proposal: each placement is a command of its own, checked again
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Executor, Future
 from datetime import UTC, datetime
 
 from merope.core import authorization, vm_deploy
 from merope.core.transaction import SYSTEM, Caller, Transaction
+from merope.daemon import vm_groups
 from merope.engine.cloud import Cloud, Inputs
 from merope.engine.engine import Handle, Timer
 from merope.model.change import Change, Put
@@ -21,29 +22,42 @@ from merope.model.permissions import Op
 from merope.model.settings import SchedulerSettings
 from merope.model.state import Entry
 from merope.model.states import DatastoreType, VmState
+from merope.model.template import Vector
 from merope.model.vm import VM
+from merope.model.vm_group import VmGroup
+from merope.model.vnet import VirtualNetwork
 from merope.scheduler.plan import plan
-from merope.scheduler.reasons import Code, explain
+from merope.scheduler.reasons import Code, explain, told
 from merope.scheduler.snapshot import (
     Access,
     DatastoreView,
+    GroupView,
     HostView,
     Limits,
+    NetworkView,
     Placement,
     Plan,
     Policies,
     Snapshot,
     VmRequest,
 )
-from merope.scheduler.views import datastore_view_from_xml, host_view_from_xml, vm_request_from_xml
+from merope.scheduler.views import (
+    datastore_view_from_xml,
+    host_view_from_xml,
+    network_view_from_xml,
+    vm_request_from_xml,
+)
 
 log = logging.getLogger("merope.scheduler")
 
+_TOLD = ("SCHED_MESSAGE", "SCHED_REASON")
 #: VMs times hosts that are planned at once in the loop; more goes to a thread.
 INLINE_LIMIT = 20_000
 #: Seconds after which figures in the reason why a VM waits are brought up to date.
 RETELL_SECONDS = 60
-_WATCHED = frozenset({"vm_pool", "host_pool", "datastore_pool", "cluster_pool", "acl"})
+_WATCHED = frozenset(
+    {"vm_pool", "host_pool", "datastore_pool", "cluster_pool", "network_pool", "vmgroup_pool", "acl"}
+)
 
 
 class Scheduling:
@@ -69,6 +83,8 @@ class Scheduling:
         self._hosts: dict[int, tuple[Entry, str, str, HostView | None]] = {}
         self._requests: dict[int, tuple[Entry, VmRequest | None]] = {}
         self._datastores: dict[int, tuple[Entry, DatastoreView | None, DatastoreView | None]] = {}
+        self._networks: dict[int, tuple[Entry, NetworkView]] = {}
+        self._groups: dict[int, tuple[Entry, GroupView]] = {}
         self._awaited: Handle | None = None
         self._busy = False
         self._again = False
@@ -135,6 +151,7 @@ class Scheduling:
         hosts = [self._host(entry) for entry in state.pools["host_pool"].entries.values()]
         stores = [self._datastore(entry) for entry in state.pools["datastore_pool"].entries.values()]
         settings = self._settings
+        groups = self._groups_of(waiting)
         return Snapshot(
             hosts=tuple(host for host in hosts if host is not None),
             datastores=tuple(system for system, _ in stores if system is not None),
@@ -144,9 +161,55 @@ class Scheduling:
             access={vm.uid: self._access(vm.uid, vm.gid) for vm in vms if vm.uid and vm.gid},
             limits=self._limits,
             policies=Policies.numbered(
-                settings.host_policy, settings.host_rank, settings.datastore_policy, settings.datastore_rank
+                settings.host_policy,
+                settings.host_rank,
+                settings.datastore_policy,
+                settings.datastore_rank,
+                settings.network_policy,
+                settings.network_rank,
+                different_networks=settings.different_vnets,
             ),
+            networks=self._all_networks() if any(vm.nics for vm in vms) else (),
+            groups=groups,
+            located=self._located(groups),
         )
+
+    def _all_networks(self) -> tuple[NetworkView, ...]:
+        pool = self._cloud.state.pools["network_pool"].entries
+        known = self._networks
+        self._networks = {}
+        for oid, entry in pool.items():
+            old = known.get(oid)
+            same = old is not None and old[0] is entry
+            self._networks[oid] = old if same and old else (entry, network_view_from_xml(entry.body))
+        return tuple(view for _, view in self._networks.values())
+
+    def _groups_of(self, waiting: list[int]) -> tuple[GroupView, ...]:
+        """The groups that VMs which wait are in."""
+        pool = self._cloud.state.pools["vmgroup_pool"]
+        known = self._groups
+        self._groups = {}
+        for oid, entry in pool.entries.items():
+            old = known.get(oid)
+            if old is None or old[0] is not entry:
+                group = pool.parsed(oid)
+                assert isinstance(group, VmGroup)
+                old = (entry, vm_groups.view(group))
+            self._groups[oid] = old
+        wanted = frozenset(waiting)
+        views = (view for _, view in self._groups.values())
+        return tuple(view for view in views if not wanted.isdisjoint(vm_groups.members(view)))
+
+    def _located(self, groups: tuple[GroupView, ...]) -> dict[int, int]:
+        def command(tx: Transaction) -> bytes:
+            for group in groups:
+                found.update(vm_groups.located(tx, vm_groups.members(group)))
+            return b""
+
+        found: dict[int, int] = {}
+        if groups:
+            self._cloud.look(command, Inputs(internal=True))
+        return found
 
     def _request(self, entry: Entry) -> VmRequest | None:
         known = self._requests.get(entry.oid)
@@ -196,7 +259,8 @@ class Scheduling:
         def command(tx: Transaction) -> bytes:
             hosts = _granted(tx, Host, Op.MANAGE, "host_pool")
             stores = _granted(tx, Datastore, Op.USE, "datastore_pool")
-            found.append(Access(hosts, stores))
+            networks = _granted(tx, VirtualNetwork, Op.USE, "network_pool")
+            found.append(Access(hosts, stores, networks))
             return b""
 
         found: list[Access] = []
@@ -212,7 +276,7 @@ class Scheduling:
             self._place(placement)
         for vm_id, reasons in decided.reasons.items():
             if self._is_news(vm_id, frozenset(reason.code for reason in reasons)):
-                self._say(vm_id, explain(reasons))
+                self._say(vm_id, explain(reasons), told(reasons))
         for vm_id, warning in decided.warnings.items():
             self._say(vm_id, warning)
 
@@ -226,21 +290,27 @@ class Scheduling:
         return True
 
     def _place(self, placement: Placement) -> None:
-        live = bool(self._settings.live_rescheds)
+        live, cold = bool(self._settings.live_rescheds), self._settings.cold_migrate_mode
 
         def command(tx: Transaction) -> int:
             vm_id, host, store = placement.vm_id, placement.host_id, placement.datastore_id
+            vm_groups.check(tx, vm_id, host)
             if placement.migrate:
-                return vm_deploy.migrate(tx, vm_id, host, live, True, store, 0)
-            return vm_deploy.deploy(tx, vm_id, host, True, store, "")
+                return vm_deploy.migrate(tx, vm_id, host, live, True, store, cold)
+            done = vm_deploy.deploy(tx, vm_id, host, True, store, _chosen(placement))
+            for name in _TOLD:
+                tx.edit(VM, vm_id).user_template.remove(name)
+            return done
 
         try:
             self._cloud.execute(command, Inputs(caller=SYSTEM))
+            self._said.pop(placement.vm_id, None)
         except ApiError as error:
             log.info("virtual machine %d was not placed: %s", placement.vm_id, error.message)
 
-    def _say(self, vm_id: int, sentence: str) -> None:
-        """SCHED_MESSAGE in the user template, written again only when it says something else."""
+    def _say(self, vm_id: int, sentence: str, parts: Iterable[Mapping[str, str]] = ()) -> None:
+        """SCHED_MESSAGE in the user template, and SCHED_REASON for each reason; written again only when
+        it says something else."""
         vm = self._cloud.state.pools["vm_pool"].parsed(vm_id)
         if not isinstance(vm, VM):
             return
@@ -250,13 +320,27 @@ class Scheduling:
 
         def command(tx: Transaction) -> int:
             when = datetime.fromtimestamp(tx.now, UTC).strftime("%a %b %d %H:%M:%S %Y")
-            tx.edit(VM, vm_id).user_template.set("SCHED_MESSAGE", f"{when} : {sentence}")
+            user = tx.edit(VM, vm_id).user_template
+            user.set("SCHED_MESSAGE", f"{when} : {sentence}")
+            user.remove("SCHED_REASON")
+            for part in parts:
+                user.add("SCHED_REASON", Vector(part))
             return vm_id
 
         self._cloud.execute(command, Inputs(internal=True))
 
 
-def _granted(tx: Transaction, kind: type[Host] | type[Datastore], op: Op, table: str) -> frozenset[int]:
+def _chosen(placement: Placement) -> str:
+    """The last argument of one.vm.deploy: the networks of NICs that were left to the scheduler."""
+    return "".join(
+        f'NIC=[NIC_ID="{nic}",NETWORK_MODE="auto",NETWORK_ID="{network}"]\n'
+        for nic, network in placement.networks
+    )
+
+
+def _granted(
+    tx: Transaction, kind: type[Host] | type[Datastore] | type[VirtualNetwork], op: Op, table: str
+) -> frozenset[int]:
     return frozenset(
         oid
         for oid in tx.state.pools[table].entries

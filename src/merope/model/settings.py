@@ -519,6 +519,12 @@ class SchedulerSettings:
     max_dispatch: int = option("MAX_DISPATCH", Integer(0), "30", "VMs placed in one round; 0: all.")
     max_host: int = option("MAX_HOST", Integer(0), "1", "VMs placed on one host in one round; 0: no limit.")
     live_rescheds: int = option("LIVE_RESCHEDS", Integer(0, 1), "0", "1: VMs to be moved are migrated live.")
+    cold_migrate_mode: int = option(
+        "COLD_MIGRATE_MODE",
+        Integer(0, 2),
+        "0",
+        "How VMs are moved that are not migrated live: 0 saved, 1 powered off, 2 powered off hard.",
+    )
     memory_system_ds_scale: int = option(
         "MEMORY_SYSTEM_DS_SCALE",
         Integer(-1),

@@ -78,6 +78,21 @@ def explain(reasons: Sequence[Reason]) -> str:
     return f"{headline.removesuffix('.')}. {', '.join(parts)}"
 
 
+def told(reasons: Sequence[Reason]) -> list[dict[str, str]]:
+    """The reasons one by one, for programs: SCHED_REASON vectors. Units as in `Reason`."""
+    vectors = []
+    for reason in reasons:
+        numbers = {
+            "COUNT": reason.count,
+            "MISSING_CPU": reason.missing_cpu,
+            "MISSING_MEMORY": reason.missing_memory,
+            "MISSING_DISK": reason.missing_disk,
+        }
+        vector = {"REASON": reason.code.name, "TEXT": _TEXTS[reason.code](reason)}
+        vectors.append(vector | {name: str(number) for name, number in numbers.items() if number})
+    return vectors
+
+
 def tally(found: Iterable[Reason]) -> list[Reason]:
     """Equal codes as one reason with their number, the most frequent first; of each code the one that
     lacks least stays."""

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
 from merope.model.expression import CURRENT_VMS
 from merope.model.states import DatastoreState, DatastoreType, HistoryAction, HostState, LcmState, VmState
-from merope.scheduler.snapshot import DatastoreView, HostView, VmRequest
+from merope.scheduler.snapshot import DatastoreView, HostView, NetworkView, NicRequest, VmRequest
 
 HOST_PATHS = ("TEMPLATE", "HOST_SHARE", "MONITORING/CAPACITY", "MONITORING/SYSTEM", ".", "CLUSTER_TEMPLATE")
 DATASTORE_PATHS = ("TEMPLATE", ".")
+NETWORK_PATHS = ("TEMPLATE", ".")
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*+")
 _STEP = rf"(?:{_NAME.pattern}|\*)(?:\[(?:[1-9][0-9]{{0,3}}|last\(\)|{_NAME.pattern}(?:='[^']*+')?)\])*+"
@@ -131,6 +132,18 @@ def datastore_view_from_xml(
     )
 
 
+def network_view_from_xml(document: str) -> NetworkView:
+    """A virtual network; what is free are the addresses of its ranges that are not in use."""
+    root = ElementTree.fromstring(document)  # noqa: S314 - a document of our own
+    size = sum(_integer(ranged, "SIZE") for ranged in root.iterfind("AR_POOL/AR"))
+    return NetworkView(
+        id=_integer(root, "ID", -1),
+        cluster_ids=frozenset(int(el.text or -1) for el in root.iterfind("CLUSTERS/ID")),
+        free=size - _integer(root, "USED_LEASES"),
+        attributes=DocumentView(root, NETWORK_PATHS),
+    )
+
+
 def vm_request_from_xml(document: str, memory_scale: float = 0.0) -> VmRequest | None:
     """A VM from its document (with the last history record), None when it does not want a host.
     `memory_scale` is MEMORY_SYSTEM_DS_SCALE: MB of the system datastore for each MB of memory."""
@@ -162,6 +175,8 @@ def vm_request_from_xml(document: str, memory_scale: float = 0.0) -> VmRequest |
         current_host=_integer(last, "HID", -1) if last is not None else -1,
         keep_datastore=_integer(last, "DS_ID", -1) if last is not None and keeps else None,
         public_cloud=user.find("PUBLIC_CLOUD") is not None or user.find("EC2") is not None,
+        automatic_nic_requirements=_text(template, "AUTOMATIC_NIC_REQUIREMENTS"),
+        nics=() if resched else tuple(_automatic_nics(template)),
     )
 
 
@@ -176,6 +191,13 @@ def _wants_a_host(state: int, lcm_state: int, resched: bool) -> bool:
         return True
     running = state == VmState.ACTIVE and lcm_state in (LcmState.RUNNING, LcmState.UNKNOWN)
     return resched and (running or state == VmState.POWEROFF)
+
+
+def _automatic_nics(template: Element) -> Iterator[NicRequest]:
+    for nic in template.iterfind("NIC"):
+        if _text(nic, "NETWORK_MODE").lower() == "auto" and not _text(nic, "NETWORK_ID"):
+            rank = _text(nic, "SCHED_RANK")
+            yield NicRequest(_integer(nic, "NIC_ID", -1), _text(nic, "SCHED_REQUIREMENTS"), rank)
 
 
 def _disk_space(disks: Iterable[Element]) -> tuple[int, dict[int, int]]:

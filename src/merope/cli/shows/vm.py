@@ -23,6 +23,9 @@ _TABLES = (
     "PCI",
 )
 
+#: Of the user template: a table, and what `onevm explain` shows.
+_TOLD_ABOVE = ("SCHED_ACTION", "SCHED_REASON")
+
 #: KB and bytes among the measured values; the others are printed as they are.
 _KILOBYTES = frozenset(("MEMORY",))
 _BYTES = frozenset(("NETRX", "NETTX", "DISKRDBYTES", "DISKWRBYTES"))
@@ -200,6 +203,6 @@ def _end(action: Element) -> str:
 def _templates(ctx: Context, page: Page, vm: Element) -> None:
     everything = ctx.flag("all")
     page.line()
-    page.template("USER TEMPLATE", vm.find("USER_TEMPLATE"), () if everything else ("SCHED_ACTION",))
+    page.template("USER TEMPLATE", vm.find("USER_TEMPLATE"), () if everything else _TOLD_ABOVE)
     page.line()
     page.template("VIRTUAL MACHINE TEMPLATE", vm.find("TEMPLATE"), () if everything else _TABLES)

@@ -1,13 +1,13 @@
 """onevm: virtual machines."""
 
-from merope.cli import values, vm_actions, vm_attach, vm_create, vm_options
+from merope.cli import values, vm_actions, vm_attach, vm_create, vm_explain, vm_options
 from merope.cli.actions import (
     lock_commands,
     ownership_commands,
     rename_command,
     update_command,
 )
-from merope.cli.declare import Arg, Command, Tool, flag, ids, one, opt, part, word
+from merope.cli.declare import FORMAT_OPTIONS, Arg, Command, Tool, flag, ids, one, opt, part, word
 from merope.cli.declare import file as file_argument
 from merope.cli.listing import list_commands
 from merope.cli.showing import Show, show_command
@@ -142,6 +142,14 @@ TOOL = Tool(
             "take a network interface away",
             vm_attach.call("detachnic", "nicid"),
             (one("vm"), part("nicid")),
+        ),
+        Command(
+            "explain",
+            "say why a machine waits for a host, and what comes nearest",
+            vm_explain.explain,
+            (one("vm"),),
+            FORMAT_OPTIONS,
+            ("explain 4", "explain 4 --json"),
         ),
         *ownership_commands("vm"),
         action("resched", "let the scheduler move machines", scheduled=False),

@@ -231,8 +231,8 @@ def test_recreate_makes_a_vm_wait_for_a_host_again(phase: Phase) -> None:
     picture = cloud.picture()
     cloud.call(0, "one.vm.recover", oid, RECREATE)
     check(cloud)
-    if not phase.active:
-        if phase in (Phase.HOLD, *AWAY):
+    if not phase.active and phase not in AWAY:
+        if phase is Phase.HOLD:
             assert cloud.phase(oid) is Phase.PENDING
         else:
             assert cloud.picture() == picture
@@ -264,10 +264,20 @@ def test_a_recreated_vm_is_deployed_with_new_disks_and_its_history() -> None:
     assert [record.hid for record in cloud.records(oid)] == [NODE0, NODE1]
 
 
-def test_a_vm_put_away_and_recreated_is_deployed_with_new_disks() -> None:
+@pytest.mark.parametrize("resumed", [False, True])
+def test_a_vm_put_away_and_recreated_is_deployed_with_new_disks_when_its_old_ones_are_gone(
+    resumed: bool,
+) -> None:
     cloud = Cloud()
     oid = stand(cloud, Phase.STOPPED)
+    if resumed:
+        cloud.call(ANN, "one.vm.action", "resume", oid)
     cloud.call(0, "one.vm.recover", oid, RECREATE)
+    assert cloud.phase(oid) is Phase.CLEANUP_RESUBMIT
+    [effect] = cloud.effects("vm")
+    assert (effect.op, effect.arguments["local"], effect.arguments["domain"]) == ("vm.cleanup", 1, 0)
+    cloud.steps(1)
+    assert cloud.phase(oid) is Phase.PENDING
     cloud.call(0, "one.vm.deploy", oid, NODE1)
     assert cloud.phase(oid) is Phase.PROLOG
 

@@ -48,6 +48,9 @@ def take(tx: Transaction, host_id: int, measured: Measured) -> bool:
             state = "POWEROFF"
         if state is not None:
             changed = vm_results.found(tx, vm_id, state) or changed
+    for vm_id in sorted(measured.vms.keys() - host.vms):
+        if measured.vms[vm_id] == "RUNNING" and not _changed_since(tx, vm_id, measured.since):
+            changed = vm_results.found_elsewhere(tx, vm_id, host) or changed
     return changed
 
 

@@ -146,19 +146,21 @@ def delete(tx: Transaction, vm_id: int, *, in_database_only: bool = False) -> No
 def _recreate(tx: Transaction, vm: VM) -> None:
     vm_import.refuse(tx, vm, "delete-recreate")
     phase = vm.phase
+    # 5.12 has a VM that was put away wait for a host at once, and leaves its files.
+    away = vm_machine.put_away(vm)
     row = vm_machine.row_for(tx, vm, "delete-recreate")
-    if phase in _RECREATED_NOT or not (phase.active or row):
+    if phase in _RECREATED_NOT or not (phase.active or phase in _AWAY or row):
         raise _wrong_state(vm, "recover operation")
     own = tx.edit(VM, vm.id)
-    if row is not None:
+    if row is not None and away is None:
         vm_machine.go(tx, own, row)
         return
     vm_flight.call_off(tx, own)
     tx.drop_effects("vm", vm.id)
-    _give_back(tx, own, phase)
+    _give_back(tx, own, away or phase)
     vm_machine.note_action(tx, own, HistoryAction.DELETE_RECREATE)
     vm_machine.enter(tx, own, Phase.CLEANUP_RESUBMIT)
-    _clean_up(tx, own, phase, "vm.cleanup")
+    _clean_up(tx, own, away or phase, "vm.cleanup")
 
 
 def _clean_up(tx: Transaction, vm: VM, phase: Phase, op: str) -> None:

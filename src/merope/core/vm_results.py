@@ -7,6 +7,7 @@ from merope.core.vm_facts import Facts
 from merope.model.effect import Effect
 from merope.model.host import Host
 from merope.model.image import Image
+from merope.model.kinds import BY_DOCUMENT
 from merope.model.phase import Phase
 from merope.model.states import HostState, ImageState
 from merope.model.vm import VM
@@ -69,6 +70,29 @@ def found(tx: Transaction, vm_id: int, report: str) -> bool:
     if vm_machine.row_for(tx, vm, event) is None:
         return False
     vm_machine.fire(tx, tx.edit(VM, vm_id), event)
+    return True
+
+
+def found_elsewhere(tx: Transaction, vm_id: int, host: Host) -> bool:
+    """Takes in that a VM runs on a host that is not that of its record; answers whether that changed it.
+
+    A live migration that was cut off may have come to its end all the same. The record moves when its own
+    host has been found not to have the VM, which is POWEROFF then, and nothing is under way. 5.12 leaves
+    such a VM to the administrator.
+    """
+    if vm_id not in tx.state.pools[BY_DOCUMENT[VM].table].entries:
+        return False
+    vm = tx.get(VM, vm_id)
+    current = vm.history
+    if current is None or vm.phase is not Phase.POWEROFF or current.hid == host.id:
+        return False
+    if not found(tx, vm_id, "RUNNING"):
+        return False
+    own = tx.edit(VM, vm_id)
+    moved = vm_steps.record(own)
+    vm_steps.release_capacity(tx, own, moved.hid)
+    moved.hid, moved.hostname, moved.cid, moved.vm_mad = host.id, host.name, host.cluster_id, host.vm_mad
+    vm_steps.take_capacity(tx, own, host.id)
     return True
 
 

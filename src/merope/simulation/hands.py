@@ -47,7 +47,7 @@ class SimulatedHands:
         self._migrations: set[int] = set()
         self.lost: set[int] = set()
         """VMs that may be on either of two hosts, because a live migration was cut off: when it fails at the
-        second attempt too, the core takes the VM to be where it was, and nobody looks for it elsewhere."""
+        second attempt too, the core takes the VM to be where it was, until monitoring finds it elsewhere."""
 
     def submit(self, job: Job, timeout: float, done: Callable[[Answer], None]) -> _Call:
         # A worker gets a copy: what becomes of the objects in the meantime is not its business.

@@ -146,7 +146,6 @@ class Simulation:
     def request(self, name: str, arguments: list[Any], uid: int = 0) -> Any:
         """A call of the API; answers its result, or the ApiError."""
         method = METHODS[name]
-        put_away = name == "one.vm.recover" and self._is_put_away(arguments[0])
         before = self.process.state.index
         result, index = self.process.request(method, arguments, uid)
         called, succeeded = self.calls.get(name, (0, 0))
@@ -160,8 +159,7 @@ class Simulation:
             # What is left on a host that nobody knows any more is for whoever took it away.
             effects = self.process.state.effects.values()
             self.forgiven.update(effect.oid for effect in effects if effect.host == arguments[0])
-        # A VM that was put away and is made anew leaves its old files at the front-end, as in 5.12.
-        if name == "one.vm.recover" and (arguments[1] in (0, 1, 5) or (put_away and arguments[1] == 4)):
+        if name == "one.vm.recover" and arguments[1] in (0, 1, 5):
             self.forgiven.add(int(arguments[0]))
         process = self.process
 
@@ -174,10 +172,6 @@ class Simulation:
 
         self.process.cloud.when_durable(index, acknowledge)
         return result
-
-    def _is_put_away(self, oid: int) -> bool:
-        vm = self.process.state.pools["vm_pool"].parsed(oid)
-        return isinstance(vm, VM) and vm.phase in (Phase.STOPPED, Phase.UNDEPLOYED)
 
     def crash(self) -> None:
         """kill -9, and a new start."""
@@ -274,7 +268,7 @@ class Simulation:
             raise Violation(f"after {SETTLING:.0f} quiet seconds there are still {effects}")
         self.check()
         # Monitoring looks at every host a few times, and what it finds is dealt with.
-        for _ in range(2):
+        for _ in range(3):
             self.process.poller.start()
             end = self.loop.clock + 90.0
             while self.step(end):
@@ -324,7 +318,7 @@ class Simulation:
                         yield f"network {network.id}: address {index} is leased, and free for its manager"
 
     def _check_domain(self, vm: VM) -> None:
-        if vm.id in self.forgiven | self.hands.lost:
+        if vm.id in self.forgiven:
             return
         place = self.world.place(vm.id)
         where = "" if place is None or place[1].state is not DomainState.RUNNING else place[0].name

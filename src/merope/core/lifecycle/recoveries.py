@@ -1,6 +1,6 @@
 """Rows of `recover`, of images that a VM waits for, and of what monitoring finds."""
 
-from merope.core.lifecycle.phases import AWAY, BOOT_FAILED, FAILURES, MIGRATING, RESTING, UNPLACED, UP
+from merope.core.lifecycle.phases import BOOT_FAILED, FAILURES, MIGRATING, RESTING, UNPLACED, UP
 from merope.core.lifecycle.row import Row, Step
 from merope.core.lifecycle.steps import BACK, BOOTS, DONE, REMOVED, RESUMED, RUNS
 from merope.model.phase import Phase as P  # noqa: N817 - the table is read by its columns
@@ -42,7 +42,7 @@ RECOVERY_ROWS: tuple[Row, ...] = (
         tuple(phase for phase in FAILURES if phase not in MIGRATING),
         None,
     ),
-    Row("delete-recreate", (*AWAY, P.HOLD), P.PENDING, (Step.DROP_EFFECTS, Step.FORGET_PLACEMENT)),
+    Row("delete-recreate", (P.HOLD,), P.PENDING, (Step.DROP_EFFECTS, Step.FORGET_PLACEMENT)),
     Row("delete-recreate", tuple(phase for phase in UNPLACED if phase is not P.HOLD), None),
     Row("images-ready", (P.CLONING, P.CLONING_FAILURE), P.PENDING),
     Row("images-ready-hold", (P.CLONING, P.CLONING_FAILURE), P.HOLD),

@@ -162,3 +162,39 @@ def test_a_pool_without_a_filter_takes_what_current_bindings_add(say: Say) -> No
 
 def test_the_version_is_told(say: Say) -> None:
     assert str(ok(say("system.version"))).startswith("5.12.")
+
+
+def test_a_document_of_services_is_kept_as_json_in_xml(say: Say) -> None:
+    body = '{"name": "web & \\"db\\"", "roles": [{"cardinality": 1, "vm_template": 0, "note": "<x>"}]}'
+    oid = ok(
+        say("document.allocate", f"<TEMPLATE><NAME>svc</NAME><BODY><![CDATA[{body}]]></BODY></TEMPLATE>", 101)
+    )
+    assert document(say("document.info", oid)).findtext("TEMPLATE/BODY") == body
+    grown = body.replace('"cardinality": 1', '"cardinality": 2')
+    ok(say("document.update", oid, f"<TEMPLATE><BODY><![CDATA[{grown}]]></BODY></TEMPLATE>", 0))
+    (listed,) = document(say("documentpool.info", -2, -1, -1, 101))
+    assert (listed.findtext("NAME"), listed.findtext("TEMPLATE/BODY")) == ("svc", grown)
+    assert len(document(say("documentpool.info", -2, -1, -1, 100))) == 0
+    ok(say("document.lock", oid, 1))
+    ok(say("document.unlock", oid))
+    ok(say("document.delete", oid))
+
+
+def test_vms_are_searched_and_their_last_readings_asked_for(say: Say) -> None:
+    oid = ok(say("vm.allocate", "NAME=needle\nCPU=0.1\nMEMORY=16", True))
+    for method in ("vmpool.info", "vmpool.infoextended"):
+        found = document(say(method, -2, -1, -1, -1, "NAME=needle"))
+        assert [each.findtext("ID") for each in found] == [str(oid)]
+    for method, arguments in (("vmpool.monitoring", (-2, 0)), ("hostpool.monitoring", (0,))):
+        assert document(say(method, *arguments)).tag == "MONITORING_DATA"
+    ok(say("vm.action", "terminate-hard", oid))
+
+
+def test_rights_are_given_in_octal_and_kept_where_minus_one_stands(say: Say) -> None:
+    oid = ok(say("template.allocate", "NAME=rights\nCPU=0.1\nMEMORY=16"))
+    ok(say("template.chmod", oid, 1, 1, 0, 1, 0, 0, 0, 0, 0))
+    ok(say("template.chmod", oid, -1, -1, -1, -1, -1, -1, 1, -1, -1))
+    read = document(say("template.info", oid))
+    bits = "".join(str(each.text) for each in read.find("PERMISSIONS") or ())
+    assert bits == "110100100"
+    ok(say("template.delete", oid))

@@ -160,7 +160,7 @@ def test_dry_prints_and_sends_nothing(tool: str) -> None:
 def test_a_network_gets_a_range_and_a_name_of_its_own() -> None:
     cloud = _cloud()
     line = "onevntemplate instantiate 0 - --ip 10.2.0.10 --size 50"
-    assert command(line, cloud, Screen(stdin='NAME="blue" VLAN_ID=7')).out == "ID: 7\n"
+    assert command(line, cloud, Screen(stdin='NAME="blue" VLAN_ID=7')).out == "VN ID: 7\n"
     _, (oid, name, text) = cloud.calls[-1]
     assert (oid, name) == (0, "blue")
     expected = Template.parse('VLAN_ID="7" AR=[SIZE="50", IP="10.2.0.10", TYPE="IP4"]')

@@ -116,6 +116,13 @@ class Guest:
     def boot_id(self) -> str:
         return self.get("/boot-id").strip()
 
+    def has_rebooted(self, since: str) -> bool:
+        """Whether it answers, and is not the boot any more that it was; it may go down while it is asked."""
+        try:
+            return self.boot_id() != since
+        except OSError:
+            return False
+
     def run(self, command: str) -> str:
         """What a command says inside a guest that was started with SHELL."""
         return self.get(f"/cgi-bin/sh?{urllib.parse.quote(command, safe='')}", timeout=20.0)

@@ -98,7 +98,7 @@ def test_a_reboot_boots_anew(cloud: FirstCloud, accident: bool) -> None:
     cloud.act("reboot")
     if accident:
         cloud.kill_the_core()
-    eventually("another boot id", lambda: guest.serves() and guest.boot_id() != boot)
+    eventually("another boot id", lambda: guest.has_rebooted(boot))
     cloud.wait_for(RUNNING)
 
 

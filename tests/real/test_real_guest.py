@@ -106,7 +106,7 @@ def test_a_guest_boots_anew(host: Host, how: str) -> None:
     guest.wait()
     boot = guest.boot_id()
     getattr(host.driver, how)(deploy_id)
-    eventually("another boot id", lambda: guest.serves() and guest.boot_id() != boot)
+    eventually("another boot id", lambda: guest.has_rebooted(boot))
     assert guest.get("/boots") == "2\n"
 
 

@@ -6,9 +6,19 @@
 import resource
 import sys
 import time
+from dataclasses import replace
 
 from merope.scheduler.plan import plan
-from merope.scheduler.snapshot import DatastoreView, HostView, Limits, Plan, Snapshot, VmRequest
+from merope.scheduler.snapshot import (
+    DatastoreView,
+    GroupView,
+    HostView,
+    Limits,
+    Plan,
+    RoleView,
+    Snapshot,
+    VmRequest,
+)
 from merope.scheduler.views import TableView, datastore_view_from_xml, host_view_from_xml
 
 HOST = """<HOST><ID>{i}</ID><NAME>node-{i:05d}</NAME><STATE>2</STATE><PREV_STATE>2</PREV_STATE>
@@ -25,6 +35,9 @@ HOST = """<HOST><ID>{i}</ID><NAME>node-{i:05d}</NAME><STATE>2</STATE><PREV_STATE
 DATASTORE = """<DATASTORE><ID>0</ID><TYPE>1</TYPE><STATE>0</STATE><CLUSTERS><ID>0</ID></CLUSTERS>
 <TOTAL_MB>9000000</TOTAL_MB><FREE_MB>9000000</FREE_MB><USED_MB>1</USED_MB><TEMPLATE>
 <SHARED><![CDATA[YES]]></SHARED></TEMPLATE></DATASTORE>"""
+
+#: VMs that each bring requirements and a rank of their own; nothing can be shared between them.
+OWN_EXPRESSIONS = 5000
 
 
 def hosts(count: int) -> tuple[HostView, ...]:
@@ -94,6 +107,14 @@ def main() -> None:
         for h in fleet
     )
     timed("room for some", Snapshot(few, datastores(), vms(vm_count, shapes, "")))
+    own = tuple(
+        replace(vm, requirements=f'HYPERVISOR = "kvm" & RACK != {vm.id}', rank=f"FREE_MEMORY + {vm.id}")
+        for vm in vms(vm_count, shapes, "")[:OWN_EXPRESSIONS]
+    )
+    timed(f"{len(own)} VMs, own expressions", Snapshot(fleet, datastores(), own))
+    for policy in ("ANTI_AFFINED", "AFFINED"):
+        group = GroupView(0, (RoleView("role", policy, frozenset(range(100))),))
+        timed(f"a group of 100, {policy}", Snapshot(fleet, datastores(), vms(100, 10, ""), groups=(group,)))
     print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024} MB")
 
 

@@ -64,9 +64,8 @@ class LiveHost:
         return self.view.attributes.all(path)
 
     def give_back(self, vm: VmRequest, local_datastore: int | None) -> None:
-        """Undo the last `take`, which must have been of this VM."""
-        taken = self._placed.pop()
-        assert taken == str(vm.id), "placements are undone last one first"
+        """Undo the `take` of this VM with the same datastore."""
+        self._placed.remove(str(vm.id))
         self.free_cpu += vm.cpu
         self.free_memory += vm.memory
         if local_datastore is not None and vm.system_disk:

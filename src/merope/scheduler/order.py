@@ -18,9 +18,10 @@ _Entry = tuple[int, int]
 
 class Board:
     """What a plan works on: hosts, system datastores, and the hosts' indexes in the order of placements.
+    `returned` counts placements that were taken back: room that comes back is more than an order expects.
     `per_host` is MAX_HOST, 0 for none; `different_networks` is DIFFERENT_VNETS."""
 
-    __slots__ = ("changes", "datastores", "different_networks", "hosts", "per_host")
+    __slots__ = ("changes", "datastores", "different_networks", "hosts", "per_host", "returned")
 
     def __init__(
         self,
@@ -35,6 +36,7 @@ class Board:
         self.datastores = datastores
         self.per_host = per_host
         self.changes: list[int] = []
+        self.returned = 0
 
     def closed(self, host: LiveHost) -> bool:
         """Whether the host takes no more VMs in this plan."""
@@ -53,14 +55,19 @@ class _Block:
 class Order:
     """The best host first, equal ones by id."""
 
-    __slots__ = ("_blocks", "_board", "_keys", "_lasts", "_moves", "_rank", "_seen")
+    __slots__ = ("_blocks", "_board", "_hosts", "_keys", "_lasts", "_moves", "_rank", "_returned", "_seen")
 
     def __init__(self, board: Board, hosts: Sequence[LiveHost], rank: RankTable) -> None:
         self._board = board
         self._rank = rank
         self._moves = not rank.names.isdisjoint(ALLOCATED | MEASURED)
-        self._seen = len(board.changes)
-        entries = sorted((-rank.value(host), host.index) for host in hosts if not board.closed(host))
+        self._hosts = hosts
+        self._sort()
+
+    def _sort(self) -> None:
+        board, rank = self._board, self._rank
+        self._seen, self._returned = len(board.changes), board.returned
+        entries = sorted((-rank.value(host), host.index) for host in self._hosts if not board.closed(host))
         self._keys = {index: (key, index) for key, index in entries}
         unknown = float("inf")
         self._blocks = [
@@ -71,6 +78,8 @@ class Order:
 
     def with_room(self, cpu: int, memory: int) -> Iterator[LiveHost]:
         """Open hosts with so much free; to be used up before the next placement."""
+        if self._returned != self._board.returned:
+            self._sort()
         self._catch_up()
         hosts = self._board.hosts
         for block in self._blocks:

@@ -41,6 +41,7 @@ class Group:
         assert match.eligible is not None, "a VM that must wait has no group"
         self.eligible = match.eligible
         self.rank = rank
+        self.order = order
         self._wishes = wishes
         self._board = board
         self._vm = vm

@@ -20,7 +20,7 @@ from merope.scheduler.snapshot import (
     Snapshot,
     VmRequest,
 )
-from merope.scheduler.together import DEEPEST, Solver, Task, reasons
+from merope.scheduler.together import DEEPEST, Known, Solver, Task, reasons
 
 
 def plan(snapshot: Snapshot) -> Plan:
@@ -104,7 +104,6 @@ class _Planner:
         self._settle(vm, best)
 
     def _settle(self, vm: VmRequest, found: Found) -> None:
-        self._board.changes.append(found.host.index)
         ds_id = NO_DATASTORE if found.datastore is None else found.datastore.view.id
         networks = tuple((nic, network.view.id) for nic, network in found.networks)
         self._placements.append(Placement(vm.id, found.host.view.id, ds_id, vm.resched, networks))
@@ -118,6 +117,7 @@ class _Planner:
         mine = [vm for vm in ordered if self._of_group.get(vm.id) == number]
         self._settled.update(vm.id for vm in mine)
         tasks: list[Task] = []
+        known: Known = {}
         limit = self._snapshot.limits.dispatch
         bundles = relations.bundles(mine)
         free = not any(bundle.bound for bundle in bundles) or len(bundles) > DEEPEST
@@ -127,7 +127,7 @@ class _Planner:
                 self._reasons.update((vm.id, late) for vm in bundle.vms)
             elif free and not bundle.bound:
                 self._place(bundle.vms[0])
-            elif (task := self._task(bundle, relations)) is not None:
+            elif (task := self._task(bundle, relations, known)) is not None:
                 tasks.append(task)
         placed = Solver(self._take, self._give_back, self._image_space_missing).solve(tasks)
         for task in placed:
@@ -136,7 +136,7 @@ class _Planner:
                 self._settle(vm, found)
         self._unplaced += [(task, relations) for task in tasks if task not in placed]
 
-    def _task(self, bundle: Bundle, relations: Relations) -> Task | None:
+    def _task(self, bundle: Bundle, relations: Relations, known: Known) -> Task | None:
         """What is to be solved of a bundle, None when one of its VMs cannot be placed at all."""
         members = []
         for vm in bundle.vms:
@@ -149,7 +149,7 @@ class _Planner:
                 return None
             members.append(group)
         rules = relations.rules((vm.id for vm in bundle.vms), self._located)
-        return Task(bundle, members, rules, self._board)
+        return Task(bundle, members, rules, self._board, known)
 
     def _group(self, vm: VmRequest) -> Group | tuple[Reason, ...]:
         key = request_key(vm)
@@ -206,11 +206,13 @@ class _Planner:
         self._count(vm, found, 1)
 
     def _give_back(self, vm: VmRequest, found: Found) -> None:
-        """Undo the last `_take` on that host."""
+        """Undo `_take`."""
         self._count(vm, found, -1)
+        self._board.returned += 1
 
     def _count(self, vm: VmRequest, found: Found, sign: int) -> None:
         host, datastore = found.host, found.datastore
+        self._board.changes.append(host.index)
         local = None if datastore is None or datastore.view.shared else datastore.view.id
         (host.take if sign > 0 else host.give_back)(vm, local)
         for _, network in found.networks:

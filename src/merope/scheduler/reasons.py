@@ -114,8 +114,12 @@ def shortages(cpu: int, memory: int, free: Iterable[tuple[int, int]]) -> Iterato
     nearest: list[tuple[float, int, int]] = [(math.inf, 0, 0)] * 4
     counts = [0] * 4
     for free_cpu, free_memory in free:
-        lacks_cpu, lacks_memory = max(cpu - free_cpu, 0), max(memory - free_memory, 0)
-        kind = (lacks_cpu > 0) + 2 * (lacks_memory > 0)
+        # Comparisons, not max(): this runs for every host and every shape of VM that waits.
+        kind, lacks_cpu, lacks_memory = 0, 0, 0
+        if free_cpu < cpu:
+            kind, lacks_cpu = 1, cpu - free_cpu
+        if free_memory < memory:
+            kind, lacks_memory = kind + 2, memory - free_memory
         counts[kind] += 1
         # One CPU weighs as much as 1 GB on hosts that lack both.
         distance = lacks_cpu / 100 + lacks_memory / 1024**2

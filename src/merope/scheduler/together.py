@@ -6,7 +6,7 @@ has none costs no more than its placement one by one would.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from heapq import heapify, heappop
 
 from merope.scheduler.affinity import Bundle, Relations, Rule, conflict
@@ -24,26 +24,40 @@ DEEPEST = 200
 Take = Callable[[VmRequest, Found], None]
 Lacks = Callable[[VmRequest], Sequence[Reason]]
 Put = list[tuple[VmRequest, Found]]
+Known = dict[Hashable, tuple[list[LiveHost], list[LiveHost], frozenset[int]]]
+"""The hosts of bundles that are alike."""
 
 
 class Task:
     """A bundle with what is known of its VMs: their placement groups and the hosts that may do."""
 
-    def __init__(self, bundle: Bundle, members: Sequence[Group], rules: Sequence[Rule], board: Board) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        members: Sequence[Group],
+        rules: Sequence[Rule],
+        board: Board,
+        known: Known,
+    ) -> None:
         self.bundle = bundle
         self.members = members
-        self.rules = rules
         self.cpu = sum(vm.cpu for vm in bundle.vms)
         self.memory = sum(vm.memory for vm in bundle.vms)
-        indexes = frozenset.intersection(*(member.eligible.indexes for member in members))
-        self.eligible = [board.hosts[index] for index in sorted(indexes)]
         self.put: Put = []
         self._board = board
-        self.hosts = [
-            host
-            for host in self.eligible
-            if all(rule.allows(host.view.id) for rule in rules) and self.open(host)
+        key = (*(id(member) for member in members), *rules)
+        if key not in known:
+            known[key] = self._hosts(rules)
+        self.eligible, self.hosts, self._indexes = known[key]
+
+    def _hosts(self, rules: Sequence[Rule]) -> tuple[list[LiveHost], list[LiveHost], frozenset[int]]:
+        """Those that suit all of the VMs, and which of them rules and room leave before anything is put."""
+        indexes = frozenset.intersection(*(member.eligible.indexes for member in self.members))
+        eligible = [self._board.hosts[index] for index in sorted(indexes)]
+        hosts = [
+            host for host in eligible if self.open(host) and all(rule.allows(host.view.id) for rule in rules)
         ]
+        return eligible, hosts, frozenset(host.index for host in hosts)
 
     def fits(self, host: LiveHost) -> bool:
         return self.cpu <= host.free_cpu and self.memory <= host.free_memory
@@ -52,12 +66,19 @@ class Task:
         return self.fits(host) and not self._board.closed(host)
 
     def by_rank(self) -> Iterator[LiveHost]:
-        """The best host first, as ranks are now."""
+        """The best host first, as ranks are now; nothing may stay put while it goes on."""
         rank = self.members[0].rank
         heap = [(-rank.value(host), host.index, host) for host in self.hosts if self.open(host)]
         heapify(heap)
         while heap:
             yield heappop(heap)[2]
+
+    def best_first(self) -> Iterator[LiveHost]:
+        """The same for one VM alone, which is never put in part, without sorting anew."""
+        if len(self.members) > 1:
+            return self.by_rank()
+        order = self.members[0].order.with_room(self.cpu, self.memory)
+        return (host for host in order if host.index in self._indexes)
 
 
 class Solver:
@@ -74,7 +95,7 @@ class Solver:
         """Those that could be placed, in their order: each one that can be with all those before it."""
         placed: list[Task] = []
         for task in tasks:
-            if any(self._put(task, host, placed) for host in task.by_rank()) or self._anew(task, placed):
+            if any(self._put(task, host, placed) for host in task.best_first()) or self._anew(task, placed):
                 placed.append(task)
         return placed
 

@@ -31,7 +31,7 @@ ELSEWHERE = {
     "onemarketapp download": "needs a web server (tests/cli/test_more_kinds.py)",
     "onelog get": "needs no cloud (tests/cli/test_log_commands.py)",
     "onelog get-vm": "the same",
-    "onehook retry": "needs an execution, and hooks are not executed yet",
+    "onehook retry": "needs an execution (tests/daemon/test_hooks.py)",
     "onevnet free": "returns ranges of a reservation to drivers of addresses",
 }
 

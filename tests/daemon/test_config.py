@@ -210,6 +210,7 @@ def test_the_document_is_the_one_that_5_12_answers(tmp_path: Path) -> None:
     assert differs == {
         "DATASTORE_LOCATION",
         "HM_MAD",
+        "HOOK_EXECUTION",
         "LISTEN_ADDRESS",
         "LOG_CALL_FORMAT",
         "MARKET_MAD",

@@ -12,12 +12,13 @@ from merope.api.call_log import Call, CallLog
 from merope.api.gathering import Gatherer
 from merope.api.login import Authenticator, Logins
 from merope.core import execute as core
-from merope.core import login
+from merope.core import hook_calls, login
 from merope.core.ipam import Asked
 from merope.core.methods import Answer, Method, Pieces, Result
 from merope.core.transaction import ALL_ARCHIVED, Archived, Caller, Transaction
 from merope.model.addressing import Answers, Question, Told
 from merope.model.errors import ApiError, Code
+from merope.model.event import Heard
 from merope.model.settings import Settings
 from merope.model.state import Entry, State
 
@@ -37,6 +38,7 @@ class Cloud(Protocol):
 
     state: State
     settings: Settings
+    heard: Heard
 
     def run(
         self,
@@ -149,7 +151,8 @@ class Dispatcher:
                 lambda tx: core.permit(tx, call.method, call.arguments), call.caller, -1, read_only=True
             )
         except ApiError as error:
-            return self._outcome(call, error=error)
+            refusal = self._refused(call, error)
+            return refusal if isinstance(refusal, Outcome) else await refusal
         except Archived:
             log.debug("%s looks the rights up in the archive", call.method.name)
         names = {param.name: value for param, value in zip(call.method.params, call.arguments, strict=True)}
@@ -203,18 +206,14 @@ class Dispatcher:
                 lambda tx: core.execute(tx, call.method, call.arguments),
                 call.caller,
                 call.number,
-                read_only=call.method.read_only,
+                read_only=call.method.read_only and not self._is_watched(call),
                 archive=archive,
                 archived_vms=archived_vms,
                 prepared=prepared,
                 addresses=addresses,
             )
         except ApiError as error:
-            # The refusal may rest on a change that is not durable yet.
-            index = self._cloud.state.index
-            if self._cloud.is_durable(index):
-                return self._outcome(call, error=error)
-            return self._later(call, index, error=error)
+            return self._refused(call, error)
         except Archived as missing:
             return self._with_archive(call, archive, archived_vms, prepared, missing, addresses)
         except Asked as asked:
@@ -227,6 +226,22 @@ class Dispatcher:
         if self._cloud.is_durable(index):
             return self._outcome(call, result)
         return self._later(call, index, result)
+
+    def _is_watched(self, call: Call) -> bool:
+        return hook_calls.watched(self._cloud.state, self._cloud.heard, call.method.name)
+
+    def _refused(self, call: Call, error: ApiError) -> Outcome | Awaitable[Outcome]:
+        if self._is_watched(call):
+            self._run(
+                lambda tx: hook_calls.refused(tx, call.method, call.arguments, error),
+                call.caller,
+                call.number,
+            )
+        # The refusal may rest on a change that is not durable yet.
+        index = self._cloud.state.index
+        if self._cloud.is_durable(index):
+            return self._outcome(call, error=error)
+        return self._later(call, index, error=error)
 
     async def _gathered(self, call: Call, stored: Awaitable[None], result: Pieces) -> Outcome:
         parts = await self._lists.gather(result.parts)

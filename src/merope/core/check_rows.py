@@ -14,6 +14,8 @@ from merope.model.datastore import Datastore
 from merope.model.document import Document, DocumentError
 from merope.model.effect import TABLE as EFFECTS
 from merope.model.effect import Effect
+from merope.model.hook_run import TABLE as HOOK_RUNS
+from merope.model.hook_run import HookRun
 from merope.model.host import Host
 from merope.model.image import Image
 from merope.model.kinds import Kind
@@ -164,6 +166,14 @@ def effect_faults(row: Row) -> Iterator[Finding]:
         return
     if effect.op not in results.handled():
         yield Finding(EFFECTS, effect_id, f"operation {effect_id}: there is no operation {effect.op!r}")
+
+
+def hook_run_faults(row: Row) -> Iterator[Finding]:
+    run_id = int(row["oid"] or 0)
+    try:
+        HookRun.from_json(run_id, str(row["body"]))
+    except (ValueError, TypeError) as error:
+        yield _unreadable(HOOK_RUNS, run_id, f"run {run_id} of a hook: {error!r}")
 
 
 def _unreadable(table: str, oid: int, sentence: str) -> Finding:

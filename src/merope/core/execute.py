@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from merope.core import authorization, vm_rights
+from merope.core import authorization, hook_calls, vm_rights
 from merope.core.methods import Access, Method, Need, Result
 from merope.core.transaction import Transaction
 from merope.model.errors import ApiError, Code
@@ -19,12 +19,17 @@ _FROM_ANOTHER = frozenset({"clone", "instantiate", "reserve"})
 def execute(tx: Transaction, method: Method, arguments: Sequence[Any]) -> Result:
     """Raises ApiError, and then nothing has changed. `arguments` are complete and of the declared types."""
     permit(tx, method, arguments)
+    watched = hook_calls.watched(tx.state, tx.context.heard, method.name)
+    extra = hook_calls.before(tx, method, arguments) if watched else ""
     try:
-        return method.run(tx, *arguments)
+        result = method.run(tx, *arguments)
     except ApiError as error:
         if error.code is not Code.ALLOCATE:
             raise
         raise _not_allocated(method, error) from error
+    if watched:
+        hook_calls.succeeded(tx, method, arguments, result, extra)
+    return result
 
 
 def permit(tx: Transaction, method: Method, arguments: Sequence[Any]) -> Result:

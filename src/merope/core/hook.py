@@ -1,4 +1,4 @@
-"""Hooks: commands. What is run, and when, is the engine's matter; what was run is in hook_log.
+"""Hooks: commands. When one is due: hook_matching.py; what was run: hook_log.py.
 
 Source: spec xmlrpc.yaml `one.hook.*`, templates.yaml `hook`, recorded hook-api.xml and hook-state.xml.
 """
@@ -7,7 +7,7 @@ from merope.core import acl, generic, hook_log, vm_requests
 from merope.core.methods import METHODS, Need, integer, method, text
 from merope.core.transaction import Transaction
 from merope.model.document import Document
-from merope.model.hook import TYPES, Hook
+from merope.model.hook import QUIET, TYPES, Hook
 from merope.model.permissions import ObjectType, Op
 from merope.model.states import HostState, LcmState, VmState
 from merope.model.template import Template
@@ -22,8 +22,6 @@ ON = {
     "UNKNOWN": (VmState.ACTIVE, LcmState.UNKNOWN),
 }
 _CUSTOM = "CUSTOM"
-#: Methods that change nothing call no hook.
-_QUIET = ("info", "infoextended")
 
 
 class HookError(ValueError):
@@ -70,7 +68,7 @@ def _check(kind: str, template: Template) -> None:
 
 def _check_call(template: Template) -> None:
     call = template.get("CALL")
-    if call not in METHODS or call.rpartition(".")[2] in _QUIET:
+    if call not in METHODS or call.rpartition(".")[2] in QUIET:
         raise HookError(f"API call does not exist or is not supported: {call[:64]}")
 
 

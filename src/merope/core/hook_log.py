@@ -4,12 +4,15 @@ Source: spec xmlrpc.yaml `one.hooklog.info`, `one.hook.retry`, xml.yaml `HOOK_EX
 `hook_log`.
 """
 
-from merope.core import views
+from xml.etree import ElementTree
+
+from merope.core import hook_matching, views
 from merope.core.methods import Access, Need, Type, integer, method
 from merope.core.transaction import Transaction
 from merope.model.change import Row
 from merope.model.errors import ApiError, Code
 from merope.model.hook import Execution, Hook
+from merope.model.hook_run import TABLE as RUNS
 from merope.model.permissions import Op
 
 _TABLE = "hook_log"
@@ -34,8 +37,22 @@ def note(tx: Transaction, hook_id: int, execution: Execution) -> int:
     return number
 
 
+def take(tx: Transaction, run_id: int, execution: Execution) -> int:
+    """Takes the result of a run that was due. What is due no more is ignored: it was answered, or its hook is
+    gone."""
+    run = tx.state.hook_runs.get(run_id)
+    if run is not None:
+        tx.put_row(RUNS, run_id, None)
+        if run.hook in tx.state.pools["hook_pool"].entries:
+            note(tx, run.hook, execution)
+    return run_id
+
+
 def forget(tx: Transaction, hook_id: int) -> None:
-    """Removes the log of a hook."""
+    """Removes the log of a hook, and what is due of it."""
+    for run in tx.state.hook_runs.values():
+        if run.hook == hook_id:
+            tx.put_row(RUNS, run.id, None)
     for number in tx.state.hook_log.get(hook_id, {}):
         tx.put_row(_TABLE, (hook_id, number), None)
 
@@ -70,6 +87,11 @@ def info(tx: Transaction, first: int, last: int, hook_id: int, outcome: int) -> 
 @method("one.hook.retry", integer("id"), integer("exec"), needs=(Need(Op.MANAGE, Hook, "id"),))
 def retry(tx: Transaction, oid: int, number: int) -> int:
     """Runs an execution of a hook again, with the arguments that it had."""
-    if number not in tx.state.hook_log.get(oid, {}):
+    logged = tx.state.hook_log.get(oid, {}).get(number)
+    record = None if logged is None else ElementTree.fromstring(logged.body)  # noqa: S314 - ours
+    if record is None or record.find("ARGUMENTS") is None:
         raise ApiError(Code.INTERNAL, "Invalid HookLog body. Arguments not found.", oid)
-    raise ApiError(Code.ACTION, f"Hook {oid} cannot be run: this release has no hook manager.", oid)
+    arguments, host = record.findtext("ARGUMENTS", ""), record.findtext("REMOTE_HOST", "")
+    hook_matching.add_run(tx, oid, arguments, host, retry=True)
+    hook_matching.tell_retry(tx, oid, arguments, host)
+    return oid

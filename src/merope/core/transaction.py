@@ -7,12 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from merope.core import hook_matching
 from merope.model.addressing import Answers
 from merope.model.change import Change, Delete, Key, Operation, Put, Row
 from merope.model.document import Document
 from merope.model.effect import TABLE as EFFECT_TABLE
 from merope.model.effect import Effect
 from merope.model.errors import ApiError, Code
+from merope.model.event import Event, Heard, nobody
 from merope.model.hook import TYPES as HOOK_TYPES
 from merope.model.hook import Hook
 from merope.model.kinds import BY_DOCUMENT, Kind
@@ -57,6 +59,9 @@ SYSTEM = Caller(ONEADMIN, ONEADMIN_GROUP, "oneadmin", "oneadmin", frozenset({ONE
 #: A security group waits for the answer, whatever becomes of the VM.
 KEPT_EFFECTS = frozenset({"vm.update_sg"})
 
+#: Changes of the state of these are events.
+_WITH_EVENTS = frozenset({"vm_pool", "host_pool"})
+
 #: In place of an id: every finished object.
 ALL_ARCHIVED = -1
 
@@ -88,6 +93,7 @@ class Context:
     prepared: dict[str, str | int] = field(default_factory=dict)
     addresses: Answers = field(default_factory=Answers)
     """What address managers outside answered (core/ipam.py)."""
+    heard: Heard = nobody
 
 
 class Transaction:
@@ -107,6 +113,7 @@ class Transaction:
         self._rows: dict[tuple[str, Key], Row | None] = {}
         self._last_oids: dict[str, int] = {}
         self._effects: list[Effect] = []
+        self._events: list[Event] = []
 
     # Reading
 
@@ -205,6 +212,14 @@ class Transaction:
         """A row of a table that is not a pool of objects; None removes it."""
         self._rows[table, key] = row
 
+    def next_number(self, table: str) -> int:
+        """The next key, from 1, of a table whose rows are no objects."""
+        last = self._last_oids.get(table)
+        if last is None:
+            last = self.state.last_oids.get(table, 0)
+        self._last_oids[table] = last + 1
+        return last + 1
+
     def row(self, table: str, key: Key) -> Row | None:
         """A row that this transaction has put."""
         return self._rows.get((table, key))
@@ -228,11 +243,7 @@ class Transaction:
 
     def effect(self, op: str, oid: int, host: int = -1, **arguments: str | int) -> Effect:
         """Asks for something to be done once this change is durable; its result is a command of its own."""
-        last = self._last_oids.get(EFFECT_TABLE)
-        if last is None:
-            last = self.state.last_oids.get(EFFECT_TABLE, 0)
-        self._last_oids[EFFECT_TABLE] = last + 1
-        wanted = Effect(last + 1, op, oid, host, arguments)
+        wanted = Effect(self.next_number(EFFECT_TABLE), op, oid, host, arguments)
         self._effects.append(wanted)
         self._rows[EFFECT_TABLE, wanted.id] = {"oid": wanted.id, "body": wanted.to_json()}
         return wanted
@@ -257,6 +268,12 @@ class Transaction:
     def complete_effect(self, effect_id: int) -> None:
         self._rows[EFFECT_TABLE, effect_id] = None
 
+    # Events
+
+    def tell(self, keys: tuple[str, ...], message: str) -> None:
+        """Subscribers hear of it once this change is durable."""
+        self._events.append(Event(keys, message))
+
     # Ending
 
     def commit(self, index: int) -> tuple[Change, Parsed]:
@@ -265,18 +282,21 @@ class Transaction:
         parsed: Parsed = {}
         for (table, oid), value in self._edited.items():
             conceal(value, self.settings)
-            operations.append(Put(table, oid, object_row(value)))
+            row = object_row(value)
+            operations.append(Put(table, oid, row))
             parsed[table, oid] = value
+            if table in _WITH_EVENTS:
+                hook_matching.state_changed(self, value, str(row["body"]))
         operations += [Delete(table, oid) for table, oid in self._deleted]
         for (table, oid), quotas in self._quotas.items():
             column = f"{table.removesuffix('_quotas')}_oid"
             operations.append(Put(table, oid, {column: oid, "body": quotas.to_xml(oid)}))
             parsed[table, oid] = quotas
-        for (table, key), row in self._rows.items():
-            operations.append(Delete(table, key) if row is None else Put(table, key, row))
+        for (table, key), other in self._rows.items():
+            operations.append(Delete(table, key) if other is None else Put(table, key, other))
         for table, last in self._last_oids.items():
             operations.append(Put("pool_control", table, {"tablename": table, "last_oid": last}))
-        return Change(index, self.now, tuple(operations)), parsed
+        return Change(index, self.now, tuple(operations), tuple(self._events)), parsed
 
     def abandon(self) -> None:
         """The command failed: what it took for editing is parsed anew by the next reader."""

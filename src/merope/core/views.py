@@ -101,7 +101,7 @@ def user_info(tx: Transaction, uid: int) -> bytes:
     tx.entry(User, uid)
     if _sees_secrets(tx, uid):
         return info(tx, User, uid)
-    return wire(_with_quotas(tx.state, uid, _without_secrets(tx.get(User, uid)), "user"))
+    return wire(_with_quotas(tx.state, uid, without_secrets(tx.get(User, uid)), "user"))
 
 
 def user_item(tx: Transaction, entry: Entry) -> bytes:
@@ -110,7 +110,7 @@ def user_item(tx: Transaction, entry: Entry) -> bytes:
         return pool_item(tx, USER, entry)
     # A long list is made while others change what it shows: the user may be gone by now.
     user = tx.find(User, entry.oid) or User.from_xml(entry.body)
-    return wire(_pool_quotas(tx.state, entry.oid, _without_secrets(user)))
+    return wire(_pool_quotas(tx.state, entry.oid, without_secrets(user)))
 
 
 def _sees_secrets(tx: Transaction, uid: int) -> bool:
@@ -119,7 +119,8 @@ def _sees_secrets(tx: Transaction, uid: int) -> bool:
     return tx.caller.is_admin or tx.caller.uid == uid
 
 
-def _without_secrets(user: User) -> str:
+def without_secrets(user: User) -> str:
+    """The document of a user without what would let a reader act as them."""
     template = user.template.copy()
     template.remove("TOKEN_PASSWORD")
     return replace(user, password="", login_tokens=[], template=template).to_xml()

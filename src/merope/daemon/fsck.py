@@ -16,6 +16,7 @@ from merope.core.check import Finding
 from merope.core.transaction import SYSTEM, Context, Transaction
 from merope.model.change import Row
 from merope.model.effect import TABLE as EFFECTS
+from merope.model.hook_run import TABLE as HOOK_RUNS
 from merope.model.kinds import KINDS
 from merope.model.settings import Settings
 from merope.model.state import State
@@ -173,6 +174,8 @@ def _rows(store: SqlStore, report: Report) -> Iterator[Finding]:
         yield from check_rows.attribute_faults(row)
     for row in _each(store, EFFECTS, report):
         yield from check_rows.effect_faults(row)
+    for row in _each(store, HOOK_RUNS, report):
+        yield from check_rows.hook_run_faults(row)
 
 
 def _each(store: SqlStore, table: str, report: Report) -> Iterator[Row]:
@@ -183,7 +186,7 @@ def _each(store: SqlStore, table: str, report: Report) -> Iterator[Row]:
 
 
 def _highest(store: SqlStore) -> dict[str, int]:
-    tables = [*(kind.table for kind in KINDS), "acl", EFFECTS]
+    tables = [*(kind.table for kind in KINDS), "acl", EFFECTS, HOOK_RUNS]
     found = {table: store.query(f"SELECT MAX(oid) FROM {table}")[0][0] for table in tables}  # noqa: S608
     return {table: oid for table, oid in found.items() if oid is not None}
 

@@ -1,6 +1,7 @@
 """What acts on a cloud that is open: the door, the engine, and all that looks at it from time to time."""
 
 import asyncio
+import os
 import sys
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -20,10 +21,15 @@ from merope.daemon.authentication import Authentication
 from merope.daemon.local_time import local_zone
 from merope.daemon.preparations import Preparations
 from merope.daemon.scheduling import Scheduling
+from merope.daemon.service import Options
 from merope.daemon.timetable import Timetable
 from merope.drivers.simulated.world import World
 from merope.engine.cloud import Cloud, Inputs, NotDurable
 from merope.engine.engine import Engine
+from merope.engine.event_bus import EventBus, address_of
+from merope.engine.hook_executor import Places as HookPlaces
+from merope.engine.hook_process import HookProcess
+from merope.engine.hooks import Hooks
 from merope.engine.inline import InlineExecutor
 from merope.engine.job import Job
 from merope.engine.places import Layout as Places
@@ -61,6 +67,15 @@ class Running:
         self._threads = ThreadPoolExecutor(4, "work")
         self._executor = _executor(started, cloud)
         self._engine = Engine(cloud, self._executor, later, finished=Finished(store))
+        self._hook_process = HookProcess(_hook_places(started))
+        self._hooks = Hooks(
+            cloud,
+            self._hook_process,
+            later,
+            most=2 * settings.hook_concurrency,
+            seconds=settings.hook_timeout,
+        )
+        self._bus = EventBus(cloud, address_of(settings.hm_mad), later)
         self._recorder = Recorder(store, self._threads, started.config.monitor)
         self._poller = Poller(
             cloud,
@@ -79,13 +94,15 @@ class Running:
             cloud, store.probe, writer, later, settle=store.settle, superseded=superseded
         )
         registry = Registry()
-        _measure(registry, cloud, self._engine)
+        _measure(registry, cloud, self._engine, self._hooks)
         self._door = Door(registry, lambda: cloud.trouble or None)
 
     async def start(self) -> None:
         """Raises DoorError where the port is taken."""
         await self._door.start(self._dispatcher(), _door_settings(self._started))
         self._engine.resume()
+        self._hooks.resume()
+        self._bus.start()
         self._poller.start()
         self._recovery.start()
         self._scheduling.wake()
@@ -100,11 +117,14 @@ class Running:
         await self._door.stop(DRAIN_SECONDS)
         await self._logins.close()
         self._engine.stop()
+        self._hooks.stop()
+        await self._hook_process.close()
         if isinstance(self._executor, WorkerPool):
             await self._executor.close()
         # What the database did not take was refused to whoever asked for it.
         with suppress(NotDurable):
             await self._cloud.durable(self._cloud.state.index)
+        await self._bus.stop()
         self._recorder.flush()
         self._threads.shutdown()
 
@@ -157,6 +177,23 @@ def _noting_progress(cloud: Cloud) -> Callable[[Job, int], None]:
     return note
 
 
+def _hook_places(started: Started) -> HookPlaces:
+    """Hooks may use the commands, which are in their PATH, know the cloud and log in as its administrator."""
+    settings, layout = started.config.settings, started.layout
+    options = Options(str(layout.home), settings.port, settings.listen_address)
+    commands = str(Path(sys.executable).parent)
+    return HookPlaces(
+        base=settings.hook_base_path or str(layout.home / "remotes" / "hooks"),
+        remote_base=settings.hook_remote_base_path,
+        environment={
+            "ONE_XMLRPC": options.endpoint,
+            "ONE_AUTH": str(layout.auth_file),
+            "PATH": f"{os.environ.get('PATH', os.defpath)}:{commands}",
+        },
+        concurrency=settings.hook_concurrency,
+    )
+
+
 def _host_seconds(started: Started) -> float:
     return _SANDBOX_HOST_SECONDS if started.sandbox else float(started.config.monitor.state_vm)
 
@@ -185,7 +222,7 @@ def _door_settings(started: Started) -> DoorSettings:
     return DoorSettings(host=settings.listen_address, port=settings.port, **given)
 
 
-def _measure(registry: Registry, cloud: Cloud, engine: Engine) -> None:
+def _measure(registry: Registry, cloud: Cloud, engine: Engine, hooks: Hooks) -> None:
     objects = registry.gauge("merope_objects", "Live objects of each kind.", ("kind",))
     for pool in cloud.state.pools.values():
         objects.labels(pool.kind.api).follow(_length(pool))
@@ -193,6 +230,9 @@ def _measure(registry: Registry, cloud: Cloud, engine: Engine) -> None:
     flights.labels("running").follow(lambda: engine.in_flight)
     flights.labels("waiting").follow(lambda: engine.waiting)
     flights.labels("retrying").follow(lambda: engine.retrying)
+    runs = registry.gauge("merope_hook_runs", "Runs of hooks that are due.", ("state",))
+    runs.labels("running").follow(lambda: hooks.running)
+    runs.labels("waiting").follow(lambda: hooks.waiting)
     changes = registry.gauge("merope_change_index", "Number of the last change.")
     changes.labels().follow(lambda: cloud.state.index)
 

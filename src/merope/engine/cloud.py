@@ -17,6 +17,7 @@ from merope.core.methods import Result
 from merope.core.transaction import SYSTEM, Caller, Context, Transaction
 from merope.model.addressing import Answers
 from merope.model.change import Change
+from merope.model.event import Heard, nobody
 from merope.model.settings import Settings
 from merope.model.state import Entry, State, Undo, undo
 from merope.store.errors import InDoubtError, StoreError, SupersededError
@@ -87,6 +88,8 @@ class Cloud:
         self._writing: list[_Pending] = []
         self._waiters: deque[tuple[int, asyncio.Future[None]]] = deque()
         self._listeners: list[Listener] = []
+        self.heard: Heard = nobody
+        """Whether anybody has subscribed to an event."""
         self.trouble = ""
         """Why the last write failed; empty while the store is well."""
         self.superseded = False
@@ -112,12 +115,18 @@ class Cloud:
             tx.abandon()
             raise
         if not change.operations:
+            self._tell_alone(change)
             return result, self.state.index
         steps = self.state.apply(change, parsed)
         self._pending.append(_Pending(change, steps))
         if not self._writing:
             self._write()
         return result, change.index
+
+    def _tell_alone(self, change: Change) -> None:
+        """Events of a command that changed nothing: they are told when what it saw is durable."""
+        if change.events:
+            self.when_durable(self.state.index, lambda stored: self._tell(change) if stored else None)
 
     def look(self, command: Command, inputs: Inputs) -> tuple[Result, int]:
         """Runs a command that changes nothing; its answer depends on the change that comes with it."""
@@ -153,6 +162,7 @@ class Cloud:
             archived_vms=inputs.archived_vms,
             prepared=inputs.prepared or {},
             addresses=inputs.addresses or Answers(),
+            heard=self.heard,
         )
 
     def is_durable(self, index: int) -> bool:

@@ -7,6 +7,8 @@ on the same state gets the same state, without running a command again.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from merope.model.event import Event
+
 Key = int | str | tuple[int, ...]
 Cell = int | str | None
 Row = Mapping[str, Cell]
@@ -39,3 +41,5 @@ class Change:
     index: int
     time: int
     operations: tuple[Operation, ...] = field(default=())
+    events: tuple[Event, ...] = field(default=(), compare=False)
+    """What subscribers hear of when the change is durable; it is not stored."""

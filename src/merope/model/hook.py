@@ -7,6 +7,8 @@ from merope.model.owned import OptionalLock
 
 #: Numbers of the types in the database (spec states.yaml `hook`).
 TYPES = {"state": 1, "api": 2}
+#: Last words of the methods that are no event: those that only look.
+QUIET = ("info", "infoextended")
 
 
 @document("HOOK")

@@ -354,6 +354,28 @@ class Settings:
     hook_log_retention: int = option(
         "HOOK_LOG_CONF/LOG_RETENTION", Integer(0), "20", "Executions that are kept of each hook."
     )
+    hook_concurrency: int = option(
+        "HOOK_EXECUTION/CONCURRENCY", Integer(1, 1000), "10", "Hooks that run at a time."
+    )
+    hook_timeout: int = option(
+        "HOOK_EXECUTION/TIMEOUT",
+        Integer(0),
+        "3600",
+        "Seconds that a hook without a TIMEOUT of its own may take; 0: no limit.",
+    )
+    hook_base_path: str | None = option(
+        "HOOK_EXECUTION/BASE_PATH",
+        Text("/.+", "an absolute path"),
+        None,
+        "Where commands of hooks are.",
+        note="Without a line in the file it is remotes/hooks/ in the home directory of the cloud.",
+    )
+    hook_remote_base_path: str = option(
+        "HOOK_EXECUTION/REMOTE_BASE_PATH",
+        Text("/.+", "an absolute path"),
+        "/var/tmp/one/hooks",  # noqa: S108 - where 5.12 has them
+        "Where commands of hooks are on hosts.",
+    )
 
     # Attributes that only administrators may set, that are stored encrypted, that VMs inherit
     vm_restricted_attr: tuple[str, ...] = names(

@@ -15,6 +15,8 @@ from merope.model.document import Document, escape, unescape
 from merope.model.effect import TABLE as EFFECT_TABLE
 from merope.model.effect import Effect
 from merope.model.hook import Logged
+from merope.model.hook_run import TABLE as HOOK_RUN_TABLE
+from merope.model.hook_run import HookRun
 from merope.model.kinds import KINDS, Kind
 from merope.model.quota import Quotas
 from merope.model.states import VmState
@@ -197,6 +199,8 @@ class State:
         self.history: dict[int, dict[int, str]] = {}
         self.hook_log: dict[int, dict[int, Logged]] = {}
         """hook → number of the execution → what is logged of it."""
+        self.hook_runs: dict[int, HookRun] = {}
+        """Runs of hooks that are due, oldest first."""
         self.effects: dict[int, Effect] = {}
         self.effects_of: dict[tuple[str, int], set[int]] = {}
         self.vnc_ports: dict[tuple[int, int], int] = {}
@@ -215,6 +219,7 @@ class State:
             "history": self._put_history,
             "hook_log": self._put_execution,
             EFFECT_TABLE: self._put_effect,
+            HOOK_RUN_TABLE: self._put_hook_run,
         }
 
     def pool(self, kind: Kind) -> Pool:
@@ -344,6 +349,11 @@ class State:
         if row is not None:
             new = Logged(_number(row, "timestamp"), _number(row, "rc"), str(row["body"]))
         return _put_value(self.hook_log.setdefault(hook_id, {}), number, new)
+
+    def _put_hook_run(self, key: Key, row: Row | None) -> Callable[[], object]:
+        assert isinstance(key, int)
+        new = None if row is None else HookRun.from_json(key, str(row["body"]))
+        return _put_value(self.hook_runs, key, new)
 
     def _put_effect(self, key: Key, row: Row | None) -> Callable[[], object]:
         assert isinstance(key, int)

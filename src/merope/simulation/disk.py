@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 from merope.model.change import Change, Key, Put, Row
 from merope.model.effect import TABLE as EFFECT_TABLE
+from merope.model.hook_run import TABLE as HOOK_RUN_TABLE
 from merope.model.kinds import KINDS
 from merope.model.state import Entry, State
 from merope.model.states import VmState
@@ -22,6 +23,7 @@ _LOADED = (
     "pool_control",
     "hook_log",
     EFFECT_TABLE,
+    HOOK_RUN_TABLE,
 )
 _UNIQUE = [
     (name, tuple(constraint.removeprefix("UNIQUE").strip("()").replace(" ", "").split(",")))

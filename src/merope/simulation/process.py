@@ -16,9 +16,12 @@ from merope.core.transaction import ALL_ARCHIVED, Archived, Transaction
 from merope.daemon.scheduling import Scheduling
 from merope.engine.cloud import Cloud, Inputs
 from merope.engine.engine import Engine
+from merope.engine.hook_executor import Request
+from merope.engine.hooks import Hooks
 from merope.engine.polling import Poller
 from merope.model.addressing import Answers, Question, Told
 from merope.model.errors import ApiError, Code
+from merope.model.hook import Execution
 from merope.model.settings import SchedulerSettings, Settings
 from merope.scheduler.snapshot import Limits
 from merope.simulation.disk import Disk
@@ -54,6 +57,16 @@ class Threads(Executor):
         return future
 
 
+class QuickHooks:
+    """Runs hooks in no time, and they succeed."""
+
+    def __init__(self, loop: SimulatedLoop) -> None:
+        self._loop = loop
+
+    def submit(self, request: Request, done: Callable[[Execution], None]) -> None:
+        self._loop.call_later(0.001, lambda: done(Execution(request.command, request.arguments)))
+
+
 class Process:
     """Started on what `disk` holds; it goes on with whatever its predecessor had not finished."""
 
@@ -72,6 +85,7 @@ class Process:
             executor=threads,
         )
         self.engine = Engine(self.cloud, hands, loop.call_later, limit=4, finished=disk)
+        self.hooks = Hooks(self.cloud, QuickHooks(loop), loop.call_later, most=4, seconds=0)
         self.poller = Poller(
             self.cloud,
             hands,
@@ -87,6 +101,7 @@ class Process:
 
     def start(self) -> None:
         self.engine.resume()
+        self.hooks.resume()
         self.poller.start()
         self.scheduling.wake()
         self.timetable.start()

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass
 
 from merope.model.effect import TABLE as EFFECT_TABLE
+from merope.model.hook_run import TABLE as HOOK_RUN_TABLE
 from merope.store.errors import StoreError
 
 INTEGER = "INTEGER"
@@ -123,13 +124,14 @@ TABLES: dict[str, Table] = {
         ),
         ("log_index",),
     ),
-    # Ours: effects that were asked for and have not been answered, and the number of the last change.
+    # Ours: effects that were asked for and have not been answered, hooks that are due, the last change.
     EFFECT_TABLE: Table((("oid", INTEGER), ("body", TEXT))),
+    HOOK_RUN_TABLE: Table((("oid", INTEGER), ("body", TEXT))),
     "merope_log": Table((("id", INTEGER), ("change_index", BIGINT)), ("id",)),
 }
 
 #: Tables that 5.12 has not got.
-OURS = (EFFECT_TABLE, "merope_log")
+OURS = (EFFECT_TABLE, HOOK_RUN_TABLE, "merope_log")
 #: Index → table and columns.
 INDEXES: dict[str, tuple[str, tuple[str, ...]]] = {
     "state_oid_idx": ("vm_pool", ("state", "oid")),

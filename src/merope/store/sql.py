@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from merope.model.change import Cell, Change, Delete, Key, Operation, Put
 from merope.model.document import escape
 from merope.model.effect import TABLE as EFFECT_TABLE
+from merope.model.hook_run import TABLE as HOOK_RUN_TABLE
 from merope.model.kinds import KINDS
 from merope.model.state import Entry, State
 from merope.model.states import VmState
@@ -28,6 +29,7 @@ _LOADED = (
     "pool_control",
     "hook_log",
     EFFECT_TABLE,
+    HOOK_RUN_TABLE,
 )
 #: Keys that one statement removes.
 _KEYS = 200

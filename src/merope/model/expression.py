@@ -288,11 +288,14 @@ def _integer(digits: str) -> float:
     return int(digits) if len(digits) < 1000 else float(digits)
 
 
+# Hosts are asked for the same few figures again and again.
+@lru_cache(maxsize=16384)
 def _leading_int(text: str | None) -> float | None:
     found = _INT.match(text) if text else None
     return _integer(found[1]) if found else None
 
 
+@lru_cache(maxsize=16384)
 def _leading_float(text: str | None) -> float | None:
     found = _REAL.match(text) if text else None
     return float(found[1]) if found else None

@@ -21,15 +21,18 @@ _NOTHING = Access()
 
 @dataclass(frozen=True, slots=True)
 class Eligible:
-    """Hosts that suit a VM but for capacity (`indexes` are theirs), and what excluded the others.
+    """Hosts that suit a VM but for capacity, and what excluded the others.
     `allowed` passed all but the requirements; `live` are requirements that depend on what is placed in
     this plan and are not yet applied."""
 
     hosts: Sequence[LiveHost]
-    indexes: frozenset[int]
     allowed: Sequence[LiveHost]
     excluded: tuple[Reason, ...]
     live: tuple[Requirement, ...] = ()
+
+    def indexes(self) -> frozenset[int]:
+        """Of the hosts; made when it is asked for, for it is large."""
+        return frozenset(host.index for host in self.hosts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +119,14 @@ class Matcher:
             networks.append((nic, found))
         return Match(eligible, datastores, networks)
 
+    def forget(self, vm: VmRequest) -> None:
+        """No other VM will ask for the hosts of this one."""
+        for only_public in (False, True):
+            self._known.pop((host_key(vm), only_public), None)
+        # What users wrote is shared by few; the automatic requirements are shared by most.
+        for text in (vm.requirements, *vm.group_requirements):
+            self._answers.pop((True, text), None)
+
     def _image_space_missing(self, vm: VmRequest) -> tuple[Reason, ...]:
         if vm.restarted:
             return ()
@@ -148,7 +159,7 @@ class Matcher:
                     why_not[index] = code
         suitable = [host for host, code in zip(self._hosts, why_not, strict=True) if code is None]
         excluded = tally(Reason(code) for code in why_not if code is not None)
-        return Eligible(suitable, frozenset(host.index for host in suitable), allowed, tuple(excluded), live)
+        return Eligible(suitable, allowed, tuple(excluded), live)
 
     def _host_reasons(self, vm: VmRequest, eligible: Eligible) -> tuple[Reason, ...]:
         free = ((host.view.free_cpu, host.view.free_memory) for host in eligible.hosts)

@@ -41,14 +41,14 @@ class Group:
         assert match.eligible is not None, "a VM that must wait has no group"
         self.eligible = match.eligible
         self.rank = rank
-        self.order = order
+        self.order: Order | None = order
         self._wishes = wishes
         self._board = board
         self._vm = vm
         self._datastores = _by_cluster(match.datastores)
-        self._order: Order | None = order
         self._ds_rank = ds_rank
         self._no_local = False
+        self._indexes: frozenset[int] | None = None
         self._seen = 0
         self._reopened: set[int] = set()
 
@@ -56,9 +56,9 @@ class Group:
         """The best host that is left, or None.  With `no_local`, which stays true once it is, only the
         hosts of public clouds will do."""
         self._no_local = no_local
-        found = self._best_of_changed() if self._order is None else self._best_of(self._order)
+        found = self._best_of_changed() if self.order is None else self._best_of(self.order)
         if found is None:
-            self._order = None
+            self.order = None
             self._reopened.clear()
             self._seen = len(self._board.changes)
         return found
@@ -73,7 +73,9 @@ class Group:
     def _best_of_changed(self) -> Found | None:
         if not self.eligible.live:
             return None  # nothing else comes back
-        changed = self.eligible.indexes.intersection(self._board.changes[self._seen :])
+        if self._indexes is None:
+            self._indexes = self.eligible.indexes()
+        changed = self._indexes.intersection(self._board.changes[self._seen :])
         self._seen = len(self._board.changes)
         self._reopened |= changed
         hosts = [self._board.hosts[index] for index in self._reopened]

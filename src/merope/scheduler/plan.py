@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
 
 from merope.model.expression import ExpressionError, compile_rank
 from merope.scheduler.affinity import Bundle, Relations
 from merope.scheduler.live import LiveDatastore, LiveHost, LiveNetwork, RankTable
-from merope.scheduler.matching import Match, Matcher, request_key
+from merope.scheduler.matching import Match, Matcher, host_key, request_key
 from merope.scheduler.networks import Wish
 from merope.scheduler.order import Board, Order
 from merope.scheduler.placement import Found, Group
@@ -54,8 +55,9 @@ class _Planner:
         }
         self._located = dict(snapshot.located)
         self._settled: set[int] = set()
+        self._left: Counter[tuple[int, Hashable]] = Counter()
         self._groups: dict[Hashable, Group | tuple[Reason, ...]] = {}
-        self._orders: dict[Hashable, Order] = {}
+        self._orders: dict[Hashable, dict[int, Order]] = {}
         self._ranks: dict[tuple[str, str], RankTable] = {}
         self._bad_ranks: dict[tuple[str, str], str] = {}
         self._waiting: dict[Group, list[int]] = {}
@@ -70,8 +72,10 @@ class _Planner:
         late = (Reason(Code.VM_LIMIT, detail=str(limits.vms)),)
         self._reasons.update((vm.id, late) for vm in vms[len(considered) :])
         ordered = sorted(considered, key=lambda vm: (-vm.priority, vm.id))
+        self._left = Counter(key for vm in ordered for key in _keys(vm))
         for vm in ordered:
             if vm.id in self._settled:
+                self._forget(vm)
                 continue
             if limits.dispatch and len(self._placements) >= limits.dispatch:
                 self._reasons[vm.id] = (Reason(Code.DISPATCH_LIMIT, detail=str(limits.dispatch)),)
@@ -79,12 +83,29 @@ class _Planner:
                 self._solve(self._of_group[vm.id], ordered)
             else:
                 self._place(vm)
+            self._forget(vm)
         for group, ids in self._waiting.items():
             self._reasons.update(dict.fromkeys(ids, group.reasons()))
         for task, relations in self._unplaced:
             why = reasons(task, relations, self._located)
             self._reasons.update((vm.id, why) for vm in task.bundle.vms)
         return Plan(tuple(self._placements), self._reasons, self._warnings)
+
+    def _forget(self, vm: VmRequest) -> None:
+        """Drops what was worked out for VMs that ask for the same once there is none left: with an
+        expression for each VM it would be a table of all VMs and all hosts."""
+        left = self._left
+        request, order, rank, hosts = keys = _keys(vm)
+        for key in keys:
+            left[key] -= 1
+        if not left[request]:
+            self._groups.pop(request[1], None)
+        if not left[order]:
+            self._orders.pop(order[1], None)
+        if not left[rank]:
+            self._ranks.pop(("SCHED_RANK", vm.rank), None)
+        if not left[hosts]:
+            self._matcher.forget(vm)
 
     def _place(self, vm: VmRequest) -> None:
         """Place the VM, or note why not."""
@@ -166,10 +187,11 @@ class _Planner:
         rank_key, ds_rank_key, *_ = _rank_keys(vm)
         rank = self._table(rank_key, policies.host_rank, len(self._hosts))
         ds_rank = self._table(ds_rank_key, policies.datastore_rank, len(self._datastores))
-        key = (id(match.eligible), vm.rank)
-        order = self._orders.get(key)
+        # One for local hosts and one for public clouds at most.
+        orders = self._orders.setdefault(_order_key(vm), {})
+        order = orders.get(id(match.eligible))
         if order is None:
-            order = self._orders[key] = Order(self._board, match.eligible.hosts, rank)
+            order = orders[id(match.eligible)] = Order(self._board, match.eligible.hosts, rank)
         wishes = [
             Wish(
                 nic,
@@ -224,6 +246,16 @@ class _Planner:
         for ds_id, space in vm.image_space:
             if ds_id in self._images:
                 self._images[ds_id].take(sign * space)
+
+
+def _order_key(vm: VmRequest) -> Hashable:
+    """What VMs have in common whose hosts come in the same order."""
+    return host_key(vm), vm.rank
+
+
+def _keys(vm: VmRequest) -> tuple[tuple[int, Hashable], ...]:
+    """By what things are kept that are worked out once for VMs that are alike."""
+    return (0, request_key(vm)), (1, _order_key(vm)), (2, vm.rank), (3, host_key(vm))
 
 
 def _rank_keys(vm: VmRequest) -> list[tuple[str, str]]:

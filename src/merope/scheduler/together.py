@@ -52,7 +52,7 @@ class Task:
 
     def _hosts(self, rules: Sequence[Rule]) -> tuple[list[LiveHost], list[LiveHost], frozenset[int]]:
         """Those that suit all of the VMs, and which of them rules and room leave before anything is put."""
-        indexes = frozenset.intersection(*(member.eligible.indexes for member in self.members))
+        indexes = frozenset.intersection(*(member.eligible.indexes() for member in self.members))
         eligible = [self._board.hosts[index] for index in sorted(indexes)]
         hosts = [
             host for host in eligible if self.open(host) and all(rule.allows(host.view.id) for rule in rules)
@@ -75,10 +75,10 @@ class Task:
 
     def best_first(self) -> Iterator[LiveHost]:
         """The same for one VM alone, which is never put in part, without sorting anew."""
-        if len(self.members) > 1:
+        order = self.members[0].order
+        if order is None or len(self.members) > 1:
             return self.by_rank()
-        order = self.members[0].order.with_room(self.cpu, self.memory)
-        return (host for host in order if host.index in self._indexes)
+        return (host for host in order.with_room(self.cpu, self.memory) if host.index in self._indexes)
 
 
 class Solver:

@@ -64,11 +64,12 @@ class DocumentView:
             for child in self._ordered([el for base in self._bases() for el in base]):
                 self._table.setdefault(child.tag, []).append(child)
             self._table[CURRENT_VMS] = self._search("VMS/ID")
-        if _NAME.fullmatch(name):
-            return self._table.get(name, [])
-        if name not in self._table:
-            self._table[name] = self._search(name)
-        return self._table[name]
+        found = self._table.get(name)
+        if found is None:
+            if _NAME.fullmatch(name):
+                return []
+            found = self._table[name] = self._search(name)
+        return found
 
     def _bases(self) -> list[Element]:
         return [el for path in self._paths for el in self._root.findall(path)]

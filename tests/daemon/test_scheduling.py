@@ -1,9 +1,11 @@
 """The scheduler in its cloud: what it sees, what it has carried out, and what it tells of VMs that wait."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from tests.api.dispatch_harness import VM as TEMPLATE
@@ -17,8 +19,9 @@ from merope.engine.cloud import Inputs
 from merope.model.datastore import Datastore
 from merope.model.errors import ApiError
 from merope.model.host import Host
+from merope.model.phase import Phase
 from merope.model.settings import SchedulerSettings
-from merope.model.states import HostState
+from merope.model.states import HistoryAction, HostState
 from merope.model.vm import VM
 from merope.model.vnet import VirtualNetwork
 from merope.scheduler.snapshot import Limits
@@ -184,3 +187,24 @@ async def test_what_kept_a_vm_waiting_is_told_in_numbers_and_forgotten_once_it_i
     assert world.host_of(big) == 1
     told = world.get(big).user_template
     assert (told.get("SCHED_MESSAGE"), told.vectors("SCHED_REASON")) == ("", [])
+
+
+async def test_a_vm_that_is_to_leave_its_host_is_moved_as_the_settings_say(world: World) -> None:
+    world.sandbox.start_engine(asyncio.get_running_loop().call_later)
+    oid = await world.vm()
+    world.round()
+    left = world.host_of(oid)
+    await world.sandbox.rest()
+    await world.sandbox.value("one.vm.action", "resched", oid)
+    world.round()
+    assert world.get(oid).phase is not Phase.RUNNING
+    assert {left, world.host_of(oid)} == {0, 1}
+    assert world.get(oid).resched == 0
+    await world.sandbox.rest()
+    [record] = [found for found in await records(world, oid) if found.findtext("SEQ") == "0"]
+    assert record.findtext("ACTION") == str(HistoryAction.POWEROFF_MIGRATE.value)
+
+
+async def records(world: World, oid: int) -> list[ElementTree.Element]:
+    document = await world.sandbox.value("one.vm.info", oid)
+    return ElementTree.fromstring(document).findall("HISTORY_RECORDS/HISTORY")

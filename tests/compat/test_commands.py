@@ -359,6 +359,7 @@ onevm chmod 0 abc !> octal digits
     "the life of a machine": r"""
 onevm create --name web --cpu 1 --memory 64 --disk disk --nic net --hold => ID: \d
 onevm show web => STATE +: HOLD
+onevm explain web => does not wait for a host: its state is HOLD
 onevm release web
 wait web RUNNING
 onevm list => web +runn

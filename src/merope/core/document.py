@@ -42,13 +42,9 @@ def _add(tx: Transaction, name: str, kind: int, template: Template) -> int:
     generic.check_new_name(tx, StoredDocument, chosen)
     new = StoredDocument(
         id=oid,
-        uid=tx.caller.uid,
-        gid=tx.caller.gid,
-        uname=tx.caller.name,
-        gname=tx.caller.group_name,
         name=chosen,
         type=kind,
-        permissions=generic.default_permissions(tx),
+        **generic.owned_by_caller(tx),
         template=template,
     )
     tx.add(new)

@@ -3,6 +3,7 @@ right that each asks for (spec xmlrpc.yaml)."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import TypedDict
 
 from merope.core import authorization, concealed, pools, views
 from merope.core.methods import Listing, Method, Need, Param, Result, Type, boolean, integer, register, text
@@ -169,6 +170,28 @@ def update_error(detail: str, oid: int) -> ApiError:
 def delete_error(value: Document, detail: str) -> ApiError:
     label = BY_DOCUMENT[type(value)].label
     return ApiError(Code.ACTION, f"Cannot delete {label}. {detail}", value.id)
+
+
+class Ownership(TypedDict):
+    """Whose a new object is, and who may do what with it."""
+
+    uid: int
+    gid: int
+    uname: str
+    gname: str
+    permissions: Permissions
+
+
+def owned_by_caller(tx: Transaction) -> Ownership:
+    """What every new object of the caller's has in common."""
+    caller = tx.caller
+    return {
+        "uid": caller.uid,
+        "gid": caller.gid,
+        "uname": caller.name,
+        "gname": caller.group_name,
+        "permissions": default_permissions(tx),
+    }
 
 
 def default_permissions(tx: Transaction) -> Permissions:

@@ -74,12 +74,8 @@ def allocate(tx: Transaction, source: str, ds_id: int, check_capacity: bool) -> 
         check_space(tx, datastore, origin.size)
     image = Image(
         id=tx.new_id(Image),
-        uid=tx.caller.uid,
-        gid=tx.caller.gid,
-        uname=tx.caller.name,
-        gname=tx.caller.group_name,
         name=name,
-        permissions=generic.default_permissions(tx),
+        **generic.owned_by_caller(tx),
         type=kind,
         disk_type=disk_type(datastore.disk_type, kind),
         persistent=int(persistent),
@@ -120,12 +116,8 @@ def clone(tx: Transaction, oid: int, name: str, ds_id: int) -> int:
     kind = ImageType(original.type)
     image = Image(
         id=tx.new_id(Image),
-        uid=tx.caller.uid,
-        gid=tx.caller.gid,
-        uname=tx.caller.name,
-        gname=tx.caller.group_name,
         name=name,
-        permissions=generic.default_permissions(tx),
+        **generic.owned_by_caller(tx),
         type=kind,
         disk_type=disk_type(target.disk_type, kind),
         persistent=int(_clone_persistent(tx, original, target)),

@@ -20,12 +20,8 @@ def allocate(tx: Transaction, source: str) -> int:
         raise generic.allocate_error(fault)
     market = Marketplace(
         id=tx.new_id(Marketplace),
-        uid=tx.caller.uid,
-        gid=tx.caller.gid,
-        uname=tx.caller.name,
-        gname=tx.caller.group_name,
         name=name,
-        permissions=generic.default_permissions(tx),
+        **generic.owned_by_caller(tx),
         market_mad=template.get("MARKET_MAD"),
         zone_id=str(tx.settings.zone_id),
         template=template,

@@ -52,12 +52,8 @@ def allocate(tx: Transaction, source: str, market_id: int) -> int:
         template.remove(found)
     app = MarketplaceApp(
         id=tx.new_id(MarketplaceApp),
-        uid=tx.caller.uid,
-        gid=tx.caller.gid,
-        uname=tx.caller.name,
-        gname=tx.caller.group_name,
         name=name,
-        permissions=generic.default_permissions(tx),
+        **generic.owned_by_caller(tx),
         regtime=tx.now,
         zone_id=str(tx.settings.zone_id),
         origin_id=origin,

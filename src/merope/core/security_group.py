@@ -59,12 +59,8 @@ def clone(tx: Transaction, oid: int, name: str) -> int:
 def _add(tx: Transaction, name: str, template: Template) -> int:
     group = SecurityGroup(
         id=tx.new_id(SecurityGroup),
-        uid=tx.caller.uid,
-        gid=tx.caller.gid,
-        uname=tx.caller.name,
-        gname=tx.caller.group_name,
         name=name,
-        permissions=generic.default_permissions(tx),
+        **generic.owned_by_caller(tx),
         template=template,
     )
     tx.add(group)

@@ -54,12 +54,8 @@ def allocate(tx: Transaction, source: str) -> int:
 def _add(tx: Transaction, name: str, template: Template) -> VmTemplate:
     new = VmTemplate(
         id=tx.new_id(VmTemplate),
-        uid=tx.caller.uid,
-        gid=tx.caller.gid,
-        uname=tx.caller.name,
-        gname=tx.caller.group_name,
         name=name,
-        permissions=generic.default_permissions(tx),
+        **generic.owned_by_caller(tx),
         regtime=tx.now,
         template=template,
     )

@@ -34,12 +34,8 @@ def allocate(tx: Transaction, source: str) -> int:
         raise generic.allocate_error(fault)
     new = VmGroup(
         id=tx.new_id(VmGroup),
-        uid=tx.caller.uid,
-        gid=tx.caller.gid,
-        uname=tx.caller.name,
-        gname=tx.caller.group_name,
         name=name,
-        permissions=generic.default_permissions(tx),
+        **generic.owned_by_caller(tx),
         roles=roles,
         template=template,
     )

@@ -104,12 +104,8 @@ def _image(
     )
     made = Image(
         id=tx.new_id(Image),
-        uid=tx.caller.uid,
-        gid=tx.caller.gid,
-        uname=tx.caller.name,
-        gname=tx.caller.group_name,
         name=name,
-        permissions=generic.default_permissions(tx),
+        **generic.owned_by_caller(tx),
         type=chosen,
         disk_type=image_create.disk_type(store.disk_type, chosen),
         persistent=int(image_create.persistent_only(tx, store)),

@@ -50,12 +50,8 @@ def _fault(tx: Transaction, template: Template) -> str:
 def _add(tx: Transaction, name: str, template: Template) -> int:
     new = VnTemplate(
         id=tx.new_id(VnTemplate),
-        uid=tx.caller.uid,
-        gid=tx.caller.gid,
-        uname=tx.caller.name,
-        gname=tx.caller.group_name,
         name=name,
-        permissions=generic.default_permissions(tx),
+        **generic.owned_by_caller(tx),
         regtime=tx.now,
         template=template,
     )

@@ -95,12 +95,8 @@ def _new(tx: Transaction, parent: VirtualNetwork, template: Template) -> Virtual
             copied.set(attribute, value)
     reservation = VirtualNetwork(
         id=tx.new_id(VirtualNetwork),
-        uid=caller.uid,
-        gid=caller.gid,
-        uname=caller.name,
-        gname=caller.group_name,
         name=name,
-        permissions=generic.default_permissions(tx),
+        **generic.owned_by_caller(tx),
         bridge=parent.bridge,
         bridge_type=parent.bridge_type,
         parent_network_id=parent.id,

@@ -60,12 +60,8 @@ def allocate(tx: Transaction, source: str) -> int:
     authorization.require(tx, *vm_nics.uses(tx, asked, caller.uid))
     router = VirtualRouter(
         id=tx.new_id(VirtualRouter),
-        uid=caller.uid,
-        gid=caller.gid,
-        uname=caller.name,
-        gname=caller.group_name,
         name=name,
-        permissions=generic.default_permissions(tx),
+        **generic.owned_by_caller(tx),
         template=template,
     )
     for nic in nics:

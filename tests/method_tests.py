@@ -32,9 +32,9 @@ class Shown:
 
 def note(method: str, outcome: str) -> None:
     """To be called when a method was run. What fixtures do to get ready does not count, nor do calls that
-    hypothesis draws: nobody says which it will be."""
+    hypothesis draws, or a test that says it is random: nobody says which it will be."""
     test, _, phase = os.environ.get("PYTEST_CURRENT_TEST", "").rpartition(" ")
-    if phase == "(call)" and not test.endswith("::runTest"):
+    if phase == "(call)" and not test.endswith("::runTest") and "_random_" not in test:
         CALLS.add((test.partition("[")[0], method, outcome))
 
 

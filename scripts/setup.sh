@@ -43,6 +43,8 @@ kvm     syslinux-common      the same
 kvm     mtools               puts it on the image
 kvm     iproute2             bridges and addresses
 kvm     curl                 looks at the page that the guest serves
+kvm     openssh-client       reaches other hosts
+servers openssh-server       tests of hosts; they start one of their own
 servers mariadb-server       tests of the store; they start one of their own
 servers postgresql           the same
 servers slapd                tests of logins by a directory; they start one of their own

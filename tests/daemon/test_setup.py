@@ -140,7 +140,7 @@ def test_nothing_is_done_where_nothing_is_missing(machine: Machine) -> None:
         "qemu-system-x86 seabios ipxe-qemu qemu-utils libvirt-daemon-system libvirt-clients".split()
     )
     machine.installed += "libvirt-dev gcc pkg-config genisoimage e2fsprogs".split()
-    machine.installed += "busybox-static syslinux syslinux-common mtools iproute2 curl".split()
+    machine.installed += "busybox-static syslinux syslinux-common mtools iproute2 curl openssh-client".split()
     machine.notes.unlink()
     done = machine.run("cloud")
     assert (done.returncode, done.stdout, machine.told()) == (0, "", [])

@@ -3,12 +3,13 @@
 import asyncio
 import os
 from base64 import b64decode
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tests.drivers.ssh.server import Sshd, why_not
 
-from merope.engine.hook_executor import Places, RefusedError, Request, argument_vector, run
+from merope.engine.hook_executor import Places, RefusedError, Request, run, words_of
 from merope.engine.hook_process import HookProcess
 from merope.engine.processes import members
 from merope.model.hook import Execution
@@ -17,7 +18,7 @@ from merope.model.hook import Execution
 @pytest.fixture
 def places(tmp_path: Path) -> Places:
     (tmp_path / "hooks").mkdir()
-    return Places(str(tmp_path / "hooks"), "/var/tmp/one/hooks", {"GIVEN": "yes"}, 3)
+    return Places(str(tmp_path / "hooks"), "/var/tmp/one/hooks", {"GIVEN": "yes"}, 3, str(tmp_path))
 
 
 def script(places: Places, text: str, name: str = "hook.sh") -> str:
@@ -128,21 +129,10 @@ async def test_an_absolute_command_is_run_as_it_is(places: Places) -> None:
 # On hosts
 
 
-def test_what_goes_to_the_shell_of_a_host_is_quoted(places: Places) -> None:
-    request = Request(1, "a.sh", "'x;reboot' $(id)", remote=True, host="node0")
-    assert argument_vector(request, places)[-3:] == [
-        "--",
-        "node0",
-        "/var/tmp/one/hooks/a.sh 'x;reboot' '$(id)'",
-    ]
-
-
 @pytest.mark.parametrize(
     ("host", "command", "words"),
     [
         ("", "a.sh", "this event is about no host"),
-        ("-oProxyCommand=x", "a.sh", "is no name of a host"),
-        ("a b", "a.sh", "is no name of a host"),
         ("node0", "../../../bin/sh", "is not below /var/tmp/one/hooks"),
     ],
 )
@@ -150,13 +140,58 @@ def test_a_run_on_a_host_is_refused_where_it_cannot_be(
     places: Places, host: str, command: str, words: str
 ) -> None:
     with pytest.raises(RefusedError, match=words):
-        argument_vector(Request(1, command, remote=True, host=host), places)
+        words_of(Request(1, command, remote=True, host=host), places)
 
 
-async def test_a_host_that_cannot_be_reached_is_named(places: Places) -> None:
+@pytest.mark.parametrize("host", ["-oProxyCommand=x", "a b"])
+async def test_what_is_no_name_of_a_host_never_reaches_ssh(places: Places, host: str) -> None:
+    code, _, why = await outcome(Request(1, "a.sh", remote=True, host=host), places)
+    assert code == 255
+    assert "is not the name of a host" in why
+
+
+async def test_a_host_that_cannot_be_reached_is_named_with_the_reason(places: Places) -> None:
     code, told, why = await outcome(Request(1, "a.sh", remote=True, host="no-such-host.invalid"), places)
     assert (code, told) == (255, "")
-    assert "The hook was not run on no-such-host.invalid: it cannot be reached by ssh." in why
+    assert "The hook was not run: host no-such-host.invalid cannot be reached by SSH: no address" in why
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Iterator[Places]:
+    """The host "node1", with its directory of hooks and a real sshd."""
+    if why_not():
+        pytest.skip(why_not())
+    server = Sshd(tmp_path)
+    server.start()
+    (tmp_path / "remote").mkdir()
+    yield Places("/nowhere", str(tmp_path / "remote"), {}, 3, str(server.home))
+    server.ssh.close()
+    server.stop()
+
+
+def remote_script(host: Places, text: str) -> None:
+    path = Path(host.remote_base) / "a.sh"
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+
+
+async def test_a_hook_on_a_host_gets_its_words_as_they_are(host: Places) -> None:
+    remote_script(host, 'printf "[%s]" "$@"; exit 3')
+    request = Request(1, "a.sh", "'x;reboot' $(id)", remote=True, host="node1")
+    assert await outcome(request, host) == (3, "[x;reboot][$(id)]", "")
+
+
+async def test_a_hook_on_a_host_gets_its_arguments_on_its_input_where_it_wants_them(host: Places) -> None:
+    remote_script(host, "wc -c")
+    request = Request(1, "a.sh", "x" * 3_000_000, remote=True, host="node1", on_stdin=True)
+    assert (await outcome(request, host))[1].strip() == "3000000"
+
+
+async def test_a_hook_that_takes_too_long_on_a_host_is_ended_there(host: Places) -> None:
+    remote_script(host, "echo $$; exec sleep 60")
+    code, pid, why = await outcome(Request(1, "a.sh", remote=True, host="node1", seconds=1), host)
+    assert (code, why) == (124, "The hook did not end within 1 seconds and was stopped.\n")
+    assert _is_dead(int(pid))
 
 
 # The process beside the core

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from merope.daemon.scheduling import Scheduling
 from merope.daemon.service import Options
 from merope.daemon.timetable import Timetable
 from merope.drivers.simulated.world import World
+from merope.drivers.ssh import Ssh, SshSettings
 from merope.engine.cloud import Cloud, Inputs, NotDurable
 from merope.engine.engine import Engine
 from merope.engine.event_bus import EventBus, address_of
@@ -38,6 +40,7 @@ from merope.engine.recorder import Recorder
 from merope.engine.recovery import Recovery
 from merope.engine.toolbox import SimulatedDrivers
 from merope.engine.workers import WorkerPool
+from merope.model.settings import Settings
 from merope.scheduler.snapshot import Limits
 from merope.store.sql import SqlStore
 
@@ -121,6 +124,8 @@ class Running:
         await self._hook_process.close()
         if isinstance(self._executor, WorkerPool):
             await self._executor.close()
+            hosts = Ssh(self._started.layout.home)
+            await asyncio.get_running_loop().run_in_executor(self._threads, hosts.close)
         # What the database did not take was refused to whoever asked for it.
         with suppress(NotDurable):
             await self._cloud.durable(self._cloud.state.index)
@@ -191,6 +196,17 @@ def _hook_places(started: Started) -> HookPlaces:
             "PATH": f"{os.environ.get('PATH', os.defpath)}:{commands}",
         },
         concurrency=settings.hook_concurrency,
+        home=str(layout.home),
+        ssh=asdict(ssh_settings(settings)),
+    )
+
+
+def ssh_settings(settings: Settings) -> SshSettings:
+    return SshSettings(
+        host_keys=settings.ssh_host_keys,
+        connect_seconds=settings.ssh_connect_timeout,
+        alive_seconds=settings.ssh_alive_interval,
+        persist_seconds=settings.ssh_persist,
     )
 
 

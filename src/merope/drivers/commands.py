@@ -21,6 +21,16 @@ _GRACE = 1.0
 """Seconds that the pipes may stay open after the command itself has ended."""
 
 
+class CommandError(DriverError):
+    """A command that ran and failed. `status` is its exit status, negative for a signal, None where it was
+    stopped; `stderr` its last words."""
+
+    def __init__(self, message: str, status: int | None, stderr: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.stderr = stderr
+
+
 @dataclass(frozen=True, slots=True)
 class CompletedCommand:
     """What a command that succeeded has written; `stderr` is at most its last 64 KiB."""
@@ -42,9 +52,9 @@ def run(
     """Runs `argv` in a process group of its own and waits for it, `timeout` seconds at most.
 
     `env` is added to this process's environment (LC_ALL is C). `secrets` must not be in `argv` and are
-    blotted out of errors. Raises DriverError when the command is not installed, exits with a status
-    other than 0, is ended by a signal, writes more than `output_limit` bytes or takes too long; in the
-    last two cases it and all that it started are killed.
+    blotted out of errors. Raises DriverError when the command is not installed, and CommandError when it
+    exits with a status other than 0, is ended by a signal, writes more than `output_limit` bytes or takes too
+    long; in the last two cases it and all that it started are killed.
     """
     if any(secret and secret in word for secret in secrets for word in argv):
         raise ValueError(f"{_name(argv)}: a secret must not be an argument; every process can read it")
@@ -72,9 +82,10 @@ def run(
                 process.wait()
     stderr = _blotted(exchange.stderr.decode("utf-8", "replace"), secrets)
     if failure is not None:
-        raise DriverError(f"{_name(argv)} {failure}{_said(stderr)}")
+        raise CommandError(f"{_name(argv)} {failure}{said(stderr)}", None, stderr)
     if process.returncode != 0:
-        raise DriverError(f"{_name(argv)} {_status(process.returncode)}{_said(stderr)}")
+        message = f"{_name(argv)} {_status(process.returncode)}{said(stderr)}"
+        raise CommandError(message, process.returncode, stderr)
     return CompletedCommand(exchange.stdout.decode("utf-8", "replace"), stderr)
 
 
@@ -181,7 +192,8 @@ def _status(returncode: int) -> str:
         return f"was ended by signal {-returncode}"
 
 
-def _said(stderr: str) -> str:
+def said(stderr: str) -> str:
+    """The last lines of what a command said, to follow a sentence about it."""
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
     return ": " + " / ".join(lines[-_LAST_LINES:]) if lines else ""
 

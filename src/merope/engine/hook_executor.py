@@ -15,11 +15,14 @@ import shlex
 import signal
 import sys
 from base64 import b64encode
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from merope.drivers.errors import DriverError
+from merope.drivers.ssh import Ssh, SshSettings
 from merope.engine.processes import end_with
 
 OUTPUT_LIMIT = 64 * 1024
@@ -30,17 +33,25 @@ _QUOTED = re.compile(r"['\"\\]")
 _WORD = re.compile(r"""(?:[^\s'"\\]++|'[^']*+'|"(?:[^"\\]|\\.)*+"|\\.|['"\\])+""", re.DOTALL)
 _GRACE = 1.0
 """Seconds that what a hook left behind may hold its pipes after the hook itself has ended."""
-_SSH = ("ssh", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10", "-o", "ServerAliveInterval=15")
+_SSH_GRACE = 5
+"""Seconds that a host has to end a hook before the line to it is cut."""
 
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where commands are here and on hosts, what hooks are given in their environment, and how many run."""
+    """Where commands are here and on hosts, what hooks are given in their environment, how many run, the
+    cloud's home, and the fields of its `SshSettings`."""
 
     base: str
     remote_base: str
     environment: dict[str, str]
     concurrency: int
+    home: str
+    ssh: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def hosts(self) -> Ssh:
+        return Ssh(Path(self.home), SshSettings(**self.ssh))
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +78,11 @@ class RefusedError(Exception):
         self.code = code
 
 
-def argument_vector(request: Request, places: Places) -> list[str]:
-    """Raises RefusedError. A command that is no absolute path is one below the base, and stays there."""
+def words_of(request: Request, places: Places) -> list[str]:
+    """The command and its arguments, where they run. Raises RefusedError.
+
+    A command that is no absolute path is one below the base, and stays there.
+    """
     first, *more = _words(request.command) or [""]
     words = [*more, *([] if request.on_stdin else _words(request.arguments))]
     base = places.remote_base if request.remote else places.base
@@ -81,9 +95,19 @@ def argument_vector(request: Request, places: Places) -> list[str]:
         return [str(path), *words]
     if not request.host:
         raise RefusedError(NOT_REACHED, "The hook runs on a host, and this event is about no host.")
-    if request.host.startswith("-") or any(char.isspace() or not char.isprintable() for char in request.host):
-        raise RefusedError(NOT_REACHED, f"{request.host!r} is no name of a host.")
-    return [*_SSH, "--", request.host, shlex.join([str(path), *words])]
+    return [str(path), *words]
+
+
+async def _over_ssh(request: Request, places: Places, words: list[str]) -> list[str]:
+    """What runs the words on the request's host, and ends them there when their time is over."""
+    if request.seconds:
+        words = ["timeout", "-k", "2", str(request.seconds), *words]
+    try:
+        argv = places.hosts.argv(request.host, words)
+        await asyncio.to_thread(places.hosts.connect, request.host)
+    except DriverError as error:
+        raise RefusedError(NOT_REACHED, f"The hook was not run: {error}.") from error
+    return argv
 
 
 def _below(base: str, command: str, *, resolve: bool) -> Path:
@@ -112,15 +136,15 @@ async def run(request: Request, places: Places) -> dict[str, Any]:
     """What is told of a run: id, command, code, stdout and stderr (both in base64)."""
     command = " ".join(_words(request.command))
     try:
-        argv = argument_vector(request, places)
-        command = argv[0] if not request.remote else f"{request.host}: {argv[-1].split(' ', 1)[0]}"
+        argv = words_of(request, places)
+        command = f"{request.host}: {argv[0]}" if request.remote else argv[0]
+        if request.remote:
+            argv = await _over_ssh(request, places, argv)
         code, stdout, stderr = await _carry_out(request, places, argv)
     except RefusedError as refusal:
         code, stdout, stderr = refusal.code, b"", f"{refusal}\n".encode()
     except OSError as error:
         code, stdout, stderr = NOT_STARTED, b"", _not_started(error).encode()
-    if request.remote and code == NOT_REACHED and stderr:
-        stderr += f"The hook was not run on {request.host}: it cannot be reached by ssh.\n".encode()
     return {
         "id": request.id,
         "command": command,
@@ -151,8 +175,9 @@ async def _carry_out(request: Request, places: Places, argv: list[str]) -> tuple
     ]
     feeding = asyncio.create_task(_feed(process.stdin, request.arguments.encode()))
     late = False
+    limit = request.seconds + _SSH_GRACE if request.seconds and request.remote else request.seconds
     try:
-        await asyncio.wait_for(_ended(process), request.seconds or None)
+        await asyncio.wait_for(_ended(process), limit or None)
     except TimeoutError:
         late = True
         _kill_group(process.pid)
@@ -163,6 +188,7 @@ async def _carry_out(request: Request, places: Places, argv: list[str]) -> tuple
     await asyncio.gather(feeding, *streams, return_exceptions=True)
     # What the hook left behind may hold the pipes for as long as it lives; we do not.
     process._transport.close()  # type: ignore[attr-defined]
+    late = late or (request.remote and request.seconds > 0 and process.returncode == TIMED_OUT)
     if late:
         kept[1].extend(f"The hook did not end within {request.seconds} seconds and was stopped.\n".encode())
     code = TIMED_OUT if late else process.returncode or 0
@@ -208,6 +234,7 @@ def _kill_group(pid: int) -> None:
 async def serve(places: Places) -> None:
     """Until the requests end."""
     loop = asyncio.get_running_loop()
+    loop.set_default_executor(ThreadPoolExecutor(places.concurrency, "connecting"))
     requests = asyncio.StreamReader(limit=LINE_LIMIT)
     source = os.fdopen(os.dup(0), "rb")
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(requests), source)

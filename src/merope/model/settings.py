@@ -95,6 +95,40 @@ class Settings:
         "Where a host keeps its agent.",
     )
 
+    # Hosts over SSH
+    ssh_host_keys: str = option(
+        "SSH/HOST_KEYS",
+        Choice(("accept-new", "yes")),
+        "accept-new",
+        "accept-new: the first key of a host is kept and must stay; yes: its key must be known before.",
+        shown=False,
+        note="Not in 5.12. Known keys are in .ssh/known_hosts of the home.",
+    )
+    ssh_connect_timeout: int = option(
+        "SSH/CONNECT_TIMEOUT",
+        Integer(1, 300),
+        "10",
+        "Seconds that a host may take to answer.",
+        shown=False,
+        note="Not in 5.12.",
+    )
+    ssh_alive_interval: int = option(
+        "SSH/ALIVE_INTERVAL",
+        Integer(1, 300),
+        "5",
+        "Seconds between questions whether a host is there; without three answers its connection is over.",
+        shown=False,
+        note="Not in 5.12.",
+    )
+    ssh_persist: int = option(
+        "SSH/PERSIST",
+        Integer(1, 86400),
+        "600",
+        "Seconds that a connection is kept after it was used last.",
+        shown=False,
+        note="Not in 5.12.",
+    )
+
     # Database
     db_backend: str = option(
         "DB/BACKEND", Choice(("sqlite", "mysql", "postgresql")), "sqlite", "Kind of database."

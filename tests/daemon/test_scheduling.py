@@ -35,6 +35,7 @@ class World:
     def __init__(self, sandbox: Sandbox) -> None:
         self.sandbox = sandbox
         self.clock = Clock()
+        self.seconds = 0.0
         self.scheduling = Scheduling(
             sandbox.cloud,
             replace(SchedulerSettings(), cold_migrate_mode=1),
@@ -42,6 +43,7 @@ class World:
             self.clock,
             ThreadPoolExecutor(1),
             lambda callback: callback(),
+            lambda: self.seconds,
         )
 
     async def furnish(self) -> None:
@@ -60,9 +62,10 @@ class World:
         assert isinstance(oid, int)
         return oid
 
-    def round(self) -> None:
+    async def round(self) -> None:
+        await self.sandbox.cloud.durable(self.sandbox.state.index)
         self.scheduling.wake()
-        while self.clock.is_set:
+        while self.clock.is_set and not self.clock.waits[-1]:
             self.clock.ring()
 
     def get(self, oid: int) -> VM:
@@ -109,7 +112,7 @@ async def test_the_rules_of_a_group_are_obeyed(world: World) -> None:
     close = [await world.vm(member("close")) for _ in range(2)]
     apart = [await world.vm(member("apart")) for _ in range(2)]
     fixed = await world.vm(member("fixed"))
-    world.round()
+    await world.round()
     assert {world.host_of(oid) for oid in close} == {0}
     assert {world.host_of(oid) for oid in apart} == {0, 1}
     assert world.host_of(fixed) == 1
@@ -118,9 +121,9 @@ async def test_the_rules_of_a_group_are_obeyed(world: World) -> None:
 async def test_a_vm_that_comes_later_follows_the_rules_too(world: World) -> None:
     await world.sandbox.value("one.vmgroup.allocate", GROUP)
     first = await world.vm(member("apart"))
-    world.round()
+    await world.round()
     second, third = await world.vm(member("apart")), await world.vm(member("apart"))
-    world.round()
+    await world.round()
     assert {world.host_of(first), world.host_of(second)} == {0, 1}
     assert world.host_of(third) is None
     told = world.get(third).user_template
@@ -139,7 +142,7 @@ async def test_a_placement_that_broke_a_rule_meanwhile_is_refused(world: World) 
 async def test_automatic_nics_get_networks_with_free_leases(world: World) -> None:
     two = "NIC=[NETWORK_MODE=auto]\nNIC=[NETWORK_MODE=auto]\n"
     first, second = await world.vm(two), await world.vm("NIC=[NETWORK_MODE=auto]\n")
-    world.round()
+    await world.round()
     assert {nic["NETWORK"] for nic in world.get(first).template.vectors("NIC")} == {"n1", "n2"}
     assert world.get(second).template.vectors("NIC")[0]["NETWORK"] == "n2"
 
@@ -148,7 +151,7 @@ async def test_requirements_and_rank_of_a_nic_are_obeyed(world: World) -> None:
     asked = 'SCHED_REQUIREMENTS="NAME = \\"n*\\"",SCHED_RANK="- ID"'
     oid = await world.vm(f"NIC=[NETWORK_MODE=auto,{asked}]\n")
     none = await world.vm('NIC=[NETWORK_MODE=auto,SCHED_REQUIREMENTS="NAME = other"]\n')
-    world.round()
+    await world.round()
     assert world.get(oid).template.vectors("NIC")[0]["NETWORK"] == "n1"
     told = world.get(none).user_template
     assert "No network meet leases and SCHED_NIC_REQUIREMENTS: " in told.get("SCHED_MESSAGE")
@@ -158,10 +161,10 @@ async def test_requirements_and_rank_of_a_nic_are_obeyed(world: World) -> None:
 async def test_a_lease_that_comes_free_wakes_who_waits_for_it(world: World) -> None:
     waiting = await world.vm('NIC=[NETWORK_MODE=auto,SCHED_REQUIREMENTS="ID = 0"]\n')
     await world.sandbox.value("one.vn.hold", 0, "LEASES=[IP=10.1.0.1]")
-    world.round()
+    await world.round()
     assert world.host_of(waiting) is None
     await world.sandbox.value("one.vn.release", 0, "LEASES=[IP=10.1.0.1]")
-    world.round()
+    await world.round()
     assert world.host_of(waiting) is not None
     network = world.sandbox.state.pools["network_pool"].parsed(0)
     assert isinstance(network, VirtualNetwork)
@@ -172,7 +175,7 @@ async def test_what_kept_a_vm_waiting_is_told_in_numbers_and_forgotten_once_it_i
     world: World,
 ) -> None:
     big = await world.sandbox.value("one.vm.allocate", "CPU=1\nMEMORY=3072\n", False)
-    world.round()
+    await world.round()
     told = world.get(big).user_template
     nearest = told.vectors("SCHED_REASON")[1]
     assert (nearest["REASON"], nearest["COUNT"]) == ("HOST_MEMORY", "2")
@@ -183,7 +186,7 @@ async def test_what_kept_a_vm_waiting_is_told_in_numbers_and_forgotten_once_it_i
         return 0
 
     world.change(grow)
-    world.round()
+    await world.round()
     assert world.host_of(big) == 1
     told = world.get(big).user_template
     assert (told.get("SCHED_MESSAGE"), told.vectors("SCHED_REASON")) == ("", [])
@@ -192,11 +195,11 @@ async def test_what_kept_a_vm_waiting_is_told_in_numbers_and_forgotten_once_it_i
 async def test_a_vm_that_is_to_leave_its_host_is_moved_as_the_settings_say(world: World) -> None:
     world.sandbox.start_engine(asyncio.get_running_loop().call_later)
     oid = await world.vm()
-    world.round()
+    await world.round()
     left = world.host_of(oid)
     await world.sandbox.rest()
     await world.sandbox.value("one.vm.action", "resched", oid)
-    world.round()
+    await world.round()
     assert world.get(oid).phase is not Phase.RUNNING
     assert {left, world.host_of(oid)} == {0, 1}
     assert world.get(oid).resched == 0
@@ -208,3 +211,22 @@ async def test_a_vm_that_is_to_leave_its_host_is_moved_as_the_settings_say(world
 async def records(world: World, oid: int) -> list[ElementTree.Element]:
     document = await world.sandbox.value("one.vm.info", oid)
     return ElementTree.fromstring(document).findall("HISTORY_RECORDS/HISTORY")
+
+
+async def test_after_a_round_that_took_long_the_scheduler_rests_as_long(world: World) -> None:
+    ticks = iter(range(1_000_000))
+    world.scheduling._clock = lambda: next(ticks) * 0.01
+    await world.vm()
+    await world.round()
+    await world.vm()
+    await world.sandbox.cloud.durable(world.sandbox.state.index)
+    world.scheduling.wake()
+    assert 0 < world.clock.waits[-1] <= 2
+
+
+async def test_what_found_no_host_is_looked_at_again_in_time(world: World) -> None:
+    waiting = await world.sandbox.value("one.vm.allocate", "CPU=90\nMEMORY=1\n", False)
+    await world.round()
+    assert world.host_of(waiting) is None
+    assert world.clock.is_set
+    assert world.clock.waits[-1] == SchedulerSettings().sched_interval

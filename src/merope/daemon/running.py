@@ -90,7 +90,7 @@ class Running:
         )
         wanted = started.config.scheduler
         self._scheduling = Scheduling(
-            cloud, wanted, _limits(started), later, self._threads, loop.call_soon_threadsafe
+            cloud, wanted, _limits(started), later, self._threads, loop.call_soon_threadsafe, loop.time
         )
         self._timetable = Timetable(cloud, later, local_zone(), float(wanted.sched_interval))
         self._recovery = Recovery(

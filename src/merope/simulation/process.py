@@ -96,7 +96,13 @@ class Process:
         )
         self.timetable = Watched(self.cloud, loop.call_later, UTC)
         self.scheduling = Scheduling(
-            self.cloud, SchedulerSettings(), Limits(), loop.call_later, threads, loop.call_soon_threadsafe
+            self.cloud,
+            SchedulerSettings(),
+            Limits(),
+            loop.call_later,
+            threads,
+            loop.call_soon_threadsafe,
+            loop.time,
         )
 
     def start(self) -> None:

@@ -47,6 +47,7 @@ kvm     openssh-client       reaches other hosts
 servers openssh-server       tests of hosts; they start one of their own
 servers mariadb-server       tests of the store; they start one of their own
 servers postgresql           the same
+servers prometheus           the alerts are checked by its promtool
 servers slapd                tests of logins by a directory; they start one of their own
 servers libldap2-dev         the Python binding of OpenLDAP is compiled
 servers libsasl2-dev         the same

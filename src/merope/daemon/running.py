@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sys
+import time
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
@@ -20,6 +21,7 @@ from merope.daemon.addresses import AddressManagers
 from merope.daemon.arguments import Started
 from merope.daemon.authentication import Authentication
 from merope.daemon.local_time import local_zone
+from merope.daemon.measures import SchedulerMeasures, measure
 from merope.daemon.preparations import Preparations
 from merope.daemon.scheduling import Scheduling
 from merope.daemon.service import Options
@@ -89,15 +91,23 @@ class Running:
             market_seconds=float(settings.monitoring_interval_market),
         )
         wanted = started.config.scheduler
+        registry = Registry()
         self._scheduling = Scheduling(
-            cloud, wanted, _limits(started), later, self._threads, loop.call_soon_threadsafe, loop.time
+            cloud,
+            wanted,
+            _limits(started),
+            later,
+            self._threads,
+            loop.call_soon_threadsafe,
+            # The loop's own clock stands still within a turn.
+            time.perf_counter,
+            SchedulerMeasures(registry),
         )
         self._timetable = Timetable(cloud, later, local_zone(), float(wanted.sched_interval))
         self._recovery = Recovery(
             cloud, store.probe, writer, later, settle=store.settle, superseded=superseded
         )
-        registry = Registry()
-        _measure(registry, cloud, self._engine, self._hooks)
+        measure(registry, cloud, self._engine, self._hooks)
         self._door = Door(registry, lambda: cloud.trouble or None)
 
     async def start(self) -> None:
@@ -236,22 +246,3 @@ def _door_settings(started: Started) -> DoorSettings:
         field: value for name, (field, value) in names.items() if started.config.given(name)
     }
     return DoorSettings(host=settings.listen_address, port=settings.port, **given)
-
-
-def _measure(registry: Registry, cloud: Cloud, engine: Engine, hooks: Hooks) -> None:
-    objects = registry.gauge("merope_objects", "Live objects of each kind.", ("kind",))
-    for pool in cloud.state.pools.values():
-        objects.labels(pool.kind.api).follow(_length(pool))
-    flights = registry.gauge("merope_effects", "Operations on hosts.", ("state",))
-    flights.labels("running").follow(lambda: engine.in_flight)
-    flights.labels("waiting").follow(lambda: engine.waiting)
-    flights.labels("retrying").follow(lambda: engine.retrying)
-    runs = registry.gauge("merope_hook_runs", "Runs of hooks that are due.", ("state",))
-    runs.labels("running").follow(lambda: hooks.running)
-    runs.labels("waiting").follow(lambda: hooks.waiting)
-    changes = registry.gauge("merope_change_index", "Number of the last change.")
-    changes.labels().follow(lambda: cloud.state.index)
-
-
-def _length(pool: Any) -> Callable[[], float]:
-    return lambda: len(pool)

@@ -10,9 +10,11 @@ from concurrent.futures import Executor, Future
 from datetime import UTC, datetime
 from functools import partial
 
+from merope.api.metrics import Registry
 from merope.core import vm_deploy
 from merope.core.transaction import SYSTEM, Transaction
 from merope.daemon import vm_groups
+from merope.daemon.measures import SchedulerMeasures
 from merope.daemon.sights import Sights
 from merope.engine.cloud import Cloud, Inputs
 from merope.engine.engine import Handle, Timer
@@ -66,6 +68,7 @@ class Scheduling:
         executor: Executor,
         call_soon: Callable[[Callable[[], None]], object],
         clock: Callable[[], float],
+        measures: SchedulerMeasures | None = None,
     ) -> None:
         self._cloud = cloud
         self._settings = settings
@@ -73,6 +76,7 @@ class Scheduling:
         self._executor = executor
         self._call_soon = call_soon
         self._clock = clock
+        self._measures = measures or SchedulerMeasures(Registry())
         self._sights = Sights(cloud, settings, limits)
         self._said: dict[int, tuple[frozenset[Code], int]] = {}
         self._work: deque[Callable[[], None]] = deque()
@@ -84,6 +88,7 @@ class Scheduling:
         self._began = 0.0
         self._resting_until = 0.0
         self._whole_due = 0.0
+        self._measures.waiting.follow(lambda: len(self._sights.waiting))
         cloud.subscribe(self._changed)
 
     def stop(self) -> None:
@@ -131,6 +136,7 @@ class Scheduling:
         if not chosen:
             self._finished()
             return
+        self._measures.planned.inc(len(chosen))
         snapshot = self._sights.snapshot(chosen)
         if len(snapshot.vms) * max(len(snapshot.hosts), 1) <= INLINE_LIMIT:
             self._carry_out(plan(snapshot))
@@ -188,6 +194,7 @@ class Scheduling:
                 return
         self._work.clear()
         self._awaited = None
+        self._measures.rounds.observe(self._clock() - self._began)
         self._finished()
 
     def _is_news(self, vm_id: int, codes: frozenset[Code]) -> bool:
@@ -215,9 +222,11 @@ class Scheduling:
         try:
             self._cloud.execute(command, Inputs(caller=SYSTEM))
             self._said.pop(placement.vm_id, None)
+            self._measures.placed.inc()
         except ApiError as error:
             log.info("virtual machine %d was not placed: %s", placement.vm_id, error.message)
             self._sights.again((placement.vm_id,))
+            self._measures.refused.inc()
 
     def _say(self, vm_id: int, sentence: str, parts: Iterable[Mapping[str, str]] = ()) -> None:
         """SCHED_MESSAGE in the user template, and SCHED_REASON for each reason; written again only when

@@ -7,10 +7,12 @@ order, after they are durable.
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from merope.core.methods import Result
@@ -26,6 +28,12 @@ log = logging.getLogger("merope.store")
 
 Command = Callable[[Transaction], Result]
 Listener = Callable[[Change], None]
+Committed = Callable[[int, float], None]
+"""Hears of each group that is durable: how many changes, and the seconds that it took."""
+
+
+def _uncounted(changes: int, seconds: float) -> None:
+    """Nobody counts."""
 
 
 class Store(Protocol):
@@ -90,6 +98,7 @@ class Cloud:
         self._listeners: list[Listener] = []
         self.heard: Heard = nobody
         """Whether anybody has subscribed to an event."""
+        self.committed: Committed = _uncounted
         self.trouble = ""
         """Why the last write failed; empty while the store is well."""
         self.superseded = False
@@ -189,19 +198,21 @@ class Cloud:
         changes = [item.change for item in self._writing]
         loop = asyncio.get_running_loop()
         commit = self._refuse if self._doubtful else self._store.commit
-        loop.run_in_executor(self._executor, commit, changes).add_done_callback(self._written)
+        written = partial(self._written, time.perf_counter())
+        loop.run_in_executor(self._executor, commit, changes).add_done_callback(written)
 
     def _refuse(self, _: Sequence[Change]) -> None:
         """They were made without those whose fate is not known, and could not be stored after them."""
         raise StoreError(self.trouble)
 
-    def _written(self, future: "asyncio.Future[None]") -> None:
+    def _written(self, began: float, future: "asyncio.Future[None]") -> None:
         error = future.exception()
         if error is not None:
             self._take_back(error)
             return
         self.trouble = ""
         written, self._writing = self._writing, []
+        self.committed(len(written), time.perf_counter() - began)
         self._durable = written[-1].change.index
         # The next group is on its way to the disk while this one's callers are told.
         if self._pending:

@@ -6,7 +6,20 @@ from dataclasses import dataclass
 import pytest
 from tests.core import vm_devices_world as devices
 from tests.core.schemas import check_schema
-from tests.core.vm_world import ANN, AWAY, NODE0, NODE1, TEMPLATE, Cloud, check, console, stand, take
+from tests.core.vm_world import (
+    ANN,
+    AWAY,
+    NODE0,
+    NODE1,
+    PASSED_THROUGH,
+    PINNED,
+    TEMPLATE,
+    Cloud,
+    check,
+    console,
+    stand,
+    take,
+)
 
 from merope.core import host_monitor, lifecycle, results, vm, vm_machine, vm_results, vm_steps
 from merope.core.lifecycle import Row, Step
@@ -88,7 +101,7 @@ ROWS = [
 ]
 
 
-def prepared(cloud: Cloud, row: Row, phase: Phase) -> int:
+def prepared(cloud: Cloud, row: Row, phase: Phase, base: str = TEMPLATE) -> int:
     """A VM in the phase, of which everything that the row's steps put right is wrong."""
     powered_off = row.event.endswith("-off")
     if phase is Phase.DONE:
@@ -97,12 +110,12 @@ def prepared(cloud: Cloud, row: Row, phase: Phase) -> int:
         return oid
     if row.event.startswith("import"):
         state = "IMPORT_STATE=POWEROFF\n" if row.to is Phase.POWEROFF else ""
-        return cloud.vm(f"{TEMPLATE}DEPLOY_ID=web\n{state}", who=0, hold=phase is Phase.HOLD)
+        return cloud.vm(f"{base}DEPLOY_ID=web\n{state}", who=0, hold=phase is Phase.HOLD)
     kept = {"deploy-stopped": Phase.STOPPED, "deploy-undeployed": Phase.UNDEPLOYED}.get(row.event)
     if row.event.endswith("-cold") or (row.event == "snapshot-delete" and phase is Phase.POWEROFF):
         devices.cold(cloud)
     answer = row.event.replace("-ok", "").replace("-ko", "")
-    template = devices.ALIASED if devices.deed(row.event) is not None else TEMPLATE
+    template = devices.ALIASED if devices.deed(row.event) is not None else base
     oid = stand(cloud, kept or phase, powered_off=powered_off, answer=answer, template=template)
     if devices.deed(row.event) is not None:
         devices.make_snapshots(cloud, oid, row.event)
@@ -138,6 +151,26 @@ def test_a_row_goes_to_its_phase_does_its_steps_and_asks_for_its_effect(row: Row
         assert not wrong, f"{step.name}: {wrong}"
     if row.action is not None and before.records and Step.CLEAR_ACTION not in row.steps:
         assert row.action in [record.action for record in after.records]
+
+
+#: A pinned VM is not migrated live.
+PINNED_ROWS = [param for param in ROWS if param.values[1] not in (Phase.MIGRATE, *lifecycle.ON_DEVICES)]
+
+
+@pytest.mark.parametrize(("row", "phase"), PINNED_ROWS)
+def test_cpus_memory_and_devices_of_a_pinned_vm_follow_every_row(row: Row, phase: Phase) -> None:
+    """That they are where the phase says, and given to nobody else, is what `check` recounts."""
+    if row.event == "live-migrate" or devices.deed(row.event) is not None:
+        pytest.skip("not with a pinned VM, or nothing to do with where it is")
+    cloud = Cloud(vm_restricted_attr=())
+    cloud.pins(NODE0, NODE1)
+    saved = row.event == "migrate" and phase is not Phase.POWEROFF
+    oid = prepared(cloud, row, phase, PINNED.replace(PASSED_THROUGH, "") if saved else PINNED)
+    check(cloud)
+    cloud.now += 7
+    drive(cloud, oid, row.event, phase)
+    assert look(cloud, oid).vm.phase is (row.to or phase)
+    check(cloud)
 
 
 def _check_effect(row: Row, phase: Phase, before: Moment, after: Moment) -> None:
@@ -316,6 +349,7 @@ STEPS: dict[Step, StepCheck] = {
     Step.TAKE_CAPACITY: _recounted,
     Step.RELEASE_CAPACITY: _recounted,
     Step.RELEASE_SOURCE: _source_left,
+    Step.LEAVE_SOURCE: _recounted,
     Step.RETURN_TO_SOURCE: _returned,
     Step.OPEN_PROLOG: _timed("pstime"),
     Step.CLOSE_PROLOG: _timed("petime"),

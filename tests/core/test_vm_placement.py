@@ -143,6 +143,7 @@ def test_a_pinned_vm_is_put_where_it_fits_only() -> None:
 
 def test_a_pinned_vm_is_not_moved_while_it_runs() -> None:
     cloud = Cloud()
+    cloud.pins(NODE0, NODE1)
     oid = cloud.vm(PINNED, who=0)
     deploy(cloud, oid, "")
     cloud.steps(2)
@@ -165,6 +166,7 @@ def test_a_pinned_vm_has_as_many_cpus_as_virtual_ones() -> None:
 
 def test_a_vm_with_a_pci_device_is_shut_down_to_be_moved() -> None:
     cloud = Cloud()
+    cloud.pins(NODE0, NODE1)
     oid = cloud.vm(f"{TEMPLATE}PCI = [ VENDOR = 8086 ]", who=0)
     deploy(cloud, oid, "")
     cloud.steps(2)

@@ -9,10 +9,13 @@ from tests.core.conftest import Core
 
 from merope.core import (
     check_groups,
+    check_topology,
+    host_monitor,
     lifecycle,
     results,
     vm_machine,
     vm_quotas,
+    vm_requirements,
     vm_save_steps,
     vm_steps,
     vrouter_nics,
@@ -31,6 +34,7 @@ from merope.model.quota import Quotas, Usage
 from merope.model.security_group import SecurityGroup
 from merope.model.state import Entry
 from merope.model.states import HistoryAction, ImageState, VmState
+from merope.model.template import Template
 from merope.model.vm import VM, History
 from merope.model.vnet import VirtualNetwork
 from merope.model.vrouter import VirtualRouter
@@ -49,6 +53,35 @@ DISK = [ TYPE = fs, SIZE = 16, FORMAT = raw ]
 NIC = [ NETWORK_ID = 0 ]
 GRAPHICS = [ TYPE = VNC, LISTEN = 0.0.0.0 ]
 OS = [ BOOT = disk0 ]
+"""
+
+
+#: Two nodes of two cores with two threads, and a network card and a GPU on the second.
+TOPOLOGY = """\
+CORE = [ NODE_ID = 0, ID = 0, CPUS = "0,4" ]
+CORE = [ NODE_ID = 0, ID = 1, CPUS = "1,5" ]
+CORE = [ NODE_ID = 1, ID = 0, CPUS = "2,6" ]
+CORE = [ NODE_ID = 1, ID = 1, CPUS = "3,7" ]
+MEMORY_NODE = [ NODE_ID = 0, TOTAL = 2097152, FREE = 2000000, USED = 97152, DISTANCE = "0 1" ]
+MEMORY_NODE = [ NODE_ID = 1, TOTAL = 2097152, FREE = 2000000, USED = 97152, DISTANCE = "1 0" ]
+HUGEPAGE = [ NODE_ID = 0, SIZE = 2048, PAGES = 512, FREE = 512 ]
+HUGEPAGE = [ NODE_ID = 1, SIZE = 2048, PAGES = 512, FREE = 512 ]
+PCI = [ VENDOR = 8086, DEVICE = 10fb, CLASS = 0200, ADDRESS = "0000:02:00:0", SHORT_ADDRESS = "02:00.0",
+        DOMAIN = 0000, BUS = 02, SLOT = 00, FUNCTION = 0, NUMA_NODE = 1, DEVICE_NAME = "82599ES" ]
+PCI = [ VENDOR = 10de, DEVICE = 1eb8, CLASS = 0302, ADDRESS = "0000:03:00:0", SHORT_ADDRESS = "03:00.0",
+        DOMAIN = 0000, BUS = 03, SLOT = 00, FUNCTION = 0, NUMA_NODE = 1, DEVICE_NAME = "T4" ]
+"""
+PASSED_THROUGH = "PCI = [ VENDOR = 10de ]\n"
+PINNED = f"""\
+CPU = 0.5
+VCPU = 2
+MEMORY = 256
+TOPOLOGY = [ PIN_POLICY = THREAD, SOCKETS = 2, HUGEPAGE_SIZE = 2 ]
+{PASSED_THROUGH}\
+GRAPHICS = [ TYPE = VNC, LISTEN = 0.0.0.0 ]
+DISK = [ IMAGE_ID = 0 ]
+DISK = [ TYPE = fs, SIZE = 16, FORMAT = raw ]
+NIC = [ NETWORK_ID = 0 ]
 """
 
 
@@ -109,6 +142,22 @@ class Cloud(Core):
         self.commit(tx)
         assert isinstance(oid, int)
         return oid
+
+    def pins(self, *hosts: int) -> None:
+        """The hosts have nodes of cores and two PCI devices each, and take pinned VMs alone."""
+        for oid in hosts:
+            self.call(0, "one.host.update", oid, "PIN_POLICY=PINNED", 1)
+            self.measure(oid, TOPOLOGY)
+
+    def measure(self, oid: int, topology: str) -> None:
+        """What a probe prints."""
+        share = self.get(Host, oid).host_share
+        measured = host_monitor.Measured(
+            share.total_cpu, share.total_mem, {}, (0, 0, 0), complete=False, topology=Template.parse(topology)
+        )
+        tx = self.transaction(SYSTEM)
+        host_monitor.take(tx, oid, measured)
+        self.commit(tx)
 
     def image(self, name: str, more: str = "", *, who: int = ANN, made: bool = True) -> int:
         oid = self.call(who, "one.image.allocate", f"NAME={name}\nTYPE=DATABLOCK\nSIZE=64\n{more}", 1)
@@ -216,8 +265,11 @@ def _place(tx: Transaction, vm: VM, phase: Phase, *, powered_off: bool, now: int
         current.etime = current.eetime = now + 60
         current.action = HistoryAction.STOP if phase is Phase.STOPPED else HistoryAction.UNDEPLOY
         vm_steps.write_record(tx, vm, current)
-    for host in holds(phase, [NODE0, NODE1] if moving else [NODE0]):
+    here = holds(phase, [NODE1 if moving else NODE0])
+    for host in [NODE0, NODE1] if phase in lifecycle.MIGRATING else here:
         vm_steps.take_capacity(tx, vm, host)
+    if phase in lifecycle.LEFT_SOURCE:
+        vm_steps.leave_for_now(tx, vm, NODE0)
     if phase in lifecycle.EFFECTS:
         effect = lifecycle.EFFECTS[phase]
         vm_machine.ask(tx, vm, effect, source=phase in (Phase.MIGRATE, Phase.SAVE_MIGRATE))
@@ -285,6 +337,8 @@ def check(cloud: Cloud) -> None:
     _check_quotas(cloud, vms)
     _check_groups(cloud, vms)
     assert not list(check_groups.vm_groups(cloud.state)), "a role lists other VMs than those that play it"
+    assert not list(check_topology.hosts(cloud.state))
+    _check_pins(cloud, vms)
     for vm in vms:
         _check_effects(cloud, vm)
         _check_records(cloud, vm)
@@ -313,6 +367,20 @@ def _check_hosts(cloud: Cloud, vms: list[VM]) -> None:
         assert share.cpu_usage == sum(cpu for cpu, _ in capacities), f"CPU of host {oid}"
         assert share.mem_usage == sum(memory for _, memory in capacities), f"memory of host {oid}"
         assert share.running_vms == len(held[oid]), f"number of VMs of host {oid}"
+
+
+def _check_pins(cloud: Cloud, vms: list[VM]) -> None:
+    """A pinned VM has CPUs where it has capacity, and on the host that a migration has not left for good."""
+    for vm in vms:
+        if not vm_requirements.is_pinned(vm):
+            continue
+        hosts = [record.hid for record in cloud.records(vm.id)]
+        there = bool(holds(vm.phase, hosts[-1:]))
+        assert all(("CPUS" in node) is there for node in vm.template.vectors("NUMA_NODE")), vm.phase
+        moving = vm.phase in lifecycle.MIGRATING
+        assert all(("PREV_CPUS" in node) is moving for node in vm.template.vectors("NUMA_NODE")), vm.phase
+        for device in vm.template.vectors("PCI"):
+            assert ("ADDRESS" in device, "PREV_ADDRESS" in device) == (there, moving), vm.phase
 
 
 def nics_of(vm: VM) -> Iterator[dict[str, str]]:

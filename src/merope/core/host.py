@@ -1,6 +1,6 @@
 """Hosts: commands, and what their monitoring changes."""
 
-from merope.core import acl, generic, vdc
+from merope.core import acl, generic, host_topology, vdc
 from merope.core.methods import Need, integer, method, text
 from merope.core.transaction import Transaction
 from merope.model.cluster import Cluster
@@ -78,11 +78,13 @@ def set_state(host: Host, state: HostState) -> None:
 
 @generic.checks_updates(Host)
 def check_update(tx: Transaction, value: Document, new: Template) -> Template:
-    """Reserved amounts take effect at once; what the probes report is kept where it isn't replaced."""
+    """Reserved amounts, ISOLCPUS and VMS_THREAD take effect at once; what the probes report is kept where it
+    isn't replaced."""
     assert isinstance(value, Host)
     host = tx.edit(Host, value.id)
     host.template = new
     apply_reservation(tx, host)
+    host_topology.apply_settings(host)
     return new
 
 

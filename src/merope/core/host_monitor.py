@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from merope.core import host as hosts
-from merope.core import vm_import, vm_results
+from merope.core import host_topology, measured_topology, vm_import, vm_results
 from merope.core.results import note_error
 from merope.core.transaction import Transaction
 from merope.model.host import Host
@@ -29,6 +29,8 @@ class Measured:
     """What domains do that carry no VM's id, by their names."""
     complete: bool = True
     """Whether `vms` are all that the host has: a VM of ours that is missing is powered off."""
+    topology: Template = field(default_factory=Template)
+    """CORE, MEMORY_NODE, HUGEPAGE and PCI as the probes say them; those that are missing are as they were."""
     since: int | None = None
     """Index of the state when the look began. A VM that changed later is left to the next look: it may have
     been started or ended after the host was asked. None leaves none out."""
@@ -77,10 +79,14 @@ def _take_capacity(tx: Transaction, host: Host, measured: Measured) -> bool:
         [("DISK_USAGE", "0"), ("FREE_DISK", str(free)), ("MAX_DISK", str(total)), ("USED_DISK", str(used))]
     )
     share = host.host_share
+    nodes = measured_topology.nodes(host, measured.topology)
+    devices = measured_topology.devices(host, measured.topology)
     same = (
         (share.total_cpu, share.total_mem) == (measured.total_cpu, measured.total_memory)
         and host.state not in _LISTENING
         and template == host.template
+        and nodes is None
+        and devices is None
         and _close(share.datastores, disks)
     )
     if same:
@@ -89,7 +95,12 @@ def _take_capacity(tx: Transaction, host: Host, measured: Measured) -> bool:
     own.template = template
     own.host_share.total_cpu, own.host_share.total_mem = measured.total_cpu, measured.total_memory
     own.host_share.datastores = disks
+    if nodes is not None:
+        own.host_share.numa_nodes = nodes
+    if devices is not None:
+        own.host_share.pci_devices = devices
     hosts.apply_reservation(tx, own)
+    host_topology.apply_settings(own)
     if own.state in _LISTENING:
         own.state = HostState.MONITORED
         own.template.remove("ERROR")

@@ -5,12 +5,14 @@ from collections.abc import Iterator
 
 from merope.core import (
     generic,
+    host_topology,
     lifecycle,
     pools,
     quota,
     views,
     vm_allocate,
     vm_deploy,
+    vm_devices,
     vm_import,
     vm_machine,
     vm_quotas,
@@ -20,9 +22,11 @@ from merope.core import (
     vm_rights,
     vm_schedule,
     vm_steps,
+    vm_topology,
 )
 from merope.core.methods import Listing, Need, Type, boolean, integer, method, text
 from merope.core.transaction import Transaction
+from merope.model import pci
 from merope.model.document import Document
 from merope.model.errors import ApiError, Code
 from merope.model.host import Host
@@ -141,12 +145,14 @@ def resize(tx: Transaction, vm_id: int, source: str, enforce: bool) -> int:
     wanted = _capacity(generic.parse_template(source), vm_id)
     if vm.phase not in _RESIZED:
         raise ApiError(Code.ACTION, f"Cannot resize a VM in state {vm.phase.name}", vm_id)
-    if vm_requirements.is_pinned(vm):
-        wanted["CPU"] = wanted.get("VCPU") or vm.template.get("VCPU") or "1"
     own = tx.edit(VM, vm_id)
-    before, taken = vm_quotas.whole(own), vm_steps.capacity(own)
+    before, taken, old = vm_quotas.whole(own), vm_steps.capacity(own), own.template.copy()
+    if own.phase is Phase.POWEROFF:
+        host_topology.give_back_pins(tx, own, vm_steps.record(own).hid)
     for name, value in wanted.items():
         own.template.set(name, value)
+    with vm_devices.refusals(vm_id):
+        vm_topology.resize(own.template, old)
     quota.charge(tx, own.uid, own.gid, vm_quotas.whole(own) - before)
     if own.phase is Phase.POWEROFF:
         _resize_on_host(tx, own, taken, enforce=enforce)
@@ -177,6 +183,7 @@ def _resize_on_host(tx: Transaction, vm: VM, before: tuple[int, int], *, enforce
         vm_deploy.check_capacity(vm, host, more_cpu, more_memory)
     host.host_share.cpu_usage += more_cpu
     host.host_share.mem_usage += more_memory
+    host_topology.take_pins(vm, host, pci.nodes_of(vm.template.vectors("PCI")))
 
 
 @method(

@@ -21,6 +21,7 @@ from merope.core import (
     vm_requests,
     vm_requirements,
     vm_schedule,
+    vm_topology,
 )
 from merope.core.transaction import Transaction
 from merope.model import names
@@ -78,6 +79,8 @@ def _allocate(tx: Transaction, source: Template, router: Template, *, on_hold: b
     template, user_template = split(source)
     template.merge(router)
     _check_numbers(template)
+    vm_topology.complete(template)
+    vm_topology.complete_devices(template, tx.settings.pci_passthrough_bus)
     hold = on_hold or source.get_bool("SUBMIT_ON_HOLD") or tx.settings.vm_submit_on_hold
     _check_uses(tx, template, owner.uid)
     vm_id = tx.new_id(VM)

@@ -193,3 +193,5 @@ def _give_back(tx: Transaction, vm: VM, phase: Phase) -> None:
         vm_steps.release_capacity(tx, vm, vm_steps.record(vm).hid)
     if phase in lifecycle.MIGRATING and phase not in lifecycle.LEFT_SOURCE:
         vm_steps.STEPS[lifecycle.Step.RELEASE_SOURCE](tx, vm, Facts())
+    if phase in lifecycle.MIGRATING:
+        vm_steps.STEPS[lifecycle.Step.LEAVE_SOURCE](tx, vm, Facts())

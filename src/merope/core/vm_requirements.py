@@ -5,6 +5,7 @@ Source: spec scheduler.yaml `automatic_requirements`.
 
 from merope.core import vm_requests
 from merope.core.transaction import Transaction
+from merope.model import pinning
 from merope.model.datastore import Datastore
 from merope.model.errors import ApiError, Code
 from merope.model.vm import VM
@@ -71,8 +72,7 @@ def _ids(text: str) -> set[int]:
 
 def is_pinned(vm: VM) -> bool:
     """Whether its virtual CPUs have CPUs of the host for themselves."""
-    topology = vm.template.vector("TOPOLOGY")
-    return topology is not None and topology.get("PIN_POLICY", "NONE").upper() != "NONE"
+    return pinning.is_pinned(vm.template)
 
 
 def _host_requirements(vm: VM, clusters: list[int]) -> str:

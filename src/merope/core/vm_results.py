@@ -1,6 +1,6 @@
 """What becomes of a VM when the world answers: results of effects, images that are ready, monitoring."""
 
-from merope.core import image, lifecycle, vm_machine, vm_steps
+from merope.core import host_topology, image, lifecycle, vm_machine, vm_steps
 from merope.core.results import on_result
 from merope.core.transaction import Transaction
 from merope.core.vm_facts import Facts
@@ -86,6 +86,8 @@ def found_elsewhere(tx: Transaction, vm_id: int, host: Host) -> bool:
     current = vm.history
     if current is None or vm.phase is not Phase.POWEROFF or current.hid == host.id:
         return False
+    if host_topology.wants_parts(vm):
+        return False  # its CPUs or devices are those of its own host: it is not migrated live
     if not found(tx, vm_id, "RUNNING"):
         return False
     own = tx.edit(VM, vm_id)

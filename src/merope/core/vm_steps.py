@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from merope.core import (
+    host_topology,
     vm_console,
     vm_disk_snapshot_steps,
     vm_disk_steps,
@@ -11,6 +12,7 @@ from merope.core import (
     vm_requirements,
     vm_save_steps,
     vm_snapshot_steps,
+    vm_topology,
 )
 from merope.core.lifecycle import Step
 from merope.core.results import note_error
@@ -40,6 +42,23 @@ def record(vm: VM) -> History:
 
 
 def take_capacity(tx: Transaction, vm: VM, host_id: int) -> None:
+    """Raises ApiError ACTION when the host has not the CPUs or devices that the VM must have for itself."""
+    if vm.id not in tx.edit(Host, host_id).vms:
+        host_topology.take(vm, tx.edit(Host, host_id))
+        _count_in(tx, vm, host_id)
+
+
+def release_capacity(tx: Transaction, vm: VM, host_id: int) -> None:
+    if _count_out(tx, vm, host_id):
+        host_topology.give_back(tx, vm, host_id)
+
+
+def leave_for_now(tx: Transaction, vm: VM, host_id: int) -> None:
+    """Returns the capacity of a host, but what the VM has there for itself: it may come back."""
+    _count_out(tx, vm, host_id)
+
+
+def _count_in(tx: Transaction, vm: VM, host_id: int) -> None:
     cpu, memory = capacity(vm)
     host = tx.edit(Host, host_id)
     if vm.id in host.vms:
@@ -50,17 +69,17 @@ def take_capacity(tx: Transaction, vm: VM, host_id: int) -> None:
     host.host_share.running_vms += 1
 
 
-def release_capacity(tx: Transaction, vm: VM, host_id: int) -> None:
+def _count_out(tx: Transaction, vm: VM, host_id: int) -> bool:
+    """Whether the VM was counted there."""
     cpu, memory = capacity(vm)
-    if tx.find(Host, host_id) is None:
-        return
+    if tx.find(Host, host_id) is None or vm.id not in tx.get(Host, host_id).vms:
+        return False
     host = tx.edit(Host, host_id)
-    if vm.id not in host.vms:
-        return
     host.vms.discard(vm.id)
     host.host_share.cpu_usage -= cpu
     host.host_share.mem_usage -= memory
     host.host_share.running_vms -= 1
+    return True
 
 
 def write_record(tx: Transaction, vm: VM, closed: History) -> None:
@@ -132,18 +151,26 @@ def close(tx: Transaction, vm: VM) -> None:
 
 
 def _release_source(tx: Transaction, vm: VM, facts: Facts) -> None:
+    """What the VM had there for itself stays its own: a migration that fails returns to it."""
     source = source_record(tx, vm)
     _end(source, tx.now)
     write_record(tx, vm, source)
     if source.hid != record(vm).hid:
-        release_capacity(tx, vm, source.hid)
+        leave_for_now(tx, vm, source.hid)
+
+
+def _leave_source(tx: Transaction, vm: VM, facts: Facts) -> None:
+    source = source_record(tx, vm)
+    if source.hid != record(vm).hid:
+        host_topology.leave_source(tx, vm, source.hid)
 
 
 def _return_to_source(tx: Transaction, vm: VM, facts: Facts) -> None:
     target, source = record(vm), source_record(tx, vm)
     if target.hid != source.hid:
         release_capacity(tx, vm, target.hid)
-        take_capacity(tx, vm, source.hid)
+        host_topology.come_back(tx, vm, source.hid)
+        _count_in(tx, vm, source.hid)
     _end(source, tx.now)
     write_record(tx, vm, source)
     _end(target, tx.now)
@@ -160,6 +187,7 @@ def _forget_placement(tx: Transaction, vm: VM, facts: Facts) -> None:
     vm_console.release(vm)
     vm.deploy_id = ""
     vm.template.remove("SNAPSHOT")
+    vm_topology.forget_threads(vm.template)
     vm_disk_snapshot_steps.forget_copies(tx, vm)
 
 
@@ -241,6 +269,7 @@ STEPS: dict[Step, StepFunction] = {
     Step.TAKE_CAPACITY: _take,
     Step.RELEASE_CAPACITY: _release,
     Step.RELEASE_SOURCE: _release_source,
+    Step.LEAVE_SOURCE: _leave_source,
     Step.RETURN_TO_SOURCE: _return_to_source,
     Step.OPEN_PROLOG: _time("pstime"),
     Step.CLOSE_PROLOG: _time("petime", "pstime"),

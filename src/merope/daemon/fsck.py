@@ -11,7 +11,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from merope.core import check_counts, check_groups, check_markets, check_relations, check_rows, commands
+from merope.core import (
+    check_counts,
+    check_groups,
+    check_markets,
+    check_relations,
+    check_rows,
+    check_topology,
+    commands,
+)
 from merope.core.check import Finding
 from merope.core.transaction import SYSTEM, Context, Transaction
 from merope.model.change import Row
@@ -35,6 +43,7 @@ CHECKS = (
     *check_groups.CHECKS,
     *check_markets.CHECKS,
     *check_relations.CHECKS,
+    *check_topology.CHECKS,
 )
 #: Repairs may bring to light what another finding hid.
 _ROUNDS = 3

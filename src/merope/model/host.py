@@ -16,6 +16,7 @@ from merope.model.document import (
     new_template,
 )
 from merope.model.template import Template
+from merope.model.topology import NumaNodes
 
 
 def _no_disks() -> Template:
@@ -27,7 +28,8 @@ def _no_disks() -> Template:
 class HostShare(Document):
     """Capacity and what VMs have of it: memory in KB, CPU in percent of one CPU.
 
-    `total_*` is what was measured, `max_*` that less what is reserved, `*_usage` what is allocated.
+    `total_*` is what was measured, `max_*` that less what is reserved, `*_usage` what is allocated. A CPU is
+    given to `vms_thread` pinned VMs at most; `pci_devices` are vectors PCI, whose VMID is the VM that has it.
     """
 
     mem_usage: Integer = 0
@@ -40,7 +42,7 @@ class HostShare(Document):
     vms_thread: Integer = 1
     datastores: Attributes = field(default_factory=_no_disks)
     pci_devices: Attributes = new_template()
-    numa_nodes: Attributes = new_template()
+    numa_nodes: NumaNodes = field(default_factory=list)
 
 
 @document("HOST")

@@ -2,17 +2,27 @@
 
 from merope.core.lifecycle.phases import BOOTING
 from merope.core.lifecycle.row import Row, Step
-from merope.core.lifecycle.steps import BACK, BOOTS, DONE, EPILOG, LEAVE_SOURCE, REFUSED, RUNS
+from merope.core.lifecycle.steps import (
+    ARRIVED,
+    ARRIVED_AND_BOOTS,
+    BACK,
+    BOOTS,
+    DONE,
+    EPILOG,
+    LEAVE_SOURCE,
+    REFUSED,
+    RUNS,
+)
 from merope.model.phase import Phase as P  # noqa: N817 - the table is read by its columns
 
 ANSWER_ROWS: tuple[Row, ...] = (
     Row("prolog-ok", (P.PROLOG,), P.BOOT, BOOTS),
-    Row("prolog-ok", (P.PROLOG_MIGRATE,), P.BOOT_MIGRATE, BOOTS),
+    Row("prolog-ok", (P.PROLOG_MIGRATE,), P.BOOT_MIGRATE, ARRIVED_AND_BOOTS),
     # A VM that was migrated powered off boots; "-off" is the machine's word for that.
-    Row("prolog-ok-off", (P.PROLOG_MIGRATE,), P.BOOT, BOOTS),
-    Row("prolog-ok", (P.PROLOG_MIGRATE_UNKNOWN,), P.BOOT, BOOTS),
-    Row("prolog-ok", (P.PROLOG_MIGRATE_POWEROFF,), P.POWEROFF, (Step.CLOSE_PROLOG,)),
-    Row("prolog-ok", (P.PROLOG_MIGRATE_SUSPEND,), P.SUSPENDED, (Step.CLOSE_PROLOG,)),
+    Row("prolog-ok-off", (P.PROLOG_MIGRATE,), P.BOOT, ARRIVED_AND_BOOTS),
+    Row("prolog-ok", (P.PROLOG_MIGRATE_UNKNOWN,), P.BOOT, ARRIVED_AND_BOOTS),
+    Row("prolog-ok", (P.PROLOG_MIGRATE_POWEROFF,), P.POWEROFF, ARRIVED),
+    Row("prolog-ok", (P.PROLOG_MIGRATE_SUSPEND,), P.SUSPENDED, ARRIVED),
     Row("prolog-ok", (P.PROLOG_RESUME,), P.BOOT_STOPPED, BOOTS),
     Row("prolog-ok", (P.PROLOG_UNDEPLOY,), P.BOOT_UNDEPLOY, BOOTS),
     Row("prolog-ko", (P.PROLOG,), P.PROLOG_FAILURE, (Step.SAY_ERROR,)),
@@ -23,7 +33,7 @@ ANSWER_ROWS: tuple[Row, ...] = (
     Row("prolog-ko", (P.PROLOG_RESUME,), P.PROLOG_RESUME_FAILURE, (Step.SAY_ERROR,)),
     Row("prolog-ko", (P.PROLOG_UNDEPLOY,), P.PROLOG_UNDEPLOY_FAILURE, (Step.SAY_ERROR,)),
     Row("deploy-ok", (*BOOTING, P.BOOT_MIGRATE), P.RUNNING, RUNS),
-    Row("deploy-ok", (P.MIGRATE,), P.RUNNING, (Step.RELEASE_SOURCE, Step.DROP_SNAPSHOTS)),
+    Row("deploy-ok", (P.MIGRATE,), P.RUNNING, (Step.RELEASE_SOURCE, Step.LEAVE_SOURCE, Step.DROP_SNAPSHOTS)),
     Row("deploy-ko", (P.BOOT,), P.BOOT_FAILURE, (Step.SAY_ERROR,)),
     Row("deploy-ko", (P.BOOT_MIGRATE,), P.BOOT_MIGRATE_FAILURE, (Step.SAY_ERROR,)),
     Row("deploy-ko", (P.BOOT_STOPPED,), P.BOOT_STOPPED_FAILURE, (Step.SAY_ERROR,)),

@@ -2,7 +2,7 @@
 
 from merope.core.lifecycle.phases import BOOT_FAILED, FAILURES, MIGRATING, RESTING, UNPLACED, UP
 from merope.core.lifecycle.row import Row, Step
-from merope.core.lifecycle.steps import BACK, BOOTS, DONE, REMOVED, RESUMED, RUNS
+from merope.core.lifecycle.steps import ARRIVED, ARRIVED_AND_BOOTS, BACK, BOOTS, DONE, REMOVED, RESUMED, RUNS
 from merope.model.phase import Phase as P  # noqa: N817 - the table is read by its columns
 from merope.model.states import HistoryAction as Action
 
@@ -12,11 +12,11 @@ RECOVERY_ROWS: tuple[Row, ...] = (
     Row("recover-ok", (P.PROLOG_FAILURE,), P.BOOT, BOOTS),
     Row("recover-ok", (P.PROLOG_RESUME_FAILURE,), P.BOOT_STOPPED, BOOTS),
     Row("recover-ok", (P.PROLOG_UNDEPLOY_FAILURE,), P.BOOT_UNDEPLOY, BOOTS),
-    Row("recover-ok", (P.PROLOG_MIGRATE_FAILURE,), P.BOOT_MIGRATE, BOOTS),
-    Row("recover-ok-off", (P.PROLOG_MIGRATE_FAILURE,), P.BOOT, BOOTS),
-    Row("recover-ok", (P.PROLOG_MIGRATE_UNKNOWN_FAILURE,), P.BOOT, BOOTS),
-    Row("recover-ok", (P.PROLOG_MIGRATE_POWEROFF_FAILURE,), P.POWEROFF, (Step.CLOSE_PROLOG,)),
-    Row("recover-ok", (P.PROLOG_MIGRATE_SUSPEND_FAILURE,), P.SUSPENDED, (Step.CLOSE_PROLOG,)),
+    Row("recover-ok", (P.PROLOG_MIGRATE_FAILURE,), P.BOOT_MIGRATE, ARRIVED_AND_BOOTS),
+    Row("recover-ok-off", (P.PROLOG_MIGRATE_FAILURE,), P.BOOT, ARRIVED_AND_BOOTS),
+    Row("recover-ok", (P.PROLOG_MIGRATE_UNKNOWN_FAILURE,), P.BOOT, ARRIVED_AND_BOOTS),
+    Row("recover-ok", (P.PROLOG_MIGRATE_POWEROFF_FAILURE,), P.POWEROFF, ARRIVED),
+    Row("recover-ok", (P.PROLOG_MIGRATE_SUSPEND_FAILURE,), P.SUSPENDED, ARRIVED),
     Row("recover-ok", BOOT_FAILED, P.RUNNING, RUNS),
     Row("recover-ok", (P.EPILOG_FAILURE,), P.DONE, DONE),
     Row("recover-ok", (P.EPILOG_STOP_FAILURE,), P.STOPPED, (Step.CLOSE_EPILOG, Step.CLOSE_RECORD)),

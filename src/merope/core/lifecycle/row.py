@@ -13,6 +13,7 @@ class Step(Enum):
     TAKE_CAPACITY = "the host's capacity is taken"
     RELEASE_CAPACITY = "the host's capacity is returned"
     RELEASE_SOURCE = "a migration's source host gets its capacity back and its record ends"
+    LEAVE_SOURCE = "CPUs, pages and devices that a migration's source host had kept for the VM are free"
     RETURN_TO_SOURCE = "a failed migration gives up the target and goes on with a copy of the source's record"
     OPEN_PROLOG = "the record's prolog begins"
     CLOSE_PROLOG = "the record's prolog ends"

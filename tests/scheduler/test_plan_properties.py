@@ -290,3 +290,11 @@ def test_the_order_of_the_snapshot_does_not_matter(snapshot: Snapshot) -> None:
         snapshot, hosts=snapshot.hosts[::-1], datastores=snapshot.datastores[::-1], vms=snapshot.vms[::-1]
     )
     assert plan(mixed) == plan(snapshot)
+
+
+@given(snapshots(), snapshots())
+def test_what_other_plans_left_with_the_hosts_does_not_matter(snapshot: Snapshot, other: Snapshot) -> None:
+    unused = replace(snapshot, hosts=tuple(replace(host, answers={}, ranks={}) for host in snapshot.hosts))
+    plan(replace(other, hosts=snapshot.hosts))
+    plan(snapshot)
+    assert plan(snapshot) == plan(unused)

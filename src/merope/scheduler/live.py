@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from merope.model.expression import CURRENT_VMS, Rank, View
-from merope.scheduler.snapshot import DatastoreView, HostView, NetworkView, VmRequest
+from merope.scheduler.snapshot import KEPT_ANSWERS, DatastoreView, HostView, NetworkView, VmRequest
 
 ALLOCATED = frozenset({CURRENT_VMS, "RUNNING_VMS", "CPU_USAGE", "MEM_USAGE"})
 """What a placement changes at once; requirements on these are asked again before each placement."""
@@ -174,10 +174,21 @@ class RankTable:
     def value(self, item: LiveHost | LiveDatastore | LiveNetwork) -> int:
         index = item.index
         if self._versions[index] != item.version:
-            view: View = item
-            self._values[index] = self._rank.value(view)
+            self._values[index] = self._worked_out(item)
             self._versions[index] = item.version
         return self._values[index]
+
+    def _worked_out(self, item: LiveHost | LiveDatastore | LiveNetwork) -> int:
+        view: View = item
+        if item.version or not isinstance(item, LiveHost):
+            return self._rank.value(view)
+        kept = item.view.ranks
+        value = kept.get(self._rank.text)
+        if value is None:
+            if len(kept) >= KEPT_ANSWERS:
+                kept.clear()
+            value = kept[self._rank.text] = self._rank.value(view)
+        return value
 
 
 def _shifted(value: str, change: int) -> str:

@@ -9,11 +9,11 @@ from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from merope.model.expression import ExpressionError, Requirement, View, compile_requirements
+from merope.model.expression import ExpressionError, Requirement, compile_requirements
 from merope.scheduler.live import ALLOCATED, LiveDatastore, LiveHost, LiveNetwork
 from merope.scheduler.networks import suitable
 from merope.scheduler.reasons import Code, Reason, shortages, tally
-from merope.scheduler.snapshot import Access, NicRequest, Snapshot, VmRequest
+from merope.scheduler.snapshot import KEPT_ANSWERS, Access, HostView, NicRequest, Snapshot, VmRequest
 
 _EVERYTHING = Access(None, None, None)
 _NOTHING = Access()
@@ -227,9 +227,20 @@ class Matcher:
     ) -> list[bool]:
         key = (items is self._hosts, requirement.text)
         if key not in self._answers:
-            views: list[View] = [item.view.attributes for item in items]
-            self._answers[key] = [requirement.matches(view) for view in views]
+            if items is self._hosts:
+                self._answers[key] = [_answer(requirement, host.view) for host in self._hosts]
+            else:
+                self._answers[key] = [requirement.matches(item.view.attributes) for item in items]
         return self._answers[key]
+
+
+def _answer(requirement: Requirement, view: HostView) -> bool:
+    answer = view.answers.get(requirement.text)
+    if answer is None:
+        if len(view.answers) >= KEPT_ANSWERS:
+            view.answers.clear()
+        answer = view.answers[requirement.text] = requirement.matches(view.attributes)
+    return answer
 
 
 class _BadRequirement(Exception):  # noqa: N818 - a way out of this module's functions only

@@ -14,6 +14,9 @@ from merope.scheduler.reasons import Reason
 NO_DATASTORE = -1
 """The datastore of a placement on a public cloud's host."""
 
+KEPT_ANSWERS = 64
+"""Expressions of which a view of a host keeps what they made of it."""
+
 
 @dataclass(frozen=True, slots=True)
 class HostView:
@@ -23,6 +26,9 @@ class HostView:
     `ds_free` holds the free space in datastores that are not shared, `free_disk` that of the others.
     `recent_*` is the capacity of VMs that came after the host was last measured: a rank sees FREE_CPU,
     FREE_MEMORY and the like as they will be, or a burst of VMs would all go to the host that was idle.
+
+    `answers` and `ranks` keep what expressions (by their text) made of the host before any placement: a view
+    never changes, and most hosts are the same from one round to the next.
     """
 
     id: int
@@ -37,6 +43,8 @@ class HostView:
     ds_free: Mapping[int, int] = field(default_factory=dict)
     recent_cpu: int = 0
     recent_memory: int = 0
+    answers: dict[str, bool] = field(default_factory=dict, compare=False, repr=False)
+    ranks: dict[str, int] = field(default_factory=dict, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

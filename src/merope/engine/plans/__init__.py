@@ -4,14 +4,17 @@ Source: spec drivers.yaml `vmm.steps`, `tm.sequences`. A plan is synchronous, an
 so a plan that was cut off is done again from its beginning.
 """
 
+from contextlib import nullcontext
+
 from merope.drivers.errors import DriverError
 from merope.engine.job import Answer, Job
 from merope.engine.plans import hotplug, image, market, network, snapshots, vm
 from merope.engine.plans.base import Drivers, Plan
+from merope.engine.plans.stages import Stages, go_through
 
-__all__ = ["PLANS", "Drivers", "Plan", "run"]
+__all__ = ["PLANS", "Drivers", "Plan", "Stages", "run", "run_stage"]
 
-PLANS: dict[str, Plan] = {
+PLANS: dict[str, Stages] = {
     **vm.PLANS,
     **hotplug.PLANS,
     **snapshots.PLANS,
@@ -24,11 +27,19 @@ PLANS: dict[str, Plan] = {
 
 def run(drivers: Drivers, job: Job) -> Answer:
     """Carries a job out. What a driver says no to becomes a failed answer; anything else is a bug."""
-    plan = PLANS[job.effect.op]
+    return _held(drivers, job, lambda drivers, job: go_through(PLANS[job.effect.op], drivers, job))
+
+
+def run_stage(drivers: Drivers, job: Job, number: int, *, undo: bool = False) -> Answer:
+    """One stage of a job, on the machine that it belongs to, or what undoes it."""
+    stage = PLANS[job.effect.op][number]
+    plan = stage.undo if undo else stage.do
+    return Answer(True) if plan is None else _held(drivers, job, plan)
+
+
+def _held(drivers: Drivers, job: Job, plan: Plan) -> Answer:
     try:
-        if job.vm is None:
-            return Answer(True, data=plan(drivers, job))
-        with drivers.hold(job.vm.id, job.effect.id):
+        with nullcontext() if job.vm is None else drivers.hold(job.vm.id, job.effect.id):
             return Answer(True, data=plan(drivers, job))
     except DriverError as error:
         return Answer(False, str(error), retry_safe=error.retry_safe)

@@ -8,7 +8,6 @@ from merope.engine.job import Job
 from merope.engine.plans.base import (
     Drivers,
     On,
-    Plan,
     bring,
     disk_of,
     here,
@@ -18,6 +17,7 @@ from merope.engine.plans.base import (
     save_back,
     write_context,
 )
+from merope.engine.plans.stages import Stages, Where, everywhere
 from merope.model.phase import Phase
 from merope.model.template import Vector
 
@@ -147,12 +147,15 @@ def _update_conf(drivers: Drivers, job: Job) -> dict[str, str]:
     return {}
 
 
-PLANS: dict[str, Plan] = {
-    "vm.attach_disk": _attach_disk,
-    "vm.detach_disk": _detach_disk,
-    "vm.prolog_attach": _prolog_attach,
-    "vm.epilog_detach": _epilog_detach,
-    "vm.attach_nic": _attach_nic,
-    "vm.detach_nic": _detach_nic,
-    "vm.update_conf": _update_conf,
-}
+PLANS: dict[str, Stages] = everywhere(
+    Where.HOST,
+    {
+        "vm.attach_disk": _attach_disk,
+        "vm.detach_disk": _detach_disk,
+        "vm.prolog_attach": _prolog_attach,
+        "vm.epilog_detach": _epilog_detach,
+        "vm.attach_nic": _attach_nic,
+        "vm.detach_nic": _detach_nic,
+        "vm.update_conf": _update_conf,
+    },
+)

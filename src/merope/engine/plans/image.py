@@ -2,7 +2,8 @@
 
 from merope.drivers.datastore.base import DatastoreDriver, Stored
 from merope.engine.job import Job
-from merope.engine.plans.base import Drivers, Plan
+from merope.engine.plans.base import Drivers
+from merope.engine.plans.stages import Stages, Where, everywhere
 from merope.model.datastore import Datastore
 from merope.model.image import Image
 
@@ -56,15 +57,21 @@ def _snapshot_flatten(drivers: Drivers, job: Job) -> dict[str, str]:
     return {}
 
 
-PLANS: dict[str, Plan] = {
-    "image.copy": _copy,
-    "image.make": _make,
-    "image.clone": _clone,
-    "image.remove": _remove,
-}
+PLANS: dict[str, Stages] = everywhere(
+    Where.FRONT_END,
+    {
+        "image.copy": _copy,
+        "image.make": _make,
+        "image.clone": _clone,
+        "image.remove": _remove,
+    },
+)
 
-SNAPSHOT_PLANS: dict[str, Plan] = {
-    "image.snapshot_delete": _snapshot_delete,
-    "image.snapshot_revert": _snapshot_revert,
-    "image.snapshot_flatten": _snapshot_flatten,
-}
+SNAPSHOT_PLANS: dict[str, Stages] = everywhere(
+    Where.FRONT_END,
+    {
+        "image.snapshot_delete": _snapshot_delete,
+        "image.snapshot_revert": _snapshot_revert,
+        "image.snapshot_flatten": _snapshot_flatten,
+    },
+)

@@ -5,7 +5,8 @@ The effects bring the documents that they are about: what they were when it was 
 
 from merope.drivers.market.base import Content
 from merope.engine.job import Job
-from merope.engine.plans.base import Drivers, Plan
+from merope.engine.plans.base import Drivers
+from merope.engine.plans.stages import Stages, Where, everywhere
 from merope.model.datastore import Datastore
 from merope.model.image import Image
 from merope.model.marketplace import Marketplace
@@ -38,7 +39,10 @@ def _delete(drivers: Drivers, job: Job) -> dict[str, str]:
     return {}
 
 
-PLANS: dict[str, Plan] = {
-    "marketapp.import": _import,
-    "marketapp.delete": _delete,
-}
+PLANS: dict[str, Stages] = everywhere(
+    Where.FRONT_END,
+    {
+        "marketapp.import": _import,
+        "marketapp.delete": _delete,
+    },
+)

@@ -1,7 +1,8 @@
 """Plans about networks and what filters them."""
 
 from merope.engine.job import Job
-from merope.engine.plans.base import Drivers, Plan, here
+from merope.engine.plans.base import Drivers, here
+from merope.engine.plans.stages import Stages, Where, everywhere
 from merope.model.addressing import attributes_of
 
 
@@ -32,9 +33,10 @@ def _unregister(drivers: Drivers, job: Job) -> dict[str, str]:
     return {}
 
 
-PLANS: dict[str, Plan] = {
-    "vm.update_sg": _update_rules,
-    "secgroup.spread": _nothing,
-    "ipam.free": _free,
-    "ipam.unregister": _unregister,
+PLANS: dict[str, Stages] = {
+    **everywhere(Where.HOST, {"vm.update_sg": _update_rules}),
+    **everywhere(
+        Where.FRONT_END,
+        {"secgroup.spread": _nothing, "ipam.free": _free, "ipam.unregister": _unregister},
+    ),
 }

@@ -7,8 +7,9 @@ from merope.drivers.diskimage import FORMATS
 from merope.drivers.errors import DriverError
 from merope.drivers.transfer.base import Place
 from merope.engine.job import Job
-from merope.engine.plans.base import Drivers, On, Plan, disk_of, format_of, here, require_off
+from merope.engine.plans.base import Drivers, On, disk_of, format_of, here, require_off
 from merope.engine.plans.image import stored
+from merope.engine.plans.stages import Stages, Where, everywhere
 from merope.model.phase import Phase
 
 
@@ -113,13 +114,16 @@ def _save_as(drivers: Drivers, job: Job) -> dict[str, str]:
     return stored(Stored(job.image.source, image_format))
 
 
-PLANS: dict[str, Plan] = {
-    "vm.snapshot_create": _snapshot_create,
-    "vm.snapshot_revert": _snapshot_revert,
-    "vm.snapshot_delete": _snapshot_delete,
-    "vm.disk_snapshot_create": _disk_snapshot_create,
-    "vm.disk_snapshot_revert": _disk_snapshot_revert,
-    "vm.disk_snapshot_delete": _disk_snapshot_delete,
-    "vm.disk_resize": _disk_resize,
-    "vm.save_as": _save_as,
-}
+PLANS: dict[str, Stages] = everywhere(
+    Where.HOST,
+    {
+        "vm.snapshot_create": _snapshot_create,
+        "vm.snapshot_revert": _snapshot_revert,
+        "vm.snapshot_delete": _snapshot_delete,
+        "vm.disk_snapshot_create": _disk_snapshot_create,
+        "vm.disk_snapshot_revert": _disk_snapshot_revert,
+        "vm.disk_snapshot_delete": _disk_snapshot_delete,
+        "vm.disk_resize": _disk_resize,
+        "vm.save_as": _save_as,
+    },
+)

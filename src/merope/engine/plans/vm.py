@@ -12,7 +12,6 @@ from merope.engine.job import Job
 from merope.engine.plans.base import (
     Drivers,
     On,
-    Plan,
     bring,
     clean,
     here,
@@ -21,6 +20,7 @@ from merope.engine.plans.base import (
     save_back,
     write_context,
 )
+from merope.engine.plans.stages import Stage, Stages, Where, everywhere
 from merope.model.phase import Phase
 
 
@@ -88,19 +88,29 @@ def _save(drivers: Drivers, job: Job) -> dict[str, str]:
     return {}
 
 
+def _prepare_migration(drivers: Drivers, job: Job) -> dict[str, str]:
+    on = here(drivers, job)
+    for network in on.networks:
+        network.pre(on.vm)
+    return {}
+
+
+def _undo_migration(drivers: Drivers, job: Job) -> dict[str, str]:
+    clean(here(drivers, job))
+    return {}
+
+
 def _migrate(drivers: Drivers, job: Job) -> dict[str, str]:
-    assert job.source is not None
-    target, source = here(drivers, job), here(drivers, job, job.source)
-    for network in target.networks:
-        network.pre(target.vm)
-    try:
-        source.hypervisor.migrate(source.deploy_id, target.host)
-    except DriverError:
-        clean(target)
-        raise
+    source = here(drivers, job, job.source)
+    source.hypervisor.migrate(source.deploy_id, here(drivers, job).host)
     clean(source)
-    for network in target.networks:
-        network.post(target.vm, target.deploy_id)
+    return {}
+
+
+def _settle_migration(drivers: Drivers, job: Job) -> dict[str, str]:
+    on = here(drivers, job)
+    for network in on.networks:
+        network.post(on.vm, on.deploy_id)
     return {}
 
 
@@ -154,10 +164,13 @@ def _prolog_resume(drivers: Drivers, job: Job) -> dict[str, str]:
     return {}
 
 
+def _leave_for_migration(drivers: Drivers, job: Job) -> dict[str, str]:
+    _leave(here(drivers, job, job.source))
+    return {}
+
+
 def _prolog_migrate(drivers: Drivers, job: Job) -> dict[str, str]:
-    assert job.source is not None
     target, source = here(drivers, job), here(drivers, job, job.source)
-    _leave(source)
     if source.place != target.place:
         target.system.move(source.place, target.place)
     return {}
@@ -178,40 +191,68 @@ def _leave(source: On) -> None:
             raise
 
 
-def _remove(drivers: Drivers, job: Job) -> dict[str, str]:
-    """Takes everything of a VM off the host, off the other host of a migration, and off the front-end.
+def _has_host(job: Job) -> bool:
+    """`local`: the host has nothing of the VM any more, and may be gone."""
+    return not job.effect.arguments.get("local")
 
-    `local`: the host has nothing of the VM any more, and may be gone.
-    """
-    records = [None] if job.source is None else [None, job.source]
-    places = [] if job.effect.arguments.get("local") else [here(drivers, job, each) for each in records]
-    for on in places:
-        if job.effect.arguments.get("domain"):
-            on.hypervisor.cancel(on.deploy_id)
-        clean(on)
-    # Hosts may share the directory: nothing is deleted before the VM is off all of them.
-    for on in places:
-        on.system.delete(on.place)
-    front_end = here(drivers, job)
-    front_end.system.delete(Place("", front_end.directory))
+
+def _had_another_host(job: Job) -> bool:
+    return job.source is not None and _has_host(job)
+
+
+def _end(on: On) -> dict[str, str]:
+    if on.job.effect.arguments.get("domain"):
+        on.hypervisor.cancel(on.deploy_id)
+    clean(on)
     return {}
 
 
-PLANS: dict[str, Plan] = {
-    "vm.prolog": _prolog,
-    "vm.prolog_migrate": _prolog_migrate,
-    "vm.prolog_resume": _prolog_resume,
-    "vm.deploy": _deploy,
-    "vm.restore": _restore,
-    "vm.shutdown": _shutdown,
-    "vm.cancel": _cancel,
-    "vm.save": _save,
-    "vm.migrate": _migrate,
-    "vm.reboot": _reboot,
-    "vm.reset": _reset,
-    "vm.epilog": _epilog,
-    "vm.epilog_local": _epilog_local,
-    "vm.epilog_stop": _epilog_stop,
-    "vm.cleanup": _remove,
-    "vm.delete": _remove,
+def _delete(on: On) -> dict[str, str]:
+    on.system.delete(on.place)
+    return {}
+
+
+def _delete_local(drivers: Drivers, job: Job) -> dict[str, str]:
+    on = here(drivers, job)
+    on.system.delete(Place("", on.directory))
+    return {}
+
+
+_REMOVAL = (
+    # Hosts may share the directory: nothing is deleted before the VM is off all of them.
+    Stage(Where.HOST, lambda drivers, job: _end(here(drivers, job)), when=_has_host),
+    Stage(Where.LEFT, lambda drivers, job: _end(here(drivers, job, job.source)), when=_had_another_host),
+    Stage(Where.HOST, lambda drivers, job: _delete(here(drivers, job)), when=_has_host),
+    Stage(Where.LEFT, lambda drivers, job: _delete(here(drivers, job, job.source)), when=_had_another_host),
+    Stage(Where.FRONT_END, _delete_local),
+)
+"""Everything of a VM is taken off the host, off the other host of a migration, and off the front-end."""
+
+PLANS: dict[str, Stages] = {
+    **everywhere(
+        Where.HOST,
+        {
+            "vm.prolog": _prolog,
+            "vm.prolog_resume": _prolog_resume,
+            "vm.deploy": _deploy,
+            "vm.restore": _restore,
+            "vm.reboot": _reboot,
+            "vm.reset": _reset,
+            "vm.epilog": _epilog,
+            "vm.epilog_stop": _epilog_stop,
+        },
+    ),
+    **everywhere(Where.LEFT, {"vm.shutdown": _shutdown, "vm.cancel": _cancel, "vm.save": _save}),
+    **everywhere(Where.FRONT_END, {"vm.epilog_local": _epilog_local}),
+    "vm.migrate": (
+        Stage(Where.HOST, _prepare_migration, undo=_undo_migration),
+        Stage(Where.LEFT, _migrate),
+        Stage(Where.HOST, _settle_migration),
+    ),
+    "vm.prolog_migrate": (
+        Stage(Where.LEFT, _leave_for_migration, forgiving=True),
+        Stage(Where.HOST, _prolog_migrate),
+    ),
+    "vm.cleanup": _REMOVAL,
+    "vm.delete": _REMOVAL,
 }

@@ -10,34 +10,20 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
+from tests.engine.worker_jobs import ask, deploy, faulty_drivers, runs, until
 
 from merope.drivers.errors import DriverError
-from merope.engine.job import Answer, Job
+from merope.engine.job import Answer
 from merope.engine.places import Layout
 from merope.engine.processes import members
 from merope.engine.toolbox import LocalDrivers
 from merope.engine.workers import WorkerPool
-from merope.model.effect import Effect
-from merope.model.template import Template, Vector
-from merope.model.vm import VM, History
-
-ROOT = Path(__file__).parents[2]
-_ENTRY_POINTS = """\
-[merope.drivers.hypervisor]
-faulty = tests.engine.faulty_driver:FaultyHypervisor
-[merope.drivers.network]
-noting = tests.engine.faulty_driver:NotingNetwork
-"""
 
 
 @pytest.fixture
 async def pool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[WorkerPool]:
     """Workers whose Python finds the faulty drivers as an installed package would offer them."""
-    package = tmp_path / "packages" / "merope_faulty-1.0.dist-info"
-    package.mkdir(parents=True)
-    (package / "METADATA").write_text("Metadata-Version: 2.1\nName: merope-faulty\nVersion: 1.0\n")
-    (package / "entry_points.txt").write_text(_ENTRY_POINTS)
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(map(str, (package.parent, ROOT, ROOT / "src"))))
+    monkeypatch.setenv("PYTHONPATH", faulty_drivers(tmp_path))
     home = tmp_path / "home"
     (home / "datastores").mkdir(parents=True)
     made = WorkerPool(home, home / "datastores")
@@ -45,28 +31,6 @@ async def pool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
     pids = made.pids
     await made.close()
     assert [pid for pid in pids if members(pid)] == []
-
-
-def deploy(behaviour: str, effect_id: int = 1, **more: str) -> Job:
-    template = Template([("BEHAVIOUR", behaviour), *more.items()])
-    vm = VM(id=3, uid=0, gid=0, uname="", gname="", name="vm", user_template=template)
-    if behaviour == "network":
-        template.set("BEHAVIOUR", "well")
-        vm.template.add("NIC", Vector(NIC_ID="0", VN_MAD="noting"))
-    vm.history_records = [History(3, 0, "localhost", 0, 0, 1, vm_mad="faulty", tm_mad="shared", ds_id=0)]
-    return Job(Effect(effect_id, "vm.deploy", 3, 0), vm=vm)
-
-
-async def ask(pool: WorkerPool, job: Job, seconds: float = 30) -> Answer:
-    future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-    pool.submit(job, seconds, future.set_result)
-    return await future
-
-
-async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(20):
-        while not condition():  # noqa: ASYNC110 - processes and files tell nobody of their changes
-            await asyncio.sleep(0.01)
 
 
 async def test_a_job_is_carried_out_by_the_driver_that_the_host_names(pool: WorkerPool) -> None:
@@ -131,7 +95,7 @@ async def test_what_a_driver_started_goes_with_it(pool: WorkerPool, tmp_path: Pa
     await until(lambda: child.exists() and child.read_text())
     await pool.close()
     asked.cancel()
-    await until(lambda: not _runs(int(child.read_text())))
+    await until(lambda: not runs(int(child.read_text())))
 
 
 async def test_a_job_that_is_called_off_ends_with_its_worker_and_answers_nothing(
@@ -217,7 +181,7 @@ def test_workers_and_their_commands_end_when_the_core_is_killed(pool: WorkerPool
     with subprocess.Popen([sys.executable, "-c", _CORE, str(tmp_path), job.to_json()]) as core:
         _wait_for(lambda: child.exists() and child.read_text() != "")
         core.kill()
-    _wait_for(lambda: not _runs(int(child.read_text())) and not _runs(int(note.read_text())))
+    _wait_for(lambda: not runs(int(child.read_text())) and not runs(int(note.read_text())))
     assert core.returncode == -signal.SIGKILL
 
 
@@ -226,11 +190,3 @@ def _wait_for(condition: Callable[[], object]) -> None:
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)
-
-
-def _runs(pid: int) -> bool:
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return False
-    return text[text.rindex(")") + 2] not in "ZX"

@@ -26,7 +26,7 @@ from urllib.parse import quote
 from merope.daemon.process import Identity
 from merope.drivers.errors import DriverError
 from merope.drivers.hypervisor.libvirt_session import Session
-from merope.drivers.hypervisor.libvirt_settings import KVMRC, read_kvmrc, write_kvmrc
+from merope.drivers.hypervisor.libvirt_settings import KVMRC, OWN_KVMRC, read_kvmrc, write_kvmrc
 
 _BINDS = {
     "etc": "/etc/libvirt",
@@ -231,7 +231,7 @@ def ensure(home: Path, say: Callable[[str], None]) -> str:
         return wanted
     fresh = own.process() is None
     own.wait(own.start())
-    write_kvmrc(home / KVMRC, {**rc, "LIBVIRT_URI": own.uri})
+    write_kvmrc(home / OWN_KVMRC, {"LIBVIRT_URI": own.uri})
     say("libvirtd of the cloud's own is running" if fresh else "libvirtd was running")
     return own.uri
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from merope.api.call_log import CallLog
@@ -20,6 +20,7 @@ from merope.core import image_progress
 from merope.daemon.addresses import AddressManagers
 from merope.daemon.arguments import Started
 from merope.daemon.authentication import Authentication
+from merope.daemon.layout import Layout
 from merope.daemon.local_time import local_zone
 from merope.daemon.measures import SchedulerMeasures, measure
 from merope.daemon.preparations import Preparations
@@ -40,6 +41,7 @@ from merope.engine.places import Layout as Places
 from merope.engine.polling import Poller
 from merope.engine.recorder import Recorder
 from merope.engine.recovery import Recovery
+from merope.engine.remote import Remote
 from merope.engine.toolbox import SimulatedDrivers
 from merope.engine.workers import WorkerPool
 from merope.model.settings import Settings
@@ -175,7 +177,8 @@ class Finished:
 def _executor(started: Started, cloud: Cloud) -> InlineExecutor | WorkerPool:
     location = Path(started.config.settings.datastore_location)
     if not started.sandbox:
-        return WorkerPool(started.layout.home, location, progress=_noting_progress(cloud))
+        remote = remote_of(started.layout, started.config.settings)
+        return WorkerPool(started.layout.home, location, progress=_noting_progress(cloud), remote=remote)
     drivers = SimulatedDrivers(World(), Places(location))
     drivers.populate(cloud.state)
     return InlineExecutor(drivers)
@@ -208,6 +211,17 @@ def _hook_places(started: Started) -> HookPlaces:
         concurrency=settings.hook_concurrency,
         home=str(layout.home),
         ssh=asdict(ssh_settings(settings)),
+    )
+
+
+def remote_of(layout: Layout, settings: Settings) -> Remote:
+    """The hosts of a cloud, as it is configured."""
+    return Remote(
+        layout.home,
+        Path(settings.datastore_location),
+        PurePosixPath(settings.scripts_remote_dir),
+        ssh_settings(settings),
+        settings.ssh_python,
     )
 
 

@@ -26,19 +26,26 @@ fi
 cd -- "$1"
 """
 """Who could write there could have us run what he likes; directories of temporary files are everybody's."""
-_LOOK = (
-    f'{_PREPARE}[ "$(readlink -- "$2" || :)" = ".$2-$3" ] && [ -d ".$2-$3" ] && echo there || echo missing'
-)
+_LOOK = f"""{_PREPARE}
+if [ "$(readlink -- "$2" || :)" = ".$2-$3" ] && [ -d ".$2-$3" ] &&
+    [ "$(find ".$2-$3" -name __pycache__ -prune -o -type f -print | wc -l)" -eq "$4" ]; then
+    echo there
+fi
+"""
+"""Files are counted: who tidies directories of temporary files takes single ones."""
 _TAKE = f"""{_PREPARE}part=".$2-$3.$$.part"
 trap 'rm -rf -- "$part"' EXIT
 mkdir -- "$part"
 tar -x -o -f - -C "$part"
 sync -f "$part"
-[ -d ".$2-$3" ] || mv -T -- "$part" ".$2-$3"
+if [ -d ".$2-$3" ]; then
+    mv -T -- ".$2-$3" ".$2-$3.$$.old.part"
+fi
+mv -T -- "$part" ".$2-$3"
 touch -- ".$2-$3"
 ln -s -- ".$2-$3" ".$2.$$.part"
 mv -T -f -- ".$2.$$.part" "$2"
-find . -maxdepth 1 -name ".$2-*" ! -name "*.part" -printf '%T@ %f\\n' | sort -rn | tail -n +4 |
+find . -maxdepth 1 -name ".$2-{"?" * 32}" -printf '%T@ %f\\n' | sort -rn | tail -n +4 |
     while read -r _ old; do rm -rf -- "$old"; done
 find . -maxdepth 1 -name ".$2*.part" -mmin +60 -exec rm -rf -- {{}} +
 """
@@ -87,15 +94,16 @@ class Tree:
         return stream.getvalue()
 
 
-def push(ssh: Ssh, host: str, tree: Tree, target: PurePosixPath) -> bool:
-    """Makes `target` on the host a link to the tree; answers whether it had to be sent.
+def push(ssh: Ssh, host: str, tree: Tree, target: PurePosixPath, *, force: bool = False) -> bool:
+    """Makes `target` on the host a link to the tree; answers whether it had to be sent, or was by `force`.
 
     The directory of `target` is made where it is missing, and must belong to the account alone. Raises
     UnreachableError and DriverError; then what was there is there still.
     """
-    words = [str(target.parent), target.name, tree.digest]
+    words = [str(target.parent), target.name, tree.digest, str(len(tree.files))]
     look = ["sh", "-c", _LOOK, "sh", *words]
-    if ssh.run(host, look, timeout=_LOOK_SECONDS, idempotent=True).stdout == "there\n":
+    told = "" if force else ssh.run(host, look, timeout=_LOOK_SECONDS, idempotent=True).stdout
+    if told == "there\n":
         return False
     take = ["sh", "-c", _TAKE, "sh", *words]
     ssh.run(host, take, timeout=_SEND_SECONDS, input=tree.packed(), idempotent=True)

@@ -145,6 +145,10 @@ class Ssh:
         what = f"failed with exit status {error.status}"
         return CommandError(f"{name} on host {host} {what}{said(error.stderr)}", error.status, error.stderr)
 
+    def is_connected(self, host: str) -> bool:
+        """Whether a connection stands; one that has just broken may still be taken for one."""
+        return _answers(self.socket_of(host))
+
     def connect(self, host: str) -> None:
         """Makes sure that there is a connection. Raises UnreachableError."""
         path = self.socket_of(host)

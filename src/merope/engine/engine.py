@@ -17,6 +17,7 @@ from merope.core.check_relations import IN_PASSING, OVERTAKEN, ask_again
 from merope.core.results import take_result
 from merope.core.transaction import Transaction
 from merope.core.vm_save_steps import image_under_way
+from merope.drivers.errors import DriverError
 from merope.engine import policy
 from merope.engine.cloud import Cloud, Inputs
 from merope.engine.job import Answer, Job
@@ -200,7 +201,7 @@ class Engine:
         running.attempts += 1
         try:
             job = opened(build(self._cloud.state, effect, self._finished_vms), self._cloud.settings)
-        except MissingObject as error:
+        except (MissingObject, DriverError) as error:
             log.warning("%s of %d: %s", effect.op, effect.oid, error)
             self._deliver(running, Answer(False, str(error)))
             return

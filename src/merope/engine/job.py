@@ -14,7 +14,7 @@ from merope.model.vm import VM, History
 @dataclass(frozen=True, slots=True)
 class Job:
     """`source` is the record of the host that a migration leaves; `original` the SOURCE that is cloned;
-    `token` the key of the VM's token."""
+    `token` the VM's OneGate token, where its CONTEXT is written."""
 
     effect: Effect
     vm: VM | None = None
@@ -57,17 +57,20 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What became of a job. `message` says why it failed, `data` what it found out (deploy_id, source …)."""
+    """What became of a job. `message` says why it failed, `data` what it found out (deploy_id, source …).
+
+    `unreached`: there was no way to the host, or none any more.
+    """
 
     ok: bool
     message: str = ""
     data: dict[str, str] = field(default_factory=dict)
     retry_safe: bool = False
+    unreached: bool = False
 
     def to_json(self) -> str:
-        return json.dumps([self.ok, self.message, self.data, self.retry_safe])
+        return json.dumps([self.ok, self.message, self.data, self.retry_safe, self.unreached])
 
     @classmethod
     def from_json(cls, text: str) -> "Answer":
-        ok, message, data, retry_safe = json.loads(text)
-        return cls(ok, message, data, retry_safe)
+        return cls(*json.loads(text))

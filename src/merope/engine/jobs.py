@@ -3,6 +3,7 @@
 from typing import Protocol
 
 from merope.engine.job import Job
+from merope.engine.token import onegate_token
 from merope.model.datastore import Datastore
 from merope.model.effect import Effect
 from merope.model.host import Host
@@ -14,6 +15,7 @@ from merope.model.vm import VM, History
 
 #: Families of effects that bring all that they are about with them.
 _SELF_CONTAINED = ("secgroup.", "ipam.", "marketapp.")
+_WITH_CONTEXT = frozenset({"vm.deploy", "vm.attach_nic", "vm.detach_nic", "vm.update_conf"})
 _MIGRATING = frozenset(phase for phase in Phase if "MIGRATE" in phase.name)
 
 
@@ -50,7 +52,7 @@ def build(state: State, effect: Effect, finished: Finished | None) -> Job:
         source=_source(state, effect, vm, finished),
         image=image,
         datastore=datastore,
-        token=_token_secret(state, vm),
+        token=_token(state, effect, vm),
     )
 
 
@@ -78,13 +80,17 @@ def _source(state: State, effect: Effect, vm: VM, finished: Finished | None) -> 
     return None
 
 
-def _token_secret(state: State, vm: VM) -> str:
-    """The key of a VM's OneGate token: TOKEN_PASSWORD of whoever made it; empty when it has no token."""
+def _token(state: State, effect: Effect, vm: VM) -> str:
+    """The VM's OneGate token, where its CONTEXT is written. Raises DriverError where the library is missing.
+
+    Hosts never see the key, which is TOKEN_PASSWORD of whoever made the VM.
+    """
     context = vm.template.vector("CONTEXT")
-    if context is None or context.get("TOKEN", "").upper() != "YES":
+    if effect.op not in _WITH_CONTEXT or context is None or context.get("TOKEN", "").upper() != "YES":
         return ""
     owner = state.pools["user_pool"].parsed(int(vm.template.get("CREATED_BY") or vm.uid))
-    return owner.template.get("TOKEN_PASSWORD") if isinstance(owner, User) else ""
+    secret = owner.template.get("TOKEN_PASSWORD") if isinstance(owner, User) else ""
+    return onegate_token(vm.id, vm.stime, secret) if secret else ""
 
 
 def _image_job(state: State, effect: Effect) -> Job:

@@ -10,8 +10,10 @@ from typing import Any
 from merope.drivers import registry
 from merope.drivers.auth.base import AuthDriver, Places, Refused
 from merope.drivers.errors import DriverError
+from merope.drivers.ssh import UnreachableError
 from merope.engine.job import Answer
 from merope.engine.plans import Drivers
+from merope.engine.remote import Remote, package
 from merope.model import addressing
 from merope.model.authentication import Credentials
 from merope.model.datastore import Datastore
@@ -59,6 +61,12 @@ def _ipam(drivers: Drivers, request: dict[str, Any]) -> dict[str, str]:
     return {}
 
 
+def _prepare(drivers: Drivers, request: dict[str, Any]) -> dict[str, str]:  # noqa: ARG001 - a probe
+    """Makes a host ready for workers; asked of the front-end."""
+    Remote.from_json(request).prepare(request["host"])
+    return {"package": package().digest}
+
+
 def _authenticate(drivers: Drivers, request: dict[str, Any]) -> dict[str, str]:  # noqa: ARG001 - a probe
     """Asks an authentication driver; a refusal is an answer too."""
     driver = _auth_driver(request["driver"], request["etc"], request["home"])
@@ -86,6 +94,7 @@ PROBES: dict[str, Callable[[Drivers, dict[str, Any]], dict[str, str]]] = {
     "market": _market,
     "ipam": _ipam,
     "authenticate": _authenticate,
+    "prepare": _prepare,
 }
 
 
@@ -94,4 +103,5 @@ def answer(drivers: Drivers, request: dict[str, Any]) -> Answer:
     try:
         return Answer(True, data=PROBES[request["probe"]](drivers, request))
     except DriverError as error:
-        return Answer(False, str(error), retry_safe=error.retry_safe)
+        unreached = isinstance(error, UnreachableError)
+        return Answer(False, str(error), retry_safe=error.retry_safe, unreached=unreached)

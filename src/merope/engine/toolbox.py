@@ -109,7 +109,10 @@ class SimulatedDrivers:
 
 
 class LocalDrivers:
-    """The drivers of the machine that this process runs on; `home` is the cloud's directory."""
+    """The drivers of the machine that this process runs on.
+
+    `home` is the cloud's directory there, `host` what the cloud calls a machine that is not the front-end.
+    """
 
     def __init__(
         self,
@@ -118,7 +121,9 @@ class LocalDrivers:
         *,
         keep_empty_bridge: bool = False,
         progress: Progress | None = None,
+        host: str = "",
     ) -> None:
+        self._host = host
         self.layout = layout
         self._progress = progress
         self._home = home
@@ -126,15 +131,18 @@ class LocalDrivers:
         self._fence = Fence(home / "run" / "epochs")
         self._hypervisors: dict[str, Hypervisor] = {}
 
-    def hypervisor(self, name: str, host: str) -> Hypervisor:  # noqa: ARG002 - hosts over SSH come later
+    def hypervisor(self, name: str, host: str) -> Hypervisor:  # noqa: ARG002 - a stage is on one host
         if name not in self._hypervisors:
             made = registry.hypervisor(_real(name, "VM_MAD"))
             of_cloud = getattr(made, "of_cloud", None)
-            self._hypervisors[name] = of_cloud(self._home) if of_cloud is not None else made()
+            self._hypervisors[name] = (
+                of_cloud(self._home, self.layout.root) if of_cloud is not None else made()
+            )
         return self._hypervisors[name]
 
     def transfer(self, name: str) -> Transfer:
-        return registry.transfer(_real(name, "TM_MAD"))(self.layout.root)
+        made = registry.transfer(_real(name, "TM_MAD"))
+        return made(self.layout.root, local_names=(self._host,)) if self._host else made(self.layout.root)
 
     def datastore(self, name: str) -> DatastoreDriver:
         if name == "-":
@@ -142,7 +150,7 @@ class LocalDrivers:
         made = registry.datastore(_real(name, "DS_MAD"))
         return made(protected=(self._home,), progress=self._progress)
 
-    def network(self, name: str, host: str) -> NetworkDriver:  # noqa: ARG002 - hosts over SSH come later
+    def network(self, name: str, host: str) -> NetworkDriver:  # noqa: ARG002 - as above
         made = registry.network(name)
         if name == "bridge":
             return made(self._home / "run" / "networks", keep_empty_bridge=self._keep_empty_bridge)

@@ -1,22 +1,32 @@
 """A worker process: reads one request a line, carries it out with this machine's drivers, answers a line.
 
-Started by `engine.workers` as the leader of a session; `python -m merope.engine.worker HOME
-DATASTORE_LOCATION PARENT`. A request is an object with its number "n"; its answer is a list of the number
-and the answer, or, before that, of the number and {"done": bytes} while images are copied or downloaded.
+Started by `engine.workers` as the leader of a session, here or over SSH; `python -m merope.engine.worker HOME
+DATASTORE_LOCATION [HOST SILENCE]`, where HOST is what the cloud calls this machine. A request is an object
+with its number "n"; its answer is a list of the number and the answer, or, before that, of the number and
+{"done": bytes} while images are copied or downloaded. Empty lines say that the core is there.
+
+What a worker of a dead core goes on with would stand in the way of its successor's: so it is killed, with all
+that it has started, when its requests end in the middle of an operation, and when nothing at all was heard
+for SILENCE seconds.
 """
 
 import json
 import logging
 import os
+import select
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any, TextIO
 
 from merope.engine import plans, probes
 from merope.engine.job import Answer, Job
 from merope.engine.places import Layout
-from merope.engine.processes import end_with
+from merope.engine.processes import kill_session
 from merope.engine.toolbox import LocalDrivers
 
 log = logging.getLogger("merope.worker")
@@ -24,6 +34,41 @@ log = logging.getLogger("merope.worker")
 #: Seconds until the first report of how far an operation has come, and between two of them.
 FIRST_SECONDS = 1.0
 REPORT_SECONDS = 5.0
+_CHUNK = 256 * 1024
+
+
+class Requests:
+    """The lines of a descriptor. `silence` in seconds, 0 for no limit."""
+
+    def __init__(self, descriptor: int, silence: float = 0.0) -> None:
+        self._descriptor = descriptor
+        self._silence = silence
+        self._lines: SimpleQueue[bytes] = SimpleQueue()
+        self._taken = self._done = 0
+        threading.Thread(target=self._listen, name="requests", daemon=True).start()
+
+    def __iter__(self) -> Iterator[bytes]:
+        while line := self._lines.get():
+            yield line
+            self._done += 1
+
+    def _listen(self) -> None:
+        poll = select.poll()
+        poll.register(self._descriptor, select.POLLIN)
+        limit = self._silence * 1000 or None
+        pending = bytearray()
+        while poll.poll(limit) and (data := os.read(self._descriptor, _CHUNK)):
+            begun = len(pending)
+            pending += data
+            if pending.find(b"\n", begun) >= 0:
+                *lines, rest = pending.split(b"\n")
+                pending = bytearray(rest)
+                for line in filter(None, lines):
+                    self._taken += 1
+                    self._lines.put(bytes(line))
+        if self._taken != self._done:
+            kill_session(os.getpid())
+        self._lines.put(b"")
 
 
 class Reports:
@@ -53,25 +98,39 @@ def answer(drivers: LocalDrivers, request: dict[str, Any]) -> Answer:
     """Never raises: a bug in a driver is an answer too, and its traceback is in the log."""
     try:
         if "job" in request:
-            return plans.run(drivers, Job.from_json(request["job"]))
+            job = Job.from_json(request["job"])
+            if "stage" in request:
+                return plans.run_stage(drivers, job, request["stage"], undo=request["undo"])
+            return plans.run(drivers, job)
         return probes.answer(drivers, request)
     except Exception as error:
         log.exception("a driver failed")
         return Answer(False, f"the driver failed: {type(error).__name__}: {error}")
 
 
+def _settle(home: Path) -> None:
+    """What drivers remember of a host is in a directory of its own; what an administrator set, around it."""
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with suppress(FileExistsError):
+        (home / "remotes").symlink_to("..")
+
+
 def main(argv: list[str]) -> int:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     os.umask(0o077)
-    end_with(int(argv[2]))
+    with suppress(PermissionError):  # it leads its session already
+        os.setsid()
+    home, location, host, silence = (*argv, "", "0")[:4]
     # Whatever a library or a command prints must not get between the answers, nor read the requests.
-    requests = os.fdopen(os.dup(0), encoding="utf-8")
+    requests = Requests(os.dup(0), float(silence))
     replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.dup2(2, 1)
+    if host:
+        _settle(Path(home))
     reports = Reports(replies)
-    drivers = LocalDrivers(Path(argv[0]), Layout(Path(argv[1])), progress=reports)
+    drivers = LocalDrivers(Path(home), Layout(Path(location)), progress=reports, host=host)
     for line in requests:
         request = json.loads(line)
         reports.begin(request["n"])

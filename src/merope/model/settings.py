@@ -120,6 +120,14 @@ class Settings:
         shown=False,
         note="Not in 5.12.",
     )
+    ssh_python: str = option(
+        "SSH/PYTHON",
+        Text("/.+", "an absolute path"),
+        "/usr/bin/python3",
+        "Python of hosts, 3.11 or newer: that of the distribution, which the binding of libvirt belongs to.",
+        shown=False,
+        note="Not in 5.12.",
+    )
     ssh_persist: int = option(
         "SSH/PERSIST",
         Integer(1, 86400),

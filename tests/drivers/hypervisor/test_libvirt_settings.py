@@ -9,7 +9,7 @@ import pytest
 from merope.drivers.errors import DriverError
 from merope.drivers.hypervisor import libvirt_api
 from merope.drivers.hypervisor.libvirt_probe import Acceleration, probe, remembered
-from merope.drivers.hypervisor.libvirt_settings import KVMRC, read_kvmrc, settings_of, write_kvmrc
+from merope.drivers.hypervisor.libvirt_settings import KVMRC, OWN_KVMRC, read_kvmrc, settings_of, write_kvmrc
 
 
 def write_rc(home: Path, text: str) -> Path:
@@ -55,6 +55,14 @@ def test_settings_come_from_the_home_of_the_cloud(tmp_path: Path) -> None:
     assert settings.force_destroy
     assert settings.traits.domain_type == "kvm"
     assert settings.datastores == tmp_path / "datastores"
+    assert settings_of(tmp_path, tmp_path / "elsewhere").datastores == tmp_path / "elsewhere"
+
+
+def test_what_holds_for_the_front_end_alone_is_apart_and_gives_way(tmp_path: Path) -> None:
+    write_kvmrc(tmp_path / OWN_KVMRC, {"LIBVIRT_URI": "qemu+unix:///own", "ACCELERATION": "qemu"})
+    assert settings_of(tmp_path).uri == "qemu+unix:///own"
+    write_rc(tmp_path, "LIBVIRT_URI=test:///default\n")
+    assert settings_of(tmp_path).uri == "test:///default"
 
 
 def test_a_site_can_insist_on_emulation(tmp_path: Path) -> None:

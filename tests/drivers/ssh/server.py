@@ -59,6 +59,8 @@ class Sshd:
             "UsePAM": "no",
             "PasswordAuthentication": "no",
             "KbdInteractiveAuthentication": "no",
+            # For bash a shell within a shell, which reads no ~/.bashrc: a developer's may take its time.
+            "SetEnv": "SHLVL=2",
         }
         path = self.directory / "sshd_config"
         path.write_text("".join(f"{name} {value}\n" for name, value in settings.items()))

@@ -77,6 +77,13 @@ def test_a_tree_whose_link_was_not_yet_turned_is_taken_as_it_is(server: Sshd, ta
     assert Path(target / "a").read_text() == "1"
 
 
+def test_a_tree_of_which_a_file_was_tidied_away_is_sent_again(server: Sshd, target: PurePosixPath) -> None:
+    push(server.ssh, "node1", tree(a="1", b="1"), target)
+    Path(target / "a").unlink()
+    assert push(server.ssh, "node1", tree(a="1", b="1"), target)
+    assert Path(target / "a").read_text() == "1"
+
+
 def test_a_directory_that_others_can_write_is_not_used(server: Sshd, target: PurePosixPath) -> None:
     Path(target.parent).mkdir()
     Path(target.parent).chmod(0o777)

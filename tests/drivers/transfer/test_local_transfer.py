@@ -83,14 +83,22 @@ def test_a_kernel_is_a_plain_copy_for_every_driver(location: Path, image: Path) 
         assert disk(location, "kernel").path.read_bytes() == image.read_bytes()
 
 
-@pytest.mark.parametrize("driver", [SharedTransfer, Qcow2Transfer, SshTransfer])
-def test_hosts_that_are_not_this_machine_are_refused_with_a_sentence(
-    location: Path, image: Path, driver: type[SharedTransfer | SshTransfer]
+def test_disks_of_a_host_that_is_not_this_machine_are_refused_with_a_sentence(
+    location: Path, image: Path
 ) -> None:
     with pytest.raises(DriverError, match="node1 is not this machine"):
-        driver(location).clone(image, disk(location, host="node1"), 0, "raw")
+        SshTransfer(location).clone(image, disk(location, host="node1"), 0, "raw")
     with pytest.raises(DriverError, match="node1 is not this machine"):
-        driver(location).move(disk(location), disk(location, host="node1"))
+        SshTransfer(location).move(disk(location), disk(location, host="node1"))
+
+
+@pytest.mark.parametrize("driver", [SharedTransfer, Qcow2Transfer])
+def test_on_shared_storage_a_path_is_the_same_file_on_every_host(
+    location: Path, image: Path, driver: type[SharedTransfer]
+) -> None:
+    driver(location).clone(image, disk(location, host="node1"), 0, "raw")
+    driver(location).move(disk(location, host="node1"), disk(location, host="node2"))
+    assert disk(location).path.exists()
 
 
 def test_this_machine_may_have_another_name(location: Path, image: Path) -> None:

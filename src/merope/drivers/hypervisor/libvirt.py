@@ -38,9 +38,9 @@ class LibvirtHypervisor(LibvirtDevices, LibvirtDisks, LibvirtSnapshots):
         self._host = HostReader(self.settings, clock)
 
     @classmethod
-    def of_cloud(cls, home: Path, kernel: Path | None = None) -> "LibvirtHypervisor":
-        """The driver as the cloud under `home` has it set; `kernel` is one to try KVM with."""
-        return cls(settings_of(home, kernel))
+    def of_cloud(cls, home: Path, location: Path | None = None) -> "LibvirtHypervisor":
+        """The driver as the cloud under `home` has it set; `location` is its DATASTORE_LOCATION."""
+        return cls(settings_of(home, location))
 
     def deploy(self, vm: VM, system_dir: Path) -> str:
         name = domain_name(vm.id)

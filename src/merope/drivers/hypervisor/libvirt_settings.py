@@ -13,6 +13,8 @@ from merope.drivers.hypervisor.libvirt_probe import Acceleration, remembered
 from merope.model.template import Template
 
 KVMRC = Path("remotes/etc/vmm/kvm/kvmrc")
+OWN_KVMRC = Path("libvirt/kvmrc")
+"""What holds for the front-end alone, and is not brought to hosts: the other one wins."""
 DEFAULTS = Path("etc/vmm_exec/vmm_exec_kvm.conf")
 ACCELERATION = Path("acceleration.json")
 _ASSIGNMENT = re.compile(r"(?:export\s+)?([A-Z_][A-Z0-9_]*)=(.*)")
@@ -32,18 +34,18 @@ class KvmSettings:
     migrate_unsafe: bool = True
 
 
-def settings_of(home: Path, kernel: Path | None = None) -> KvmSettings:
-    """The settings of the cloud under `home`. `kernel` is one to try KVM with, where that is not known yet.
+def settings_of(home: Path, location: Path | None = None) -> KvmSettings:
+    """The settings of the cloud under `home`; its datastores are at `location`, or below it.
 
     Raises DriverError for a kvmrc that is not a list of assignments.
     """
-    rc = read_kvmrc(home / KVMRC)
+    rc = {**read_kvmrc(home / OWN_KVMRC), **read_kvmrc(home / KVMRC)}
     defaults = home / DEFAULTS
     return KvmSettings(
         uri=rc.get("LIBVIRT_URI", "qemu:///system"),
-        traits=host_traits(acceleration_of(home, kernel, rc.get("ACCELERATION", "auto"))),
+        traits=host_traits(acceleration_of(home, rc.get("ACCELERATION", "auto"))),
         defaults=read_defaults(defaults) if defaults.exists() else None,
-        datastores=home / "datastores",
+        datastores=location or home / "datastores",
         shutdown_timeout=float(rc.get("SHUTDOWN_TIMEOUT", "180")),
         force_destroy=rc.get("FORCE_DESTROY", "no").lower() == "yes",
         migrate_uri=rc.get("MIGRATE_URI", f"{rc.get('QEMU_PROTOCOL', 'qemu+ssh')}://HOST/system"),
@@ -76,13 +78,13 @@ def write_kvmrc(path: Path, values: dict[str, str]) -> None:
     path.write_text("".join(f"{name}={shlex.quote(value)}\n" for name, value in sorted(values.items())))
 
 
-def acceleration_of(home: Path, kernel: Path | None, wanted: str) -> Acceleration:
+def acceleration_of(home: Path, wanted: str) -> Acceleration:
     """What the site wants (`kvm`, `qemu`), else what was found to work on this machine."""
     if wanted == "kvm":
         return Acceleration(True, "set in kvmrc")
     if wanted == "qemu":
         return Acceleration(False, "set in kvmrc")
-    return remembered(home / ACCELERATION, emulator_path(), kernel)
+    return remembered(home / ACCELERATION, emulator_path())
 
 
 def emulator_path() -> str:

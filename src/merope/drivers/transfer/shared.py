@@ -2,11 +2,17 @@
 
 from pathlib import Path
 
+from merope.drivers.paths import vm_path
 from merope.drivers.transfer.base import Place
 from merope.drivers.transfer.local import LocalTransfer
 
 
 class SharedTransfer(LocalTransfer):
+    """A path is the same file on every host, so each host can do everything."""
+
+    def _here(self, place: Place) -> Path:
+        return vm_path(self.location, place.path)
+
     def clone(self, source: Path, target: Place, size: int, image_format: str) -> None:
         self._copied(source, target, size, image_format)
 

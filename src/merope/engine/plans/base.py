@@ -16,7 +16,6 @@ from merope.drivers.network.base import NetworkDriver
 from merope.drivers.transfer.base import Place, Transfer
 from merope.engine.job import Job
 from merope.engine.places import Layout
-from merope.engine.token import onegate_token
 from merope.model.template import Vector
 from merope.model.vm import VM, History
 
@@ -199,8 +198,7 @@ def write_context(on: On, *, without: str = "") -> bool:
     context = on.vm.template.vector("CONTEXT")
     if context is None or not context.get("DISK_ID"):
         return False
-    token = onegate_token(on.vm.id, on.vm.stime, on.job.token) if on.job.token else ""
-    made = context_of(on.vm, token)
+    made = context_of(on.vm, on.job.token)
     if without:
         kept = {name: value for name, value in made.variables.items() if not name.startswith(without)}
         made = Context(kept, made.files, made.token)

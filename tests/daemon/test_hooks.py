@@ -1,12 +1,14 @@
 """Hooks and events of a real core: its process, what it runs, real subscribers, and the core killed."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
 import time
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -220,6 +222,33 @@ def test_a_subscriber_gets_every_event_with_keys_and_messages_of_5_12(
     allocated = [body for (key, _), body in keys.items() if key == "EVENT API one.vm.allocate 1"]
     assert {body.findtext("CALL_INFO/EXTRA/VM/ID") for body in allocated} == {str(oid) for oid in made}
     assert named[-1] == "EVENT API one.vm.rename 0"
+
+
+def test_no_event_and_no_run_is_missing_when_the_hook_manager_is_killed_in_the_middle(
+    cloud: Cloud, sockets: Callable[[int, int], Any]
+) -> None:
+    cloud.script("note.sh", f'echo "$MEROPE_HOOK_RUN" >> {cloud.log}')
+    cloud.hook("note", "TYPE=api\nCALL=one.vm.allocate\nCOMMAND=note.sh")
+    subscriber = sockets(zmq.SUB, cloud.publisher)
+    subscriber.setsockopt(zmq.SUBSCRIBE, b"EVENT API one.vm.allocate")
+    greet(cloud, subscriber)
+    made = [cloud.allocate() for _ in range(20)]
+    until(lambda: len(cloud.lines()) > 0)
+    os.kill(hook_manager(cloud.sandbox.pid), signal.SIGKILL)
+    made += [cloud.allocate() for _ in range(20)]
+    heard = [ElementTree.fromstring(b64decode(subscriber.recv_multipart()[1])) for _ in made]
+    assert [body.findtext("CALL_INFO/EXTRA/VM/ID") for body in heard] == [str(oid) for oid in made]
+    until(lambda: len(set(cloud.lines())) == len(made))
+
+
+def hook_manager(core: int) -> int:
+    """The process beside the core that runs hooks."""
+    for entry in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            if parent == core and b"hook_executor" in (entry / "cmdline").read_bytes():
+                return int(entry.name)
+    raise AssertionError("no process runs hooks")
 
 
 def greet(cloud: Cloud, subscriber: Any) -> None:

@@ -15,6 +15,7 @@ from merope.model.datastore import Datastore
 from merope.model.host import Host
 from merope.model.settings import SchedulerSettings
 from merope.model.states import HostState
+from merope.model.topology import Core, Node
 from merope.scheduler.snapshot import Limits
 
 BIG = 'CPU=9\nMEMORY=1\nSCHED_REQUIREMENTS="{0}"\n'
@@ -204,3 +205,21 @@ async def test_a_refresh_that_is_late_goes_on_the_next_time(watched: Watched) ->
     assert not watched.sights.refresh(lambda: True)
     assert watched.sights.refresh(lambda: False)
     assert len(watched.sights.waiting) == 2
+
+
+async def test_cpus_that_a_migration_has_left_open_it_for_all(watched: Watched) -> None:
+    """They are returned when it has arrived, and the VM left the host's list before."""
+
+    def command(tx: Transaction) -> int:
+        core.cpus[0] = [] if core.cpus[0] else [9]
+        core.recount(1)
+        tx.edit(Host, 0).host_share.numa_nodes = [Node(0, [core])]
+        return 0
+
+    core = Core(0, {0: []})
+    waiting = await watched.vm(BIG)
+    await watched.chosen()
+    watched.sandbox.cloud.execute(command, Inputs(internal=True))
+    assert await watched.chosen() == set()
+    watched.sandbox.cloud.execute(command, Inputs(internal=True))
+    assert await watched.chosen() == {waiting}

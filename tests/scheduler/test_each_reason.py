@@ -5,8 +5,12 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import pytest
+from tests.scheduler.host_shares import host_share
 from tests.scheduler.test_plan import GB, datastore, host, planned, vm
 
+from merope.model.pci import Wanted
+from merope.model.pinning import Demand, Part
+from merope.scheduler.parts import Request
 from merope.scheduler.reasons import Code, explain
 from merope.scheduler.snapshot import (
     Access,
@@ -20,6 +24,7 @@ from merope.scheduler.snapshot import (
 )
 from merope.scheduler.views import TableView
 
+NETWORK_CARD = Request(None, (Wanted(None, None, 0x200),))
 USER = {"uid": 2, "gid": 1}
 NIC = NicRequest(0)
 WAITS = 7
@@ -267,6 +272,23 @@ CASES: Mapping[Code, Case] = {
         ),
         [Code.NOT_DISPATCHED, Code.HOST_NETWORK],
         "1 host has no networks with free leases for the NICs",
+    ),
+    Code.HOST_TOPOLOGY: Case(
+        lambda: planned(
+            [host(0, parts=host_share(cores=1)), host(1), host(2, cpu=0)],
+            [waiting(parts=Request(Demand("CORE", (Part(2, 1024),))))],
+        ),
+        [Code.NO_CAPACITY, Code.HOST_TOPOLOGY, Code.HOST_CPU],
+        "No host with enough capacity to deploy the VM. 2 hosts cannot allocate NUMA topology, "
+        "1 host lacks 1 CPU",
+    ),
+    Code.HOST_PCI: Case(
+        lambda: planned(
+            [host(0, parts=host_share(devices=1))],
+            [vm(1, parts=NETWORK_CARD), waiting(parts=NETWORK_CARD)],
+        ),
+        [Code.NOT_DISPATCHED, Code.HOST_PCI],
+        "1 host has no such PCI device free",
     ),
     Code.GROUP_CONFLICT: Case(
         lambda: planned([host(0)], [waiting()], groups=(group("ANTI_AFFINED", (WAITS, 1)),), located={1: 0}),

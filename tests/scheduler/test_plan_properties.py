@@ -7,10 +7,14 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.scheduler.host_shares import host_share
 
 from merope.model.expression import compile_rank, compile_requirements
+from merope.model.pci import Wanted
+from merope.model.pinning import Demand, Part
 from merope.scheduler import order
 from merope.scheduler.live import LiveHost
+from merope.scheduler.parts import Given, HostParts, LiveParts, Request
 from merope.scheduler.plan import plan
 from merope.scheduler.reasons import explain
 from merope.scheduler.snapshot import (
@@ -37,6 +41,17 @@ REQUIREMENTS = [
     "CURRENT_VMS = 0",
     "ID = 99",
 ]
+#: What some VMs must have of their host for themselves, and what hosts have.
+PARTS = [
+    None,
+    None,
+    None,
+    Request(Demand("CORE", (Part(1, 1024),))),
+    Request(Demand("THREAD", (Part(1, 1024), Part(1, 1024)), threads=1)),
+    Request(Demand("THREAD", (Part(2, 1024),)), (Wanted(None, None, 0x200),)),
+    Request(None, (Wanted(0x8086, None, None),)),
+]
+SHARES = [host_share(), host_share(cores=1), host_share(cores=2), host_share(cores=2, nodes=2, devices=2)]
 RANKS = ["", "RUNNING_VMS", "FREE_CPU", "SPEED", "FREE_MEMORY - 100 * RUNNING_VMS", "0"]
 DS_RANKS = ["", "- FREE_MB", "SPEED"]
 
@@ -68,6 +83,7 @@ def hosts(draw: st.DrawFn, oid: int) -> HostView:
         public_cloud=draw(st.sampled_from([False, False, False, True])),
         free_disk=draw(st.integers(0, 300)),
         recent_cpu=draw(st.integers(0, 50)),
+        parts=draw(st.sampled_from(SHARES)),
     )
 
 
@@ -104,6 +120,7 @@ def requests(draw: st.DrawFn, oid: int) -> VmRequest:
         resched=kept is not None and draw(st.booleans()),
         current_host=draw(st.integers(0, 3)),
         keep_datastore=kept,
+        parts=draw(st.sampled_from(PARTS)),
     )
 
 
@@ -120,6 +137,7 @@ def snapshots(draw: st.DrawFn) -> Snapshot:
             "uid": st.integers(0, 2),
             "group_requirements": st.sampled_from([("KIND = b",), ("ID < 2", "CURRENT_VMS != 3")]),
             "system_disk": st.sampled_from([1, 80]),
+            "parts": st.sampled_from(PARTS),
             "ds_rank": st.sampled_from(DS_RANKS),
         },
     )
@@ -178,6 +196,7 @@ def suits(ledger: Ledger, vm: VmRequest, host: HostView) -> bool:
         and not (vm.resched and host.id == vm.current_host)
         and live.free_cpu >= vm.cpu
         and live.free_memory >= vm.memory
+        and live.lacks(vm) is None
         and not (snapshot.limits.per_host and len(ledger.on(host)) >= snapshot.limits.per_host)
         and all(compile_requirements(text).matches(live.allocated) for text in texts)
     )
@@ -266,6 +285,15 @@ def test_every_vm_is_placed_once_or_has_a_reason_that_can_be_read(snapshot: Snap
         assert explain(reasons)
 
 
+def check_parts(parts: HostParts, taken: list[VmRequest]) -> None:
+    """What the VMs of a plan have of a host for themselves fits into it, one after the other."""
+    live = LiveParts(parts)
+    for vm in taken:
+        if vm.parts is not None:
+            assert isinstance(live.find(vm.parts), Given)
+            live.take(vm.id, vm.parts)
+
+
 @settings(deadline=None)
 @given(snapshots())
 def test_nothing_is_ever_overcommitted(snapshot: Snapshot) -> None:
@@ -277,6 +305,7 @@ def test_nothing_is_ever_overcommitted(snapshot: Snapshot) -> None:
         assert not taken or sum(vm.memory for vm in taken) <= host.free_memory
         for ds in snapshot.datastores:
             assert ds.shared or ledger.free_local(host, ds) >= 0
+        check_parts(host.parts, taken)
     for ds in snapshot.datastores:
         assert not ds.shared or ledger.free_shared(ds) >= 0
     for ds in snapshot.image_datastores:

@@ -6,6 +6,7 @@ Source: spec drivers.yaml `im` (host_system, host_monitor); EU report D3.1, figu
 """
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 from merope.core import vm_requests
 from merope.model import pci
@@ -37,16 +38,24 @@ def nodes(host: Host, report: Template) -> list[Node] | None:
 
 
 def _layout(report: Template) -> _Layout:
-    """Each CPU once; a core that is told of twice counts as it is first."""
+    cores = report.vectors("CORE")
+    return _read_layout(tuple([(c.get("NODE_ID", ""), c.get("ID", ""), c.get("CPUS", "")) for c in cores]))
+
+
+@lru_cache(maxsize=64)
+def _read_layout(cores: tuple[tuple[str, str, str], ...]) -> _Layout:
+    """Each CPU once; a core that is told of twice counts as it is first. Hosts that were bought together have
+    the same, and say so again and again."""
     layout: _Layout = {}
     seen: set[int] = set()
-    for vector in report.vectors("CORE"):
-        core = vm_requests.whole(vector.get("ID", ""))
-        cpus = tuple(cpu for cpu in dict.fromkeys(numbers(vector.get("CPUS", ""))) if cpu not in seen)
-        for node in _id(vector):
-            if core is not None and cpus and core not in layout.setdefault(node, {}):
-                layout[node][core] = cpus
-                seen.update(cpus)
+    for node_id, core_id, listed in cores:
+        node, core = vm_requests.whole(node_id), vm_requests.whole(core_id)
+        cpus = tuple(cpu for cpu in dict.fromkeys(numbers(listed)) if cpu not in seen)
+        if node is None or core is None or not cpus:
+            continue
+        if core not in layout.setdefault(node, {}):
+            layout[node][core] = cpus
+            seen.update(cpus)
     # As the document has them, so that what was measured before compares equal.
     return {node: dict(sorted(cores.items())) for node, cores in sorted(layout.items())}
 

@@ -332,7 +332,14 @@ def _roomier(before: HostView, after: HostView) -> bool:
         or after.free_disk > before.free_disk
         or not before.vm_ids <= after.vm_ids
         or any(free > before.ds_free.get(oid, -1) for oid, free in after.ds_free.items())
+        or (after.vm_ids == before.vm_ids and _returned(before, after))
     )
+
+
+def _returned(before: HostView, after: HostView) -> bool:
+    """Whether CPUs, pages or devices have come back, or there are more of them: those that a migration has
+    left are returned when it has arrived."""
+    return any(new > old for old, new in zip(before.parts.room(), after.parts.room(), strict=True))
 
 
 def _emptier(before: DatastoreView | None, after: DatastoreView | None) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from merope.model.expression import CURRENT_VMS, Rank, View
+from merope.scheduler.parts import LiveParts, Request
+from merope.scheduler.reasons import Code
 from merope.scheduler.snapshot import KEPT_ANSWERS, DatastoreView, HostView, NetworkView, VmRequest
 
 ALLOCATED = frozenset({CURRENT_VMS, "RUNNING_VMS", "CPU_USAGE", "MEM_USAGE"})
@@ -17,7 +19,18 @@ MEASURED = frozenset({"FREE_CPU", "FREE_MEMORY", "USED_CPU", "USED_MEMORY"})
 class LiveHost:
     """A host, its free capacity in this plan, and a view of it; `version` counts what was placed."""
 
-    __slots__ = ("_placed", "allocated", "ds_free", "free_cpu", "free_memory", "index", "version", "view")
+    __slots__ = (
+        "_lacks",
+        "_parts",
+        "_placed",
+        "allocated",
+        "ds_free",
+        "free_cpu",
+        "free_memory",
+        "index",
+        "version",
+        "view",
+    )
 
     def __init__(self, index: int, view: HostView) -> None:
         self.index = index
@@ -28,14 +41,46 @@ class LiveHost:
         self.version = 0
         self.allocated = _AllocatedView(self)
         self._placed: list[str] = []
+        self._parts: LiveParts | None = None
+        self._lacks: dict[Request, tuple[int, Code | None]] = {}
 
-    def fits(self, vm: VmRequest) -> bool:
-        """Room for the VM after the placements so far (topology and devices will be compared here)."""
+    def roomy(self, vm: VmRequest) -> bool:
+        """CPU and memory for the VM after the placements so far."""
         return vm.cpu <= self.free_cpu and vm.memory <= self.free_memory
 
-    def fitted(self, vm: VmRequest) -> bool:
-        """Room for the VM before any placement."""
+    def fits(self, vm: VmRequest) -> bool:
+        """Room for the VM after the placements so far, with what it must have for itself."""
+        return self.roomy(vm) and (vm.parts is None or self.lacks(vm) is None)
+
+    def had_room(self, vm: VmRequest) -> bool:
+        """CPU and memory for the VM before any placement."""
         return vm.cpu <= self.view.free_cpu and vm.memory <= self.view.free_memory
+
+    def fitted(self, vm: VmRequest) -> bool:
+        """Room for the VM before any placement, with what it must have for itself."""
+        return self.had_room(vm) and (vm.parts is None or self.lacked(vm) is None)
+
+    def lacks(self, vm: VmRequest) -> Code | None:
+        """What the VM must have for itself and the host has not got any more, None when it has all of it."""
+        if vm.parts is None:
+            return None
+        known = self._lacks.get(vm.parts)
+        if known is None or known[0] != self.version:
+            found = self._live_parts().find(vm.parts)
+            known = self._lacks[vm.parts] = self.version, found if isinstance(found, Code) else None
+        return known[1]
+
+    def lacked(self, vm: VmRequest) -> Code | None:
+        """The same before any placement."""
+        if vm.parts is None or not self.version:
+            return self.lacks(vm)
+        found = LiveParts(self.view.parts).find(vm.parts)
+        return found if isinstance(found, Code) else None
+
+    def _live_parts(self) -> LiveParts:
+        if self._parts is None:
+            self._parts = LiveParts(self.view.parts)
+        return self._parts
 
     def take(self, vm: VmRequest, local_datastore: int | None) -> None:
         """Count a VM in; `local_datastore` is its system datastore when that is not shared."""
@@ -44,6 +89,8 @@ class LiveHost:
         if local_datastore is not None and vm.system_disk:
             free = self.free_in(local_datastore) - vm.system_disk
             self.ds_free = {**self.ds_free, local_datastore: free}
+        if vm.parts is not None:
+            self._live_parts().take(vm.id, vm.parts)
         self._placed.append(str(vm.id))
         self.version += 1
 
@@ -66,6 +113,8 @@ class LiveHost:
     def give_back(self, vm: VmRequest, local_datastore: int | None) -> None:
         """Undo the `take` of this VM with the same datastore."""
         self._placed.remove(str(vm.id))
+        if vm.parts is not None:
+            self._live_parts().give_back(vm.id)
         self.free_cpu += vm.cpu
         self.free_memory += vm.memory
         if local_datastore is not None and vm.system_disk:

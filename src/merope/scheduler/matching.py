@@ -64,6 +64,7 @@ def request_key(vm: VmRequest) -> Hashable:
         (vm.automatic_ds_requirements, vm.ds_requirements, vm.ds_rank),
         (vm.keep_datastore, vm.public_cloud),
         (vm.automatic_nic_requirements, vm.nics),
+        vm.parts,
     )
 
 
@@ -164,6 +165,9 @@ class Matcher:
     def _host_reasons(self, vm: VmRequest, eligible: Eligible) -> tuple[Reason, ...]:
         free = ((host.view.free_cpu, host.view.free_memory) for host in eligible.hosts)
         found = [*eligible.excluded, *shortages(vm.cpu, vm.memory, free)]
+        if vm.parts is not None:
+            lacking = (host.lacked(vm) for host in eligible.hosts if host.had_room(vm))
+            found += [Reason(code) for code in lacking if code is not None]
         if not self._hosts:
             headline = Reason(Code.NO_HOSTS)
         elif not eligible.allowed:

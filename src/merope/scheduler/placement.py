@@ -88,8 +88,8 @@ class Group:
     def reasons(self) -> tuple[Reason, ...]:
         """Why there is no host, after all placements."""
         vm, hosts = self._vm, self.eligible.hosts
-        full = [(host.free_cpu, host.free_memory) for host in hosts if not host.fits(vm)]
-        others = (self.obstacle(host) for host in hosts if host.fits(vm))
+        full = [(host.free_cpu, host.free_memory) for host in hosts if not host.roomy(vm)]
+        others = (self.obstacle(host) for host in hosts if host.roomy(vm))
         codes = (code for code in others if isinstance(code, Code))
         found = [*shortages(vm.cpu, vm.memory, full), *map(Reason, codes)]
         if all(reason.code is Code.HOST_REQUIREMENTS for reason in found):
@@ -114,6 +114,9 @@ class Group:
                 return Code.HOST_DATASTORE
         if not all(requirement.matches(host.allocated) for requirement in self.eligible.live):
             return Code.HOST_REQUIREMENTS
+        lacking = host.lacks(self._vm)
+        if lacking is not None:
+            return lacking
         if not self._wishes:
             return Found(host, datastore)
         networks = choose(self._wishes, host.view.cluster_id, different=self._board.different_networks)

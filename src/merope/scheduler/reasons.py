@@ -48,6 +48,8 @@ class Code(Enum):
     HOST_DATASTORE = auto()
     HOST_GROUP = auto()
     HOST_NETWORK = auto()
+    HOST_TOPOLOGY = auto()
+    HOST_PCI = auto()
     DS_FORBIDDEN = auto()
     DS_FULL = auto()
     DS_NOT_MONITORED = auto()
@@ -233,6 +235,8 @@ _TEXTS: dict[Code, Callable[[Reason], str]] = {
     Code.HOST_NETWORK: _hosts(
         "has no networks with free leases for the NICs", "have no networks with free leases for the NICs"
     ),
+    Code.HOST_TOPOLOGY: _hosts("cannot allocate NUMA topology"),
+    Code.HOST_PCI: _hosts("has no such PCI device free", "have no such PCI device free"),
     Code.DS_FORBIDDEN: _datastores("is not for this user", "are not for this user"),
     Code.DS_FULL: _datastores("lacks {disk}", "lack space ({nearest}{disk})"),
     Code.DS_NOT_MONITORED: _datastores("has not been monitored yet", "have not been monitored yet"),

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from merope.model.expression import View
+from merope.scheduler.parts import NOTHING, HostParts, Request
 from merope.scheduler.reasons import Reason
 
 NO_DATASTORE = -1
@@ -43,6 +44,7 @@ class HostView:
     ds_free: Mapping[int, int] = field(default_factory=dict)
     recent_cpu: int = 0
     recent_memory: int = 0
+    parts: HostParts = NOTHING
     answers: dict[str, bool] = field(default_factory=dict, compare=False, repr=False)
     ranks: dict[str, int] = field(default_factory=dict, compare=False, repr=False)
 
@@ -107,7 +109,8 @@ class VmRequest:
     `requirements` are clauses that must all hold: AUTOMATIC_REQUIREMENTS, SCHED_REQUIREMENTS and what
     groups of VMs add; they are compiled one by one, so that no text of a user can reach out of its own
     parentheses.  `keep_datastore` is the system datastore that holds the disks of a VM that was stopped,
-    undeployed or is running.  `image_space` is what its disks take in image datastores.
+    undeployed or is running.  `image_space` is what its disks take in image datastores, `parts` what the VM
+    must have of its host for itself.
     """
 
     id: int
@@ -131,6 +134,7 @@ class VmRequest:
     public_cloud: bool = False
     automatic_nic_requirements: str = ""
     nics: tuple[NicRequest, ...] = ()
+    parts: Request | None = None
 
     @property
     def privileged(self) -> bool:

@@ -7,8 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
+from merope.model import pci, pinning
 from merope.model.expression import CURRENT_VMS
 from merope.model.states import DatastoreState, DatastoreType, HistoryAction, HostState, LcmState, VmState
+from merope.model.template import Template
+from merope.scheduler.parts import HostParts, Request
 from merope.scheduler.snapshot import DatastoreView, HostView, NetworkView, NicRequest, VmRequest
 
 HOST_PATHS = ("TEMPLATE", "HOST_SHARE", "MONITORING/CAPACITY", "MONITORING/SYSTEM", ".", "CLUSTER_TEMPLATE")
@@ -109,6 +112,7 @@ def host_view_from_xml(document: str, cluster_template: str = "") -> HostView | 
         vm_ids=frozenset(int(el.text or -1) for el in root.iterfind("VMS/ID")),
         public_cloud=(root.findtext("TEMPLATE/PUBLIC_CLOUD") or "").upper() == "YES",
         free_disk=_integer(share, "DATASTORES/FREE_DISK"),
+        parts=HostParts(share),
         ds_free={_integer(ds, "ID", -1): _integer(ds, "FREE_MB") for ds in share.iterfind("DATASTORES/DS")},
     )
 
@@ -178,7 +182,17 @@ def vm_request_from_xml(document: str, memory_scale: float = 0.0) -> VmRequest |
         public_cloud=user.find("PUBLIC_CLOUD") is not None or user.find("EC2") is not None,
         automatic_nic_requirements=_text(template, "AUTOMATIC_NIC_REQUIREMENTS"),
         nics=() if resched else tuple(_automatic_nics(template)),
+        parts=_parts(template),
     )
+
+
+def _parts(element: Element) -> Request | None:
+    """What the VM must have of its host for itself; None for most."""
+    if element.find("TOPOLOGY") is None and element.find("PCI") is None:
+        return None
+    template = Template.from_element(element)
+    found = Request(pinning.demand_of(template), pci.wanted_of(template))
+    return found if found != Request() else None
 
 
 def cpu_percent(cpu: float) -> int:

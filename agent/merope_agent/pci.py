@@ -27,6 +27,25 @@ class Filter(NamedTuple):
     names: Sequence[str] = ()
 
 
+def read_filter(text: str) -> Filter:
+    """The filter of a `pci.conf` as 5.12 has it: `:filter:`, `:short_address:` and `:device_name:`, each with
+    a list of words below it, or with words and commas beside it. Other lines mean nothing."""
+    found: Dict[str, List[str]] = {"filter": [], "short_address": [], "device_name": []}
+    key = ""
+    for line in text.splitlines():
+        content = line.partition("#")[0].strip()
+        setting = re.fullmatch(r":(\w+):\s*(.*)", content)
+        if setting:
+            key, content = setting.group(1), setting.group(2).strip("[] ")
+        elif content.startswith("-"):
+            content = content[1:]
+        else:
+            continue
+        words = (word.strip().strip("\"'") for word in content.split(","))
+        found.setdefault(key, []).extend(word for word in words if word)
+    return Filter(*(tuple(found[name]) for name in ("filter", "short_address", "device_name")))
+
+
 def devices(root: Path = _ROOT, shown: Optional[Filter] = None) -> List[Named]:
     """The PCI vectors of the devices that the filter lets through; all of them without one."""
     names = _read_names(root)
@@ -72,7 +91,14 @@ def _matches(vector: Dict[str, str], shown: Filter) -> bool:
         return False
     if shown.short_addresses and vector["SHORT_ADDRESS"] not in shown.short_addresses:
         return False
-    return not shown.names or any(re.search(name, vector["DEVICE_NAME"]) for name in shown.names)
+    return not shown.names or any(_is_named(vector["DEVICE_NAME"], name) for name in shown.names)
+
+
+def _is_named(device: str, name: str) -> bool:
+    try:
+        return re.search(name, device) is not None
+    except re.error:
+        return name in device
 
 
 def _matches_ids(vector: Dict[str, str], word: str) -> bool:

@@ -69,6 +69,7 @@ def test_a_device_is_told_with_its_numbers_its_names_and_its_node(tmp_path: Path
         (pci.Filter(["*:*:0300"]), []),
         (pci.Filter(["*"], short_addresses=["02:10.3"]), ["02:10.3"]),
         (pci.Filter(["*"], names=["Tesla"]), ["03:00.0"]),
+        (pci.Filter(["*"], names=["[Tesla"]), ["03:00.0"]),
         (pci.Filter(["nonsense!"]), []),
     ],
 )
@@ -88,3 +89,22 @@ def test_without_a_list_of_names_the_numbers_stand_for_themselves(tmp_path: Path
 
 def test_a_machine_without_pci_has_no_devices(tmp_path: Path) -> None:
     assert pci.devices(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("", pci.Filter()),
+        ("# as it comes\n:filter: '0:0'\n:short_address: []\n", pci.Filter(("0:0",))),
+        (
+            ":filter:\n  - '10de:*'\n  - \"8086::0200\"  # cards\n:device_name:\n  - 'Tesla'\n",
+            pci.Filter(("10de:*", "8086::0200"), (), ("Tesla",)),
+        ),
+        (
+            ":filter: 10de:1eb8,::0200\n:short_address: ['03:00.0', 04:00.0]\n:other: x\n",
+            pci.Filter(("10de:1eb8", "::0200"), ("03:00.0", "04:00.0")),
+        ),
+    ],
+)
+def test_the_filter_of_512s_configuration_is_read(text: str, shown: pci.Filter) -> None:
+    assert pci.read_filter(text) == shown

@@ -58,6 +58,7 @@ def report(domains: dict[int, str], total_cpu: int = 400) -> Answer:
         "disk": [1000, 100, 900],
         "net_rx": 0,
         "net_tx": 0,
+        "topology": [["CORE", {"NODE_ID": "0", "ID": "0", "CPUS": "0,1"}]],
     }
     found = [{"vm_id": oid, "state": state, "metrics": {"CPU": "3.0"}} for oid, state in domains.items()]
     return Answer(True, data={"report": json.dumps(measured), "domains": json.dumps(found)})

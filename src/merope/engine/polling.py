@@ -15,6 +15,7 @@ from merope.model.change import Change, Put
 from merope.model.host import Host
 from merope.model.marketplace import Marketplace
 from merope.model.states import HostState
+from merope.model.template import Template, Vector
 
 log = logging.getLogger("merope.monitor")
 
@@ -141,6 +142,7 @@ class Poller:
             tuple(report["disk"]),
             {vm_id: domain["state"] for vm_id, domain in known.items()},
             {domain["deploy_id"]: domain["state"] for domain in domains if domain["vm_id"] is None},
+            topology=Template((name, Vector(vector)) for name, vector in report["topology"]),
             since=began,
         )
         self._execute(lambda tx: int(host_monitor.take(tx, oid, measured)))

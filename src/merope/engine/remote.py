@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import merope_agent
 from merope.drivers.commands import CommandError
 from merope.drivers.errors import DriverError
 from merope.drivers.remote_tree import Tree, push
@@ -22,6 +23,8 @@ SILENCE = 30
 """Seconds without a sign of the core after which a worker on a host ends itself."""
 BEAT = 5.0
 _PACKAGE = Path(__file__).resolve().parents[1]
+_AGENT = Path(merope_agent.__file__).resolve().parent
+_PROBES = ("__init__.py", "topology.py", "pci.py")
 _NEEDED = ("__init__.py", "model/**/*.py", "drivers/**/*.py", "engine/**/*.py")
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _IS_NEW_ENOUGH = "import sys; sys.exit(sys.version_info < (3, 11))"
@@ -112,5 +115,7 @@ class Remote:
 
 @cache
 def package() -> Tree:
-    """The part of this package that workers are made of; pure Python."""
-    return Tree.of(_PACKAGE.parent, only=[f"{_PACKAGE.name}/{pattern}" for pattern in _NEEDED])
+    """The part of this package that workers are made of, with the agent's probes; pure Python."""
+    own = Tree.of(_PACKAGE.parent, only=[f"{_PACKAGE.name}/{pattern}" for pattern in _NEEDED])
+    probes = Tree.of(_AGENT.parent, only=[f"{_AGENT.name}/{name}" for name in _PROBES])
+    return Tree({**own.files, **probes.files}, own.programs)

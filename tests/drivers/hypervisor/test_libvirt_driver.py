@@ -4,9 +4,10 @@ import importlib.util
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
-from hypervisor_vms import make_vm
+from hypervisor_vms import make_domain, make_vm
 from tests.drivers.contract_hypervisor import HypervisorContract, SnapshotContract, find
 
 from merope.drivers.errors import DriverError
@@ -15,7 +16,7 @@ from merope.drivers.hypervisor.domain_xml import HostTraits, domain_text
 from merope.drivers.hypervisor.libvirt import LibvirtHypervisor
 from merope.drivers.hypervisor.libvirt_api import Connection, Paused, ShutOff, State, load
 from merope.drivers.hypervisor.libvirt_domains import moved_to
-from merope.drivers.hypervisor.libvirt_monitor import HostReader, domain_state, machine_types
+from merope.drivers.hypervisor.libvirt_monitor import LONG_WHILE, HostReader, domain_state, machine_types
 from merope.drivers.hypervisor.libvirt_session import Session
 from merope.drivers.hypervisor.libvirt_settings import KvmSettings
 from merope.model.template import Vector
@@ -133,7 +134,7 @@ def test_a_checkpoint_that_moved_finds_its_disks_where_they_are_now(case: Libvir
     template = f'{DISK}\nOS = [ KERNEL_DS = "$FILE[IMAGE_ID=1]" ]'
     vm = make_vm(template)
     saved = domain_text(vm, case.system_dir, HostTraits("test"))
-    moved = moved_to(saved, vm, Path("/new/7"))
+    moved = moved_to(saved, vm, Path("/new/7"), make_domain(template))
     assert moved is not None
     assert 'file="/new/7/disk.0"' in moved
     assert "<kernel>/new/7/kernel</kernel>" in moved
@@ -143,7 +144,23 @@ def test_a_checkpoint_that_moved_finds_its_disks_where_they_are_now(case: Libvir
 def test_a_checkpoint_in_place_needs_no_other_description(case: LibvirtCase) -> None:
     vm = make_vm(DISK)
     saved = domain_text(vm, case.system_dir, HostTraits("test"))
-    assert moved_to(saved, vm, case.system_dir) is None
+    assert moved_to(saved, vm, case.system_dir, make_domain(DISK)) is None
+
+
+def test_a_guest_that_goes_on_elsewhere_has_the_cpus_that_it_was_given_there(case: LibvirtCase) -> None:
+    pinned = (
+        "VCPU = 2\nTOPOLOGY = [ PIN_POLICY = THREAD, SOCKETS = 1, CORES = 1, THREADS = 2 ]\n"
+        'NUMA_NODE = [ TOTAL_CPUS = 2, MEMORY = 65536, NODE_ID = {0}, MEMORY_NODE_ID = {0}, CPUS = "{1}" ]\n'
+    )
+    saved = domain_text(make_vm(pinned.format(0, "0,4")), case.system_dir, HostTraits("test"))
+    here = pinned.format(1, "3,7")
+    moved = moved_to(saved, make_vm(here), case.system_dir, make_domain(here))
+    assert moved is not None
+    root = ElementTree.fromstring(moved)
+    pins = [(pin.get("vcpu"), pin.get("cpuset")) for pin in root.findall("cputune/vcpupin")]
+    assert pins == [("0", "3"), ("1", "7")]
+    assert [node.get("nodeset") for node in root.findall("numatune/memnode")] == ["1"]
+    assert [cell.get("cpus") for cell in root.findall("cpu/numa/cell")] == ["0-1"]
 
 
 def test_a_snapshots_id_that_is_given_again_is_another_snapshot(case: LibvirtCase) -> None:
@@ -310,6 +327,24 @@ def test_the_hosts_memory_and_cpu_come_from_proc(case: LibvirtCase, tmp_path: Pa
     assert second.used_cpu == second.total_cpu // 4
     assert second.attributes["MODELNAME"] == "Fast CPU"
     assert second.attributes["CPUSPEED"] == "2599"
+
+
+def test_cores_are_read_seldom_and_what_is_free_each_time(case: LibvirtCase, tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    node = root / "sys/devices/system/node/node0"
+    (root / "proc").mkdir(parents=True)
+    node.mkdir(parents=True)
+    (node / "cpulist").write_text("0-1\n")
+    (root / "proc/meminfo").write_text("MemTotal: 1000 kB\nMemFree: 100 kB\n")
+    reader = HostReader(case.settings, case.clock, make_proc(tmp_path, 1, 1), root)
+    names = [(name, vector.get("FREE")) for name, vector in case.session.run(reader.read).topology]
+    assert names == [("CORE", None), ("CORE", None), ("MEMORY_NODE", "100")]
+    (node / "cpulist").write_text("0\n")
+    (root / "proc/meminfo").write_text("MemTotal: 1000 kB\nMemFree: 50 kB\n")
+    names = [(name, vector.get("FREE")) for name, vector in case.session.run(reader.read).topology]
+    assert names == [("CORE", None), ("CORE", None), ("MEMORY_NODE", "50")]
+    case.clock.sleep(LONG_WHILE)
+    assert [name for name, _ in case.session.run(reader.read).topology] == ["CORE", "MEMORY_NODE"]
 
 
 def test_each_datastore_on_the_host_is_measured(case: LibvirtCase) -> None:

@@ -9,7 +9,15 @@ import pytest
 from merope.drivers.errors import DriverError
 from merope.drivers.hypervisor import libvirt_api
 from merope.drivers.hypervisor.libvirt_probe import Acceleration, probe, remembered
-from merope.drivers.hypervisor.libvirt_settings import KVMRC, OWN_KVMRC, read_kvmrc, settings_of, write_kvmrc
+from merope.drivers.hypervisor.libvirt_settings import (
+    KVMRC,
+    OWN_KVMRC,
+    PCI_FILTER,
+    read_kvmrc,
+    settings_of,
+    write_kvmrc,
+)
+from merope_agent.pci import Filter
 
 
 def write_rc(home: Path, text: str) -> Path:
@@ -56,6 +64,14 @@ def test_settings_come_from_the_home_of_the_cloud(tmp_path: Path) -> None:
     assert settings.traits.domain_type == "kvm"
     assert settings.datastores == tmp_path / "datastores"
     assert settings_of(tmp_path, tmp_path / "elsewhere").datastores == tmp_path / "elsewhere"
+
+
+def test_only_devices_that_the_site_names_may_be_given_to_guests(tmp_path: Path) -> None:
+    assert settings_of(tmp_path).devices == Filter()
+    path = tmp_path / PCI_FILTER
+    path.parent.mkdir(parents=True)
+    path.write_text(":filter:\n  - '10de:*'\n")
+    assert settings_of(tmp_path).devices == Filter(("10de:*",))
 
 
 def test_what_holds_for_the_front_end_alone_is_apart_and_gives_way(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ whose answer was lost is simply done again. `deploy` of a domain that already ru
 `cancel` of a domain that is not there succeeds.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -53,6 +54,8 @@ class HostReport:
     """Total, used and free of the datastore location."""
     net_rx: int = 0
     net_tx: int = 0
+    topology: Sequence[tuple[str, dict[str, str]]] = ()
+    """CORE, MEMORY_NODE, HUGEPAGE and PCI, as the monitoring protocol has them."""
 
 
 class Hypervisor(Protocol):

@@ -108,8 +108,9 @@ class LibvirtHypervisor(LibvirtDevices, LibvirtDisks, LibvirtSnapshots):
                 if not checkpoint.exists():
                     raise DriverError(f"{deploy_id} cannot be restored: there is no checkpoint {checkpoint}")
                 self._forget_snapshots(vm, system_dir)
+                fresh = self._document(vm, system_dir)
                 saved = connection.saveImageGetXMLDesc(str(checkpoint), SaveImage.SECURE)
-                connection.restoreFlags(str(checkpoint), moved_to(saved, vm, system_dir), 0)
+                connection.restoreFlags(str(checkpoint), moved_to(saved, vm, system_dir, fresh), 0)
             self._resume_if_paused(connection, name)
             self._know_snapshots(connection, name, system_dir)
             checkpoint.unlink(missing_ok=True)

@@ -184,8 +184,9 @@ def place_disks(root: Element, vm: VM, system_dir: Path) -> bool:
     return changed
 
 
-def moved_to(saved: str, vm: VM, system_dir: Path) -> str | None:
-    """A saved domain with its files in `system_dir`; None when that is where they were."""
+def moved_to(saved: str, vm: VM, system_dir: Path, fresh: Element) -> str | None:
+    """A saved domain with its files in `system_dir` and its CPUs where the `fresh` one has them; None when
+    that is where they were."""
     root = ElementTree.fromstring(saved)  # noqa: S314 - libvirt's own document
     place = root.find(f"metadata/{{{ONE_NAMESPACE}}}vm/{{{ONE_NAMESPACE}}}system_datastore")
     if place is None or not place.text:
@@ -194,7 +195,21 @@ def moved_to(saved: str, vm: VM, system_dir: Path) -> str | None:
     if moved:
         _move(root, place.text, system_dir)
         place.text = str(system_dir)
-    return text_of(root) if place_disks(root, vm, system_dir) or moved else None
+    changed = [moved, place_disks(root, vm, system_dir), _pin_anew(root, fresh)]
+    return text_of(root) if any(changed) else None
+
+
+def _pin_anew(root: Element, fresh: Element) -> bool:
+    """A guest that goes on elsewhere has other CPUs and memory nodes of its host, though it sees the same."""
+    if fresh.find("cputune/vcpupin") is None:
+        return False
+    for tag in ("cputune", "numatune"):
+        old, new = root.find(tag), fresh.find(tag)
+        if old is not None:
+            root.remove(old)
+        if new is not None:
+            root.append(new)
+    return True
 
 
 def _move(root: Element, origin: str, system_dir: Path) -> None:

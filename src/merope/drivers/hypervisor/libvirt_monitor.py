@@ -24,6 +24,7 @@ from merope.drivers.hypervisor.libvirt_api import (
 )
 from merope.drivers.hypervisor.libvirt_session import Session
 from merope.drivers.hypervisor.libvirt_settings import KvmSettings
+from merope_agent import pci, topology
 
 COMPATIBLE_VERSION = "5.12.0"
 """What the hosts of this cloud say they run (VERSION), for clients that compare it."""
@@ -130,6 +131,10 @@ def _sum(values: StatValues, group: str, key: str) -> int:
     )
 
 
+LONG_WHILE = 600.0
+"""Seconds between two looks at what hardly changes, as between 5.12's SYSTEM_HOST messages."""
+
+
 @dataclass(frozen=True, slots=True)
 class _CpuTimes:
     busy: int
@@ -139,10 +144,15 @@ class _CpuTimes:
 class HostReader:
     """Measures this host. Capacity comes from /proc: libvirt's own figure is one NUMA node's at times."""
 
-    def __init__(self, settings: KvmSettings, clock: Clock, proc: Path = Path("/proc")) -> None:
+    def __init__(
+        self, settings: KvmSettings, clock: Clock, proc: Path = Path("/proc"), root: Path = Path("/")
+    ) -> None:
         self._settings = settings
         self._clock = clock
         self._proc = proc
+        self._root = root
+        self._parts: list[tuple[str, dict[str, str]]] = []
+        self._parts_at = -LONG_WHILE
         self._cpu = _CpuTimes(0, 0)
         self._fixed: dict[str, str] = {}
 
@@ -162,7 +172,16 @@ class HostReader:
             disk=disk_usage(self._settings.datastores),
             net_rx=rx,
             net_tx=tx,
+            topology=self._topology(),
         )
+
+    def _topology(self) -> list[tuple[str, dict[str, str]]]:
+        """Cores and devices, which are looked for once in a long while, and what is free now."""
+        now = self._clock.monotonic()
+        if now - self._parts_at >= LONG_WHILE:
+            self._parts_at = now
+            self._parts = topology.cores(self._root) + pci.devices(self._root, self._settings.devices)
+        return self._parts + topology.usage(self._root)
 
     def _memory(self) -> tuple[int, int]:
         """Total and available, in KB."""

@@ -11,10 +11,12 @@ from merope.drivers.errors import DriverError
 from merope.drivers.hypervisor.domain_xml import HostTraits, read_defaults
 from merope.drivers.hypervisor.libvirt_probe import Acceleration, remembered
 from merope.model.template import Template
+from merope_agent.pci import Filter, read_filter
 
 KVMRC = Path("remotes/etc/vmm/kvm/kvmrc")
 OWN_KVMRC = Path("libvirt/kvmrc")
 """What holds for the front-end alone, and is not brought to hosts: the other one wins."""
+PCI_FILTER = Path("remotes/etc/im/kvm-probes.d/pci.conf")
 DEFAULTS = Path("etc/vmm_exec/vmm_exec_kvm.conf")
 ACCELERATION = Path("acceleration.json")
 _ASSIGNMENT = re.compile(r"(?:export\s+)?([A-Z_][A-Z0-9_]*)=(.*)")
@@ -32,6 +34,8 @@ class KvmSettings:
     force_destroy: bool = False
     migrate_uri: str = "qemu+ssh://HOST/system"
     migrate_unsafe: bool = True
+    devices: Filter = field(default_factory=Filter)
+    """Which PCI devices of the host may be given to guests: none, unless a pci.conf names them."""
 
 
 def settings_of(home: Path, location: Path | None = None) -> KvmSettings:
@@ -49,8 +53,13 @@ def settings_of(home: Path, location: Path | None = None) -> KvmSettings:
         shutdown_timeout=float(rc.get("SHUTDOWN_TIMEOUT", "180")),
         force_destroy=rc.get("FORCE_DESTROY", "no").lower() == "yes",
         migrate_uri=rc.get("MIGRATE_URI", f"{rc.get('QEMU_PROTOCOL', 'qemu+ssh')}://HOST/system"),
+        devices=_pci_filter(home / PCI_FILTER),
         migrate_unsafe="--unsafe" in rc.get("MIGRATE_OPTIONS", "--unsafe"),
     )
+
+
+def _pci_filter(path: Path) -> Filter:
+    return read_filter(path.read_text(encoding="utf-8")) if path.exists() else Filter()
 
 
 def read_kvmrc(path: Path) -> dict[str, str]:

@@ -152,6 +152,7 @@ class SimulatedHypervisor:
             used_memory=host.total_memory // 10,
             attributes=attributes,
             disk=DISK,
+            topology=host.topology,
         )
 
     def _host(self, op: str = "") -> SimulatedHost:

@@ -14,6 +14,7 @@ from pathlib import Path
 from merope.drivers.errors import DriverError
 from merope.drivers.fence import check_epoch
 from merope.drivers.hypervisor.base import DomainState
+from merope.drivers.simulated.parts import NUMA, topology
 from merope.drivers.simulated.storage import FRONT_END, SHARED, Storage
 from merope.model.template import Template
 from merope.model.vm import VM
@@ -53,6 +54,8 @@ class SimulatedHost:
     total_cpu: int = HOST_CPU
     total_memory: int = HOST_MEMORY
     up: bool = True
+    topology: tuple[tuple[str, dict[str, str]], ...] = ()
+    """What its probes say of cores, memory, huge pages and PCI devices."""
     domains: dict[str, SimulatedDomain] = field(default_factory=dict)
     nics: set[tuple[int, int]] = field(default_factory=set)
     """VM id and NIC id of every interface that is plugged here."""
@@ -86,7 +89,9 @@ class World:
     def add_host(
         self, name: str, *, total_cpu: int = HOST_CPU, total_memory: int = HOST_MEMORY
     ) -> SimulatedHost:
-        return self.hosts.setdefault(name, SimulatedHost(name, total_cpu, total_memory))
+        """A host whose name begins with `numa` has a topology."""
+        parts = topology(total_cpu, total_memory) if name.startswith(NUMA) else ()
+        return self.hosts.setdefault(name, SimulatedHost(name, total_cpu, total_memory, topology=parts))
 
     def host(self, name: str) -> SimulatedHost:
         """The host of that name. Raises DriverError, safe to retry, when it cannot be reached."""

@@ -186,7 +186,7 @@ def _add_pinning(root: Element, settings: Settings) -> None:
         if memory_node:
             add(numatune, "memnode", cellid=str(cell), mode="strict", nodeset=memory_node)
     if emulator:
-        add(tune, "emulatorpin", cpuset=",".join(emulator))
+        add(tune, "emulatorpin", cpuset=",".join(dict.fromkeys(emulator)))
     if len(numatune):
         root.append(numatune)
 

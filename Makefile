@@ -6,10 +6,11 @@ SEEDS ?= 500
 # Further words for the program behind a target: make test ARGS='tests/model -x'
 ARGS ?=
 
-.PHONY: help setup cloud stop test lint format check-generated generate method-tests simulate bench
+.PHONY: help setup cloud stop test e2e testbed testbed-down lint format check-generated generate \
+	method-tests simulate bench
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## Python environment and system packages; does nothing where all is there
 	@scripts/setup.sh all
@@ -27,6 +28,17 @@ TEST_SETUP = $(shell test "$$(id -u)" = 0 && command -v apt-get >/dev/null && ec
 test: ## all tests
 	@scripts/setup.sh $(TEST_SETUP)
 	@$(PYTHON_OF_VENV) -m pytest -n auto --maxprocesses 4 --dist loadgroup $(ARGS)
+
+e2e: ## all tests on three hosts of one machine, reached over SSH (root)
+	@scripts/setup.sh all
+	@$(PYTHON_OF_VENV) -m pytest tests/e2e --e2e $(ARGS)
+
+testbed: ## three hosts on this machine, to try things on (root)
+	@scripts/setup.sh all
+	@$(PYTHON_OF_VENV) -m tests.testbed up $(ARGS)
+
+testbed-down: ## remove them with all that is on them
+	@if test -x $(PYTHON_OF_VENV); then $(PYTHON_OF_VENV) -m tests.testbed down $(ARGS); fi
 
 lint: ## style, types, and which way imports point
 	@scripts/setup.sh test

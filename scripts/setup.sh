@@ -45,6 +45,7 @@ kvm     iproute2             bridges and addresses
 kvm     curl                 looks at the page that the guest serves
 kvm     openssh-client       reaches other hosts
 servers openssh-server       tests of hosts; they start one of their own
+servers python3-libvirt      the Python of the hosts in the test bed is the system one
 servers mariadb-server       tests of the store; they start one of their own
 servers postgresql           the same
 servers prometheus           the alerts are checked by its promtool

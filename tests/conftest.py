@@ -20,6 +20,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="write tests/methods.tsv from what the tests call; to be given with tests/core and tests/api",
     )
+    parser.addoption(
+        "--e2e", action="store_true", help="all tests on hosts of a bed, not the quick ones alone"
+    )
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

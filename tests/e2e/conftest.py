@@ -1,0 +1,62 @@
+"""Fixtures of the tests on a bed of hosts. Where there can be none they skip with the reason.
+
+All of them run by `make e2e`; those marked `quick` with everything else too.
+"""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.e2e.cloud import BedCloud
+from tests.real.machine import guest_image
+from tests.testbed.bed import Bed, why_not
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "e2e: on hosts of a bed (make e2e)")
+    config.addinivalue_line("markers", "quick: of the tests on a bed, one that runs with all tests")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--e2e"):
+        return
+    slow = [item for item in items if item.get_closest_marker("e2e") and not item.get_closest_marker("quick")]
+    if slow:
+        config.hook.pytest_deselected(items=slow)
+        items[:] = [item for item in items if item not in slow]
+
+
+@pytest.fixture(scope="session")
+def bed() -> Iterator[Bed]:
+    """Three hosts for the tests of this process, removed with all that is on them."""
+    reason = why_not()
+    if reason:
+        pytest.skip(reason)
+    directory = Path(tempfile.mkdtemp(prefix="mrp-bed-", dir="/tmp"))
+    try:
+        yield Bed.up(directory)
+    finally:
+        Bed.at(directory).down()
+
+
+@pytest.fixture(scope="session")
+def cloud(bed: Bed) -> Iterator[BedCloud]:
+    """Its hosts are in it and monitored."""
+    image, problem = guest_image()
+    if image is None:
+        pytest.skip(f"the guest image cannot be built: {problem}")
+    home = Path(tempfile.mkdtemp(prefix="mrp-"))
+    made = BedCloud(bed, home)
+    made.start()
+    try:
+        for host in bed.hosts:
+            made.add(host)
+        made.prepare(image)
+        for host in bed.hosts:
+            made.wait_for_host(host.name)
+        yield made
+    finally:
+        made.stop()
+        shutil.rmtree(home)

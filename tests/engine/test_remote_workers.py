@@ -202,6 +202,23 @@ async def test_what_administrators_have_put_into_remotes_comes_with_it(
     assert (tmp_path / "one/home/remotes/etc/vmm/kvm/kvmrc").read_text() == "SHUTDOWN_TIMEOUT=5\n"
 
 
+async def test_a_host_that_is_looked_at_anew_gets_what_has_changed(pool: WorkerPool, tmp_path: Path) -> None:
+    hook = pool.home / "remotes/hooks/a.sh"
+    hook.parent.mkdir(parents=True)
+    note = tmp_path / "note"
+    for text, renew in (("1", False), ("2", False), ("2", True)):
+        hook.write_text(text)
+        answers: list[Answer] = []
+        request = {"probe": "report", "vm_mad": "faulty", "host": "node1", "renew": renew}
+        pool.probe(request, 30, answers.append)
+        await until(lambda: answers)  # noqa: B023 - it is waited for here
+        assert answers[0].ok
+        assert (tmp_path / "one/hooks/a.sh").read_text() == ("2" if renew else "1")
+        assert (await ask(pool, deploy("well", 1, host="node1", NOTE=str(note)))).ok
+    first, second, third = note.read_text().split()
+    assert first == second != third
+
+
 def test_the_package_for_hosts_needs_nothing_else(tmp_path: Path) -> None:
     for name, content in package().files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)

@@ -86,7 +86,7 @@ def importvm(ctx: Context) -> None:
 
 
 def sync(ctx: Context) -> int:
-    """A host's probes come with its monitoring, so that starting that anew is all there is to bring."""
+    """A host that is enabled anew is brought what it lacks."""
     code = forceupdate(ctx)
     if code == 0:
         ctx.print("All hosts updated successfully.")

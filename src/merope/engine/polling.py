@@ -191,7 +191,9 @@ def _host_request(cloud: Cloud, oid: int) -> dict[str, Any] | None:
         return None
     if host.state == HostState.OFFLINE:
         return {}
-    return {"probe": "report", "host": host.name, "vm_mad": host.vm_mad}
+    request = {"probe": "report", "host": host.name, "vm_mad": host.vm_mad}
+    # A host that was enabled gets anew what it lacks of this release and of the administrator's files.
+    return {**request, "renew": True} if host.state == HostState.INIT else request
 
 
 def _store_request(cloud: Cloud, oid: int) -> dict[str, Any] | None:

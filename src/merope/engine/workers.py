@@ -91,11 +91,20 @@ class WorkerPool:
     def probe(self, request: dict[str, Any], seconds: float, done: Callable[[Answer], None]) -> _Task:
         """A question that changes nothing: "report" of a host, "stat" of a path, "monitor" of a datastore."""
         host = self.place(request.get("host", ""))
+        if host and request.get("renew"):
+            self._forget(host)
         return self._spawn(self._then(self._answer(host, request, seconds, _nobody), done))
 
     def place(self, host: str) -> str:
         """The machine of a host: empty for this one, else the host's name."""
         return "" if self.remote is None or is_local(host) else host
+
+    def _forget(self, host: str) -> None:
+        """Whatever is asked next of the host is asked of a new worker, after the host was prepared anew."""
+        self._prepared.pop(host, None)
+        for worker in self._idle.pop(host, []):
+            worker.wake()
+            self._spawn(self._dismiss(worker))
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> _Task:
         handle = _Task(asyncio.get_running_loop().create_task(work))

@@ -11,13 +11,15 @@ from merope.model.pinning import Demand, Part, Place
 from merope.model.topology import Core, HugePages, Node
 
 PAGE = 2048
+NEWCOMER = 1000
+"""A VM that no host of these tests has."""
 
 
 @st.composite
 def hosts(draw: st.DrawFn) -> tuple[list[Node], int]:
     """A host of up to three nodes of up to three cores of one, two or four threads, partly in use; and how
     many VMs a CPU takes."""
-    vms_thread = draw(st.sampled_from([1, 1, 1, 2]))
+    vms_thread = draw(st.sampled_from([1, 1, 1, 2, 3]))
     cpu = 0
     nodes = []
     number = draw(st.integers(1, 3))
@@ -122,12 +124,12 @@ def check_places(
 ) -> None:
     """That a placement takes only what is there."""
     after = deepcopy(nodes)
-    pinning.occupy(after, 1, demand, found.places, vms_thread)
+    pinning.occupy(after, NEWCOMER, demand, found.places, vms_thread)
     for node, before in zip(after, nodes, strict=True):
         assert node.usage <= node.total
         assert all(pages.usage <= pages.pages for pages in node.huge_pages)
         for core, old in zip(node.cores, before.cores, strict=True):
-            mine = [cpu for cpu, vms in core.cpus.items() if 1 in vms]
+            mine = [cpu for cpu, vms in core.cpus.items() if NEWCOMER in vms]
             assert not core.isolated.intersection(mine), "an isolated CPU was given"
             assert all(len(vms) <= vms_thread for vms in core.cpus.values())
             assert not (mine and old.dedicated), "a dedicated core was given again"
@@ -215,6 +217,21 @@ def test_where_no_core_is_whole_any_more_fewer_threads_share_one() -> None:
     found = pinning.fit(nodes, Demand("THREAD", (Part(2, 1024),)))
     assert found is not None
     assert (found.threads, found.places[0].cpus) == (1, (1, 3))
+
+
+def test_a_vm_shares_a_cpu_with_others_before_it_does_with_itself() -> None:
+    nodes = host(TWO, TWO)
+    for core in nodes[0].cores:
+        core.recount(2)
+    demand = Demand("THREAD", (Part(4, 1024),))
+    for vm_id in range(2):
+        found = pinning.fit(nodes, demand, 2)
+        assert found is not None
+        assert sorted(found.places[0].cpus) == [0, 1, 2, 3]
+        pinning.occupy(nodes, vm_id, demand, found.places, 2)
+    alone = pinning.fit(host(TWO), Demand("THREAD", (Part(4, 1024),)), 2)
+    assert alone is not None
+    assert alone.places[0].cpus == (0, 1, 0, 1)
 
 
 def test_the_node_with_most_cpus_left_comes_first_unless_a_device_is_elsewhere() -> None:

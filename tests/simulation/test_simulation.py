@@ -27,6 +27,10 @@ QUICKLY_FOUND = (
     "actions-forgotten",
     "managed-address-freed",
     "app-keeps-its-image",
+    "cpu-given-twice",
+    "cpus-kept",
+    "source-kept",
+    "device-given-twice",
 )
 
 

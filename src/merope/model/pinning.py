@@ -270,29 +270,47 @@ def _take_cpus(
 ) -> tuple[int, ...]:
     """CPUs for so many virtual CPUs, those of one group side by side. Cores that are in use are filled
     first, so that whole ones are left. `used` is what other nodes of the VM have already, and grows."""
-    found: list[int] = []
     if policy == CORE:
-        for core in cores:
-            cpu = min(core.cpus, default=-1)
-            if len(found) < count and cpu not in used and groups(core, 1, vms_thread, CORE):
-                found.append(cpu)
-                used[cpu] = 1
+        whole = [min(core.cpus) for core in cores if groups(core, 1, vms_thread, CORE)]
+        found = [cpu for cpu in whole if cpu not in used][:count]
+        used.update(dict.fromkeys(found, 1))
         return tuple(found)
+    slots = [(core.id, core.slots(vms_thread)) for core in cores]
+    # Where several VMs share a CPU, one VM has a CPU twice only when there is no other.
+    for most in (*range(1, vms_thread), None):
+        counts = dict(used)
+        found = _fill(slots, count, threads, counts, most)
+        if len(found) == count:
+            break
+    used.update(counts)
+    return tuple(found)
 
-    def slots(core: Core) -> dict[int, int]:
-        return {cpu: left - used.get(cpu, 0) for cpu, left in core.slots(vms_thread).items()}
 
-    for core in sorted(cores, key=lambda core: (sum(slots(core).values()), core.id)):
+def _fill(
+    slots: Sequence[tuple[int, dict[int, int]]],
+    count: int,
+    threads: int,
+    used: dict[int, int],
+    most: int | None,
+) -> list[int]:
+    """CPUs of groups, each CPU `most` times at most; `used` counts them."""
+
+    def left(cpus: dict[int, int]) -> dict[int, int]:
+        limits = ((cpu, free if most is None else min(free, most)) for cpu, free in cpus.items())
+        return {cpu: limit - used.get(cpu, 0) for cpu, limit in limits}
+
+    found: list[int] = []
+    for _, cpus in sorted(slots, key=lambda core: (sum(left(core[1]).values()), core[0])):
         while len(found) < count:
-            left = slots(core)
-            roomiest = sorted((cpu for cpu in left if left[cpu] > 0), key=lambda cpu: (-left[cpu], cpu))
+            room = left(cpus)
+            roomiest = sorted((cpu for cpu in room if room[cpu] > 0), key=lambda cpu: (-room[cpu], cpu))
             if len(roomiest) < threads:
                 break
             group = sorted(roomiest[:threads])
             found += group
             for cpu in group:
                 used[cpu] = used.get(cpu, 0) + 1
-    return tuple(found)
+    return found
 
 
 # Counting in and out

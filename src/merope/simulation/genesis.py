@@ -18,6 +18,8 @@ from merope.simulation.simulation import Base, Simulation
 ROUTER_TEMPLATE = 2
 OWN_MARKET = 100
 HOSTS = ("node0", "node1", "node2")
+#: They have a topology; the second lets two VMs share a CPU.
+PINNED_HOSTS = ("numa0", "numa1")
 _DATASTORE = 'NAME="{}"\nTYPE="{}"\nTM_MAD="dummy"\n{}'
 
 
@@ -44,6 +46,9 @@ _CALLS: tuple[tuple[str, list[Any], int], ...] = (
     ("one.cluster.allocate", ["annex"], 0),
     *(("one.host.allocate", [name, "dummy", "dummy", -1], 0) for name in HOSTS),
     ("one.host.allocate", ["annex0", "dummy", "dummy", 100], 0),
+    *(("one.host.allocate", [name, "dummy", "dummy", -1], 0) for name in PINNED_HOSTS),
+    ("one.host.update", [4, "PIN_POLICY=PINNED", 1], 0),
+    ("one.host.update", [5, "PIN_POLICY=PINNED\nVMS_THREAD=2", 1], 0),
     ("one.datastore.allocate", [_DATASTORE.format("other", "SYSTEM_DS", 'DS_MIGRATE="YES"'), -1], 0),
     ("one.datastore.allocate", [_DATASTORE.format("more", "IMAGE_DS", 'DS_MAD="dummy"'), -1], 0),
     ("one.image.allocate", ['NAME="os"\nPATH="/images/os"', 1, False], 0),
@@ -92,6 +97,12 @@ _CALLS: tuple[tuple[str, list[Any], int], ...] = (
 _VMS: tuple[tuple[str, int], ...] = (
     ("NAME=old\nCPU=0.5\nMEMORY=128\nDISK=[IMAGE_ID=0]\nNIC=[NETWORK_ID=1]", 3),
     ("NAME=kept\nCPU=0.5\nMEMORY=128\nDISK=[IMAGE_ID=2]\nNIC=[NETWORK_ID=0]", 0),
+    ("NAME=pinned\nVCPU=2\nCPU=1\nMEMORY=256\nTOPOLOGY=[PIN_POLICY=CORE]\nPCI=[VENDOR=10de]", 0),
+    (
+        "NAME=beside\nCPU=1\nMEMORY=256\nTOPOLOGY=[PIN_POLICY=THREAD,HUGEPAGE_SIZE=2]\n"
+        'SCHED_REQUIREMENTS="NAME=numa0"',
+        0,
+    ),
 )
 
 

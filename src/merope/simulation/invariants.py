@@ -138,7 +138,7 @@ def _compare(state: State, scope: str, stored: dict[int, Quotas], counted: dict[
             yield f"quotas of {scope} {oid} say {used}, its objects take {expected}"
 
 
-def _holds(vm: VM) -> bool:
+def holds(vm: VM) -> bool:
     """Whether the VM takes its host's capacity."""
     phase = vm.phase
     if phase in (Phase.CLEANUP_RESUBMIT, *lifecycle.WITHOUT_CAPACITY):
@@ -146,7 +146,7 @@ def _holds(vm: VM) -> bool:
     return phase.active or phase in _AT_REST_ON_HOST
 
 
-def _source_of(state: State, vm: VM) -> int:
+def source_of(state: State, vm: VM) -> int:
     current = vm.history
     assert current is not None
     return History.from_xml(state.history[vm.id][current.seq - 1]).hid
@@ -157,7 +157,7 @@ def hosts(state: State) -> Iterator[str]:
     there: dict[int, set[int]] = {}
     sizes: dict[int, tuple[int, int]] = {}
     for vm in every(state, VM):
-        if not _holds(vm):
+        if not holds(vm):
             continue
         if vm.history is None:
             yield f"VM {vm.id} is {vm.phase.name} and has no history record"
@@ -165,7 +165,7 @@ def hosts(state: State) -> Iterator[str]:
         sizes[vm.id] = vm_steps.capacity(vm)
         there.setdefault(vm.history.hid, set()).add(vm.id)
         if vm.phase in (Phase.MIGRATE, Phase.SAVE_MIGRATE):
-            there.setdefault(_source_of(state, vm), set()).add(vm.id)
+            there.setdefault(source_of(state, vm), set()).add(vm.id)
     for host in every(state, Host):
         vms = there.pop(host.id, set())
         share = host.host_share

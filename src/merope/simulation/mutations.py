@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 from unittest.mock import patch
 
-from merope.core import image_use, ipam, quota, results, vm_nics, vm_steps
+from merope.core import check_topology, host_topology, image_use, ipam, quota, results, vm_nics, vm_steps
 from merope.core.transaction import Transaction
 from merope.daemon.timetable import Timetable
 from merope.drivers.simulated.world import World
@@ -16,6 +16,7 @@ from merope.engine import cloud as cloud_module
 from merope.engine import engine as engine_module
 from merope.engine.cloud import Cloud
 from merope.engine.engine import Engine
+from merope.model import pci, pinning
 from merope.model import schedule as scheduled
 from merope.model.address_range import AddressRange
 from merope.model.addressing import Answers
@@ -24,6 +25,8 @@ from merope.model.host import Host
 from merope.model.leases import Leases
 from merope.model.quota import Quotas, Usage
 from merope.model.state import State
+from merope.model.template import Vector
+from merope.model.topology import Node
 from merope.model.vm import VM
 from merope.simulation.disk import Disk
 from merope.store.sqlite import SqliteStore
@@ -184,6 +187,36 @@ def app_keeps_its_image() -> list[Patch]:
     return [(image_use, "end_clone", lambda *_, **__: None)]
 
 
+def cpu_given_twice() -> list[Patch]:
+    """a CPU that a VM has for itself is given again"""
+    original = pinning.fit
+
+    def fit(nodes: list[Node], demand: Any, vms_thread: int = 1, near: Any = ()) -> Any:
+        return original(check_topology.recounted(nodes, [], vms_thread), demand, vms_thread, near)
+
+    return [(pinning, "fit", fit)]
+
+
+def cpus_kept() -> list[Patch]:
+    """a VM that has left a host keeps its CPUs there"""
+    return [(host_topology, "give_back", _nothing)]
+
+
+def source_kept() -> list[Patch]:
+    """a migration that has arrived leaves its CPUs and devices taken where it came from"""
+    return [(host_topology, "leave_source", _nothing)]
+
+
+def device_given_twice() -> list[Patch]:
+    """a PCI device that a VM has is given again"""
+    original = pci.choose
+
+    def choose(devices: Sequence[Vector], wanted: Sequence[pci.Wanted], taken: Any = ()) -> Any:
+        return original([Vector({**device, "VMID": pci.FREE}) for device in devices], wanted, taken)
+
+    return [(pci, "choose", choose)]
+
+
 def _puts_only(original: Callable[[SqliteStore, Sequence[Change]], None]) -> Callable[..., None]:
     def commit(self: SqliteStore, changes: Sequence[Change]) -> None:
         kept = [
@@ -217,6 +250,10 @@ TABLE: dict[str, Mutation] = {
         actions_forgotten,
         managed_address_freed,
         app_keeps_its_image,
+        cpu_given_twice,
+        cpus_kept,
+        source_kept,
+        device_given_twice,
     )
 }
 

@@ -23,7 +23,7 @@ from merope.model.phase import Phase
 from merope.model.states import HostState, ImageState
 from merope.model.vm import VM, History
 from merope.model.vnet import VirtualNetwork
-from merope.simulation import invariants
+from merope.simulation import invariants, pins
 from merope.simulation.disk import Disk
 from merope.simulation.hands import SimulatedHands
 from merope.simulation.loop import SimulatedLoop
@@ -222,7 +222,7 @@ class Simulation:
     def check(self) -> None:
         """Everything that holds at any time."""
         state = self.process.state
-        for check, tables in invariants.CHECKS.items():
+        for check, tables in (invariants.CHECKS | pins.CHECKS).items():
             seen = tuple(
                 tuple(state.effects) if table == EFFECTS else state.pools[table].last_index
                 for table in tables

@@ -9,6 +9,7 @@ from merope.simulation.deeds import (
     networks,
     papers,
     people,
+    pinned,
     timetable,
 )
 from merope.simulation.deeds.call import Deed
@@ -26,6 +27,7 @@ SUBJECTS: dict[str, Weighted] = {
     "administration": administration.DEEDS,
     "devices": devices.DEEDS,
     "timetable": timetable.DEEDS,
+    "pinned": pinned.DEEDS,
     "anything": anything.DEEDS,
 }
 #: A subject that is dwelt on has this part of what people do.

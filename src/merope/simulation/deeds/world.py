@@ -4,6 +4,7 @@ import base64
 from collections.abc import Callable
 
 from merope.drivers.hypervisor.base import DomainState
+from merope.drivers.simulated.parts import topology
 from merope.simulation.draws import Draw
 from merope.simulation.simulation import Simulation
 
@@ -94,6 +95,18 @@ def _apps_appear(simulation: Simulation, draw: Draw) -> str:
     return f"the public marketplace offers {len(apps)} apps"
 
 
+def _hardware(simulation: Simulation, draw: Draw) -> str:
+    """A device is taken out or put in, a core is switched off or on."""
+    known = sorted(name for name, host in simulation.world.hosts.items() if host.topology)
+    if not known:
+        return ""
+    host = simulation.world.hosts[draw.one(known)]
+    whole = topology(host.total_cpu, host.total_memory)
+    gone = draw.one((None, None, *(part for part in whole if part[0] in ("CORE", "PCI"))))
+    host.topology = tuple(part for part in whole if part is not gone)
+    return f"host {host.name} has {'all its parts' if gone is None else f'no {gone}'}"
+
+
 HAPPENINGS: tuple[tuple[Callable[[Simulation, Draw], str], int], ...] = (
     (_guest, 6),
     (_host_fails, 2),
@@ -105,4 +118,5 @@ HAPPENINGS: tuple[tuple[Callable[[Simulation, Draw], str], int], ...] = (
     (_monitoring, 4),
     (_clock_jumps, 2),
     (_apps_appear, 1),
+    (_hardware, 1),
 )

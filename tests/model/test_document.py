@@ -71,9 +71,14 @@ def test_text_that_is_no_document_is_refused() -> None:
         Host.from_xml("<HOST><ID>1</ID>")
 
 
-@given(st.lists(st.tuples(st.booleans(), st.integers(0, 40))))
-def test_a_set_of_ids_always_writes_what_it_holds_in_order(steps: list[tuple[bool, int]]) -> None:
-    ids, plain = Ids(), set[int]()
+_OIDS = st.one_of(st.integers(0, 40), st.integers(0, 1000))
+
+
+@given(st.sets(_OIDS, max_size=60), st.lists(st.tuples(st.booleans(), _OIDS)))
+def test_a_set_of_ids_always_writes_what_it_holds_in_order(
+    first: set[int], steps: list[tuple[bool, int]]
+) -> None:
+    ids, plain = Ids(first), set(first)
     for adding, oid in steps:
         if adding:
             ids.add(oid)

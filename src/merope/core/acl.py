@@ -10,6 +10,7 @@ from merope.core import authorization
 from merope.core.methods import Type, integer, method, text
 from merope.core.transaction import Transaction
 from merope.model.acl import ALL, AclError, Rule, from_signed, individual, rule_from_hex, to_signed
+from merope.model.change import number
 from merope.model.errors import ApiError, Code
 from merope.model.permissions import ObjectType, Op
 
@@ -68,12 +69,12 @@ def _added(tx: Transaction) -> Iterator[Rule]:
     for rule_id in range(tx.state.last_oids.get(TABLE, -1) + 1, _last_id(tx) + 1):
         row = tx.row(TABLE, rule_id)
         if row is not None:
-            yield Rule(rule_id, *(from_signed(int(row[column] or 0)) for column in _COLUMNS))
+            yield Rule(rule_id, *(from_signed(number(row, column)) for column in _COLUMNS))
 
 
 def _last_id(tx: Transaction) -> int:
     row = tx.row("pool_control", TABLE)
-    return tx.state.last_oids.get(TABLE, -1) if row is None else int(row["last_oid"] or 0)
+    return tx.state.last_oids.get(TABLE, -1) if row is None else number(row, "last_oid")
 
 
 def _require(tx: Transaction) -> None:

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 from merope.core import results
 from merope.core.check import Finding
 from merope.core.transaction import Transaction, object_row
-from merope.model.change import Row
+from merope.model.change import Row, number
 from merope.model.datastore import Datastore
 from merope.model.document import Document, DocumentError
 from merope.model.effect import TABLE as EFFECTS
@@ -45,7 +45,7 @@ _NUMBERS: dict[type[Document], dict[str, type[IntEnum]]] = {
 
 def object_faults(kind: Kind, row: Row) -> Iterator[Finding]:
     """What is wrong with the row of an object. The document counts; the columns are copies from it."""
-    oid, body = int(row["oid"] or 0), str(row["body"])
+    oid, body = number(row, "oid"), str(row["body"])
     what = f"{kind.label} {oid}"
     try:
         value = kind.document.from_xml(body)
@@ -111,7 +111,7 @@ def _short(cell: object) -> str:
 
 def history_faults(row: Row) -> Iterator[Finding]:
     """What is wrong with the row of a history record: a record with the VM as it was then in it."""
-    vm_id, seq, body = int(row["vid"] or 0), int(row["seq"] or 0), str(row["body"])
+    vm_id, seq, body = number(row, "vid"), number(row, "seq"), str(row["body"])
     what = f"history record {seq} of virtual machine {vm_id}"
     try:
         record = history_of(body)
@@ -140,7 +140,7 @@ def _put_history(tx: Transaction, *, key: tuple[int, int], row: Row) -> None:
 
 
 def quota_faults(scope: str, row: Row) -> Iterator[Finding]:
-    oid = int(row[f"{scope}_oid"] or 0)
+    oid = number(row, f"{scope}_oid")
     try:
         Quotas.from_xml(str(row["body"]))
     except ValueError as error:
@@ -158,7 +158,7 @@ def attribute_faults(row: Row) -> Iterator[Finding]:
 
 
 def effect_faults(row: Row) -> Iterator[Finding]:
-    effect_id = int(row["oid"] or 0)
+    effect_id = number(row, "oid")
     try:
         effect = Effect.from_json(effect_id, str(row["body"]))
     except (ValueError, KeyError, TypeError, json.JSONDecodeError) as error:
@@ -169,7 +169,7 @@ def effect_faults(row: Row) -> Iterator[Finding]:
 
 
 def hook_run_faults(row: Row) -> Iterator[Finding]:
-    run_id = int(row["oid"] or 0)
+    run_id = number(row, "oid")
     try:
         HookRun.from_json(run_id, str(row["body"]))
     except (ValueError, TypeError) as error:

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from merope.core import hook_matching
 from merope.model.addressing import Answers
-from merope.model.change import Change, Delete, Key, Operation, Put, Row
+from merope.model.change import Cell, Change, Delete, Key, Operation, Put, Row
 from merope.model.document import Document
 from merope.model.effect import TABLE as EFFECT_TABLE
 from merope.model.effect import Effect
@@ -282,7 +282,7 @@ class Transaction:
         parsed: Parsed = {}
         for (table, oid), value in self._edited.items():
             conceal(value, self.settings)
-            row = object_row(value)
+            row = object_row(value, self.settings.long_list)
             operations.append(Put(table, oid, row))
             parsed[table, oid] = value
             if table in _WITH_EVENTS:
@@ -307,9 +307,12 @@ def no_such(kind: type[Document], oid: int) -> ApiError:
     return ApiError(Code.NO_EXISTS, f"Error getting {BY_DOCUMENT[kind].label} [{oid}].", oid)
 
 
-def object_row(value: Document) -> Row:
-    """The columns of an object's row (spec db.yaml `body`)."""
-    row: dict[str, int | str | None] = {"oid": value.id, "name": value.name, "body": value.to_xml()}
+def object_row(value: Document, most: int = Settings.long_list) -> Row:
+    """The columns of an object's row (spec db.yaml `body`).
+
+    Lists of more than `most` entries are in pieces.
+    """
+    row: dict[str, Cell] = {"oid": value.id, "name": value.name, "body": value.to_body(most)}
     if isinstance(value, Owned):
         bits = value.permissions
         row |= {"uid": value.uid, "gid": value.gid}

@@ -23,6 +23,7 @@ from merope.model.change import Change, Put
 from merope.model.document import DocumentError
 from merope.model.kinds import BY_TABLE, KINDS, Kind
 from merope.store.errors import StoreError
+from merope.store.schema import TABLES
 from merope.store.sql import SqlStore
 
 #: The words of administrators, where they are not those of the API.
@@ -90,10 +91,15 @@ def _id(args: argparse.Namespace) -> int:
 
 
 def _body(store: SqlStore, kind: Kind, oid: int) -> str:
-    rows = store.query(f"SELECT body FROM {kind.table} WHERE oid=?", (oid,))  # noqa: S608 - a name of KINDS
-    if not rows:
+    bodies = _bodies(store, kind, " WHERE oid=?", oid)
+    if not bodies:
         raise StoreError(f"There is no {kind.label} {oid} in {store.where}.")
-    return str(rows[0][0])
+    return bodies[0]
+
+
+def _bodies(store: SqlStore, kind: Kind, condition: str, *parameters: int) -> list[str]:
+    place = TABLES[kind.table].names.index("body")
+    return [str(row[place]) for row in store.whole_rows(kind.table, condition, parameters)]
 
 
 def _pretty(body: str) -> str:
@@ -138,11 +144,8 @@ def _store(store: SqlStore, kind: Kind, bodies: list[str]) -> int:
 
 def _changed(store: SqlStore, kind: Kind, args: argparse.Namespace) -> Iterator[str]:
     """The new documents of the objects in which something is to be changed."""
-    if args.id is not None:
-        bodies = [_body(store, kind, args.id)]
-    else:
-        bodies = [row[0] for row in store.query(f"SELECT body FROM {kind.table} ORDER BY oid")]  # noqa: S608
-    for body in bodies:
+    one = args.id is not None
+    for body in [_body(store, kind, args.id)] if one else _bodies(store, kind, " ORDER BY oid"):
         root = _compact(body)
         if not _is_meant(root, args):
             continue

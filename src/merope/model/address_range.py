@@ -21,6 +21,7 @@ from merope.model.addresses import (
     parse_mac,
 )
 from merope.model.leases import Leases, owner_parts
+from merope.model.long_text import LongList
 from merope.model.permissions import ObjectType
 from merope.model.range_attributes import (
     MAX_SIZE,
@@ -308,9 +309,18 @@ class AddressRange:
 
     def to_stored_xml(self) -> str:
         """AR as the database and the pool have it: the attributes, and ALLOCATED when there is any."""
-        allocated = self.leases.to_text()
-        first = f"<ALLOCATED><![CDATA[{allocated}]]></ALLOCATED>" if allocated else ""
-        return f"<AR>{first}{self._attributes_xml()}</AR>"
+        return "".join(map(str, self.stored_pieces(len(self.leases))))
+
+    def stored_pieces(self, most: int) -> list[str | LongList]:
+        """As `to_stored_xml`; more than `most` leases are a piece of their own."""
+        chunks = self.leases.chunks()
+        if not chunks:
+            return [f"<AR>{self._attributes_xml()}</AR>"]
+        if len(self.leases) > most:
+            leases: str | LongList = LongList(f"AR {self.ar_id}", dict(chunks))
+        else:
+            leases = "".join(chunks.values())
+        return ["<AR><ALLOCATED><![CDATA[", leases, f"]]></ALLOCATED>{self._attributes_xml()}</AR>"]
 
     def to_xml(self, viewer: Viewer = EVERYTHING) -> str:
         """AR as `one.vn.info` shows it, with the leases that the viewer may see."""

@@ -8,10 +8,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from merope.model.event import Event
+from merope.model.long_text import LongText
 
 Key = int | str | tuple[int, ...]
-Cell = int | str | None
+Cell = int | str | LongText | None
 Row = Mapping[str, Cell]
+
+
+def number(row: Row, column: str) -> int:
+    """The whole number in a cell, 0 for an empty one. Raises ValueError."""
+    cell = row.get(column) or 0
+    return cell if isinstance(cell, int) else int(str(cell))
 
 
 @dataclass(frozen=True, slots=True)

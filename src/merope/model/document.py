@@ -14,12 +14,13 @@ elements, which is part of the interface (the schemas are sequences).
 """
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import field
 from typing import Annotated, Any, ClassVar, Generic, Self, TypeVar, get_type_hints
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
+from merope.model.long_text import ChunkTexts, LongList, LongText
 from merope.model.template import Template
 
 T = TypeVar("T")
@@ -48,6 +49,14 @@ class Codec(Generic[T]):
 
     def read(self, elements: list[Element]) -> T:
         raise NotImplementedError
+
+    def longest(self, value: T) -> int:  # noqa: ARG002 - most fields are no lists
+        """Entries of the longest list in the field that can be held in pieces."""
+        return 0
+
+    def pieces(self, tag: str, value: T, most: int) -> list[str | LongList]:  # noqa: ARG002 - as above
+        """As `write`; lists of more than `most` entries are pieces of their own."""
+        return [self.write(tag, value)]
 
 
 class _Integer(Codec[int]):
@@ -94,35 +103,34 @@ class _CdataOrEmpty(_Cdata):
         return f"<{tag}>{cdata(value)}</{tag}>" if value else f"<{tag}/>"
 
 
+_FEW = 16
+
+
 class Ids(set[int]):
     """A set of ids that keeps its XML up to date, so that adding one to many costs no more than to few.
 
     The ids stand in ascending order. Only `add`, `discard`, `remove` and `clear` change it in place.
     """
 
-    __slots__ = ("_inner", "_last")
+    __slots__ = ("_texts",)
 
     def __init__(self, ids: Iterable[int] = ()) -> None:
         super().__init__(ids)
-        self._inner: str | None = None
-        self._last = -1
+        self._texts: ChunkTexts | None = None
 
     def add(self, oid: int) -> None:
         if oid in self:
             return
         super().add(oid)
-        if self._inner is not None and oid > self._last:
-            self._inner += f"<ID>{oid}</ID>"
-            self._last = oid
-        else:
-            self._inner = None
+        if self._texts is not None:
+            self._texts.add(oid, f"<ID>{oid}</ID>")
 
     def discard(self, oid: object) -> None:
         if oid not in self:
             return
         super().discard(oid)
-        if self._inner is not None:
-            self._inner = self._inner.replace(f"<ID>{oid}</ID>", "", 1)
+        if self._texts is not None and isinstance(oid, int):
+            self._texts.touch(oid)
 
     def remove(self, oid: int) -> None:
         if oid not in self:
@@ -131,14 +139,21 @@ class Ids(set[int]):
 
     def clear(self) -> None:
         super().clear()
-        self._inner = None
+        self._texts = None
+
+    def chunks(self) -> Mapping[int, str]:
+        """The XML by chunk; not to be kept, as it changes with the set."""
+        if self._texts is None:
+            self._texts = ChunkTexts(self)
+        return self._texts.fresh(self._render)
+
+    def _render(self, span: range) -> str:
+        return "".join([f"<ID>{oid}</ID>" for oid in span if oid in self])
 
     def inner_xml(self) -> str:
-        if self._inner is None:
-            ordered = sorted(self)
-            self._inner = "".join([f"<ID>{oid}</ID>" for oid in ordered])
-            self._last = ordered[-1] if ordered else -1
-        return self._inner
+        if len(self) <= _FEW:
+            return "".join([f"<ID>{oid}</ID>" for oid in sorted(self)])
+        return "".join(self.chunks().values())
 
 
 class _IdSet(Codec[set[int]]):
@@ -148,6 +163,15 @@ class _IdSet(Codec[set[int]]):
 
     def read(self, elements: list[Element]) -> set[int]:
         return Ids(int(child.text or 0) for child in elements[0]) if elements else Ids()
+
+    def longest(self, value: set[int]) -> int:
+        return len(value)
+
+    def pieces(self, tag: str, value: set[int], most: int) -> list[str | LongList]:
+        if len(value) <= most:
+            return [self.write(tag, value)]
+        chunks = (value if isinstance(value, Ids) else Ids(value)).chunks()
+        return [f"<{tag}>", LongList(tag, dict(chunks)), f"</{tag}>"]
 
 
 class _Template(Codec[Template]):
@@ -175,6 +199,8 @@ class Document:
     name: str
     ROOT: ClassVar[str]
     FIELDS: ClassVar[tuple[tuple[str, str, Codec[Any]], ...]]
+    LISTS: ClassVar[tuple[tuple[str, Codec[Any]], ...]]
+    """Those of the fields that can be held in pieces."""
 
     def to_xml(self) -> str:
         """The document on one line, as the wire and the database have it."""
@@ -183,6 +209,17 @@ class Document:
     def inner_xml(self) -> str:
         """The elements without the root, for documents that get more elements on the way out."""
         return "".join([codec.write(tag, getattr(self, name)) for name, tag, codec in self.FIELDS])
+
+    def to_body(self, most: int) -> str | LongText:
+        """As `to_xml`, with lists of more than `most` entries in pieces."""
+        if all(codec.longest(getattr(self, name)) <= most for name, codec in self.LISTS):
+            return self.to_xml()
+        inner = (
+            piece
+            for name, tag, codec in self.FIELDS
+            for piece in codec.pieces(tag, getattr(self, name), most)
+        )
+        return LongText((f"<{self.ROOT}>", *inner, f"</{self.ROOT}>"))
 
     @classmethod
     def from_xml(cls, text: str) -> Self:
@@ -222,6 +259,9 @@ def document(root: str, **tags: str) -> Callable[[D], D]:
                     fields[name] = (name, tags.get(name, name.upper()), codecs[0])
         cls.ROOT = root
         cls.FIELDS = tuple(fields.values())
+        cls.LISTS = tuple(
+            (name, codec) for name, _, codec in cls.FIELDS if type(codec).longest is not Codec.longest
+        )
         return cls
 
     return decorate

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from heapq import heappop, heappush
 from typing import Final
 
+from merope.model.long_text import ChunkTexts
 from merope.model.permissions import ObjectType
 
 _ID: Final = 0xFFFF_FFFF
-_CHUNK: Final = 8
 
 
 def owner_of(kind: ObjectType, oid: int) -> int:
@@ -35,7 +35,7 @@ class Leases:
     average: all free indexes below a frontier are in a heap, and what lies above is looked at once.
     """
 
-    __slots__ = ("_by_owner", "_dirty", "_frontier", "_holes", "_is_hole", "_owners", "_texts")
+    __slots__ = ("_by_owner", "_frontier", "_holes", "_is_hole", "_owners", "_texts")
 
     def __init__(self, owners: Mapping[int, int] | Iterable[tuple[int, int]] = ()) -> None:
         self._owners: dict[int, int] = dict(owners)
@@ -43,8 +43,7 @@ class Leases:
         self._frontier = 0
         self._holes: list[int] = []
         self._is_hole: set[int] = set()
-        self._texts: dict[int, str] | None = None
-        self._dirty: set[int] = set()
+        self._texts: ChunkTexts | None = None
 
     @staticmethod
     def parse(text: str) -> Leases:
@@ -57,20 +56,17 @@ class Leases:
 
     def to_text(self) -> str:
         """The text of ALLOCATED, in order of indexes; empty when nothing is given."""
-        texts = self._texts
-        if texts is None:
-            texts = self._texts = {}
-            self._dirty = {index >> _CHUNK for index in self._owners}
+        return "".join(self.chunks().values())
+
+    def chunks(self) -> Mapping[int, str]:
+        """The text by chunk; not to be kept, as it changes with the leases."""
+        if self._texts is None:
+            self._texts = ChunkTexts(self._owners)
+        return self._texts.fresh(self._render)
+
+    def _render(self, span: range) -> str:
         owners = self._owners
-        for chunk in self._dirty:
-            span = range(chunk << _CHUNK, (chunk + 1) << _CHUNK)
-            text = "".join(f" {index} {owners[index]}" for index in span if index in owners)
-            if text:
-                texts[chunk] = text
-            else:
-                texts.pop(chunk, None)
-        self._dirty.clear()
-        return "".join(texts[chunk] for chunk in sorted(texts))
+        return "".join([f" {index} {owners[index]}" for index in span if index in owners])
 
     def copy(self) -> Leases:
         twin = Leases(self._owners)
@@ -78,7 +74,6 @@ class Leases:
         twin._holes = self._holes.copy()
         twin._is_hole = self._is_hole.copy()
         twin._texts = None if self._texts is None else self._texts.copy()
-        twin._dirty = self._dirty.copy()
         return twin
 
     def __len__(self) -> int:
@@ -115,7 +110,8 @@ class Leases:
         if index in self._owners:
             raise ValueError(f"Lease {index} is already given to {owner_parts(self._owners[index])[1]}")
         self._owners[index] = owner
-        self._dirty.add(index >> _CHUNK)
+        if self._texts is not None:
+            self._texts.add(index, f" {index} {owner}")
         if self._by_owner is not None:
             self._by_owner.setdefault(owner, set()).add(index)
 
@@ -124,7 +120,8 @@ class Leases:
         if self._owners.get(index) != owner:
             return False
         del self._owners[index]
-        self._dirty.add(index >> _CHUNK)
+        if self._texts is not None:
+            self._texts.touch(index)
         if index < self._frontier and index not in self._is_hole:
             self._is_hole.add(index)
             heappush(self._holes, index)

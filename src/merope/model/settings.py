@@ -53,6 +53,8 @@ class Settings:
     """
 
     document: str = "<OPENNEBULA_CONFIGURATION/>"
+    long_list: int = 512
+    """Entries of a list in a document from which on it is written in pieces (store/parts.py)."""
 
     # Periods
     manager_timer: int = option(

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from merope.model.acl import Rule, RuleSet, from_signed
-from merope.model.change import Change, Key, Put, Row
+from merope.model.change import Change, Key, Put, Row, number
 from merope.model.document import Document, escape, unescape
 from merope.model.effect import TABLE as EFFECT_TABLE
 from merope.model.effect import Effect
@@ -18,6 +18,7 @@ from merope.model.hook import Logged
 from merope.model.hook_run import TABLE as HOOK_RUN_TABLE
 from merope.model.hook_run import HookRun
 from merope.model.kinds import KINDS, Kind
+from merope.model.long_text import LongText
 from merope.model.quota import Quotas
 from merope.model.states import VmState
 
@@ -61,25 +62,26 @@ class Entry:
         self.oid = oid
         self.index = index
         self.name = str(row["name"])
-        self._body: str | None = str(row["body"])
+        body = row["body"]
+        self._body: str | LongText | None = body if isinstance(body, LongText) else str(body)
         self._short: str | None = str(row.get("short_body") or "")
         self._wire = self._short_wire = b""
-        self.uid = _number(row, "uid")
-        self.gid = _number(row, "gid")
-        self.owner_u = _number(row, "owner_u")
-        self.group_u = _number(row, "group_u")
-        self.other_u = _number(row, "other_u")
-        self.state = _number(row, "state")
-        self.lcm_state = _number(row, "lcm_state")
-        self.type = _number(row, "type")
-        self.parent = _number(row, "cid" if "cid" in row else "pid")
+        self.uid = number(row, "uid")
+        self.gid = number(row, "gid")
+        self.owner_u = number(row, "owner_u")
+        self.group_u = number(row, "group_u")
+        self.other_u = number(row, "other_u")
+        self.state = number(row, "state")
+        self.lcm_state = number(row, "lcm_state")
+        self.type = number(row, "type")
+        self.parent = number(row, "cid" if "cid" in row else "pid")
         self.info_wire: bytes | None = None
         self.pool_wire: bytes | None = None
 
     @property
     def body(self) -> str:
         """The document as the database has it."""
-        return unescape(self._wire) if self._body is None else self._body
+        return unescape(self._wire) if self._body is None else str(self._body)
 
     @property
     def short(self) -> str:
@@ -90,7 +92,7 @@ class Entry:
     def wire(self) -> bytes:
         """The document as it stands inside a string value of an answer."""
         if self._body is not None:
-            self._wire, self._body = escape(self._body).encode(), None
+            self._wire, self._body = escape(str(self._body)).encode(), None
         return self._wire
 
     @property
@@ -98,10 +100,6 @@ class Entry:
         if self._short is not None:
             self._short_wire, self._short = escape(self._short).encode(), None
         return self._short_wire
-
-
-def _number(row: Row, column: str) -> int:
-    return int(row.get(column) or 0)
 
 
 class Pool:
@@ -294,7 +292,7 @@ class State:
         if old is not None:
             self.rules.remove(key)
         if row is not None:
-            parts = (from_signed(_number(row, name)) for name in ("userset", "resource", "rights", "zone"))
+            parts = (from_signed(number(row, name)) for name in ("userset", "resource", "rights", "zone"))
             self.rules.add(Rule(key, *parts))
 
         def undo() -> None:
@@ -331,7 +329,7 @@ class State:
         return _put_value(self.attributes, str(key), None if row is None else str(row["body"]))
 
     def _put_last_oid(self, key: Key, row: Row | None) -> Callable[[], object]:
-        return _put_value(self.last_oids, str(key), None if row is None else _number(row, "last_oid"))
+        return _put_value(self.last_oids, str(key), None if row is None else number(row, "last_oid"))
 
     def _put_history(self, key: Key, row: Row | None) -> Callable[[], object]:
         assert isinstance(key, tuple)
@@ -343,12 +341,12 @@ class State:
 
     def _put_execution(self, key: Key, row: Row | None) -> Callable[[], object]:
         assert isinstance(key, tuple)
-        hook_id, number = key
+        hook_id, run = key
         self.forget_wires("hook_pool", hook_id)
         new = None
         if row is not None:
-            new = Logged(_number(row, "timestamp"), _number(row, "rc"), str(row["body"]))
-        return _put_value(self.hook_log.setdefault(hook_id, {}), number, new)
+            new = Logged(number(row, "timestamp"), number(row, "rc"), str(row["body"]))
+        return _put_value(self.hook_log.setdefault(hook_id, {}), run, new)
 
     def _put_hook_run(self, key: Key, row: Row | None) -> Callable[[], object]:
         assert isinstance(key, int)

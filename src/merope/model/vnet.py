@@ -17,6 +17,7 @@ from merope.model.document import (
     new_ids,
     new_template,
 )
+from merope.model.long_text import LongList
 from merope.model.owned import OptionalLock, Owned, PermissionBits, new_permissions
 
 
@@ -30,6 +31,15 @@ class _Ranges(Codec[list[AddressRange]]):
         return [
             AddressRange.from_stored({part.tag: part.text or "" for part in child}) for child in elements[0]
         ]
+
+    def longest(self, value: list[AddressRange]) -> int:
+        return max((len(item.leases) for item in value), default=0)
+
+    def pieces(self, tag: str, value: list[AddressRange], most: int) -> list[str | LongList]:
+        if not value:
+            return [self.write(tag, value)]
+        ranges = (piece for item in value for piece in item.stored_pieces(most))
+        return [f"<{tag}>", *ranges, f"</{tag}>"]
 
 
 Ranges = Annotated[list[AddressRange], _Ranges()]

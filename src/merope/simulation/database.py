@@ -27,6 +27,9 @@ def real_database(disk: Disk) -> Iterator[None]:
             disk.twin = store
             yield
             compare(disk, store)
+            store.close()
+            store = SqliteStore(Path(directory) / "one.db")
+            compare(disk, store)
         finally:
             store.close()
 

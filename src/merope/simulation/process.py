@@ -33,8 +33,8 @@ from merope.simulation.watch import Watched
 P = ParamSpec("P")
 T = TypeVar("T")
 
-#: The first zone of a federation, so that there can be others.
-SETTINGS = replace(Settings(), password_kdf_cost=1, federation_mode="MASTER")
+#: The first zone of a federation, so that there can be others. Lists are long soon.
+SETTINGS = replace(Settings(), password_kdf_cost=1, federation_mode="MASTER", long_list=2)
 KNOWN = commands.MODULES
 
 

@@ -18,6 +18,7 @@ from merope.store.claim import Claim
 from merope.store.copying import Progress, fill
 from merope.store.errors import StoreError, sentence
 from merope.store.location import File, Location, open_beside, open_store
+from merope.store.parts import TABLE as PART_TABLE
 from merope.store.schema import OURS
 from merope.store.server import Server
 from merope.store.sqlite import SqliteStore
@@ -51,10 +52,14 @@ def backup(
         _new_private(part)
         if isinstance(source, Server):
             copy_server(source, part, progress)
+        else:
+            with closing(sqlite3.connect(source.path)) as reading, closing(sqlite3.connect(part)) as writing:
+                copy(reading, writing, progress)
+                ours = _has_table(writing, PART_TABLE)
+            if ours:
+                # Opening it makes rows whole that a cloud which runs has in parts.
+                SqliteStore(part).close()
         with closing(sqlite3.connect(part)) as writing:
-            if isinstance(source, File):
-                with closing(sqlite3.connect(source.path)) as reading:
-                    copy(reading, writing, progress)
             writing.execute("PRAGMA journal_mode=DELETE")
             with writing:
                 writing.execute(f"CREATE TABLE {SECRETS} (name VARCHAR(128) PRIMARY KEY, body BLOB)")
@@ -197,7 +202,7 @@ def _unpacked(source: Path, fresh: Path) -> list[tuple[str, bytes]]:
         faults = integrity_faults(writing)
         if faults:
             raise StoreError(f"The backup {source} is damaged: {faults[0]}.")
-        if writing.execute("SELECT 1 FROM sqlite_master WHERE name=?", (SECRETS,)).fetchone():
+        if _has_table(writing, SECRETS):
             found = writing.execute(f"SELECT name, body FROM {SECRETS}").fetchall()  # noqa: S608 - our name
             writing.execute(f"DROP TABLE {SECRETS}")
             writing.commit()
@@ -211,6 +216,10 @@ def _unpacked(source: Path, fresh: Path) -> list[tuple[str, bytes]]:
         raise StoreError(str(error).replace(str(fresh), str(source))) from error
     _make_durable(fresh)
     return [(name, body) for name, body in found if _is_plain(name)]
+
+
+def _has_table(connection: sqlite3.Connection, name: str) -> bool:
+    return connection.execute("SELECT 1 FROM sqlite_master WHERE name=?", (name,)).fetchone() is not None
 
 
 def integrity_faults(connection: sqlite3.Connection) -> list[str]:

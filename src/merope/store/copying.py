@@ -4,6 +4,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import islice
 
 from merope.model.change import Cell
+from merope.model.kinds import BY_TABLE
+from merope.store import parts
 from merope.store.schema import TABLES
 from merope.store.sql import SqlStore
 
@@ -24,19 +26,22 @@ def fill(
 ) -> int:
     """Makes `target` hold what `source` holds at this moment, and nothing else; answers the number of rows.
 
-    Other tables than `tables` stay as they are. One transaction: whole, or (StoreError) as it was. `target`
-    is to be opened anew before changes are committed to it.
+    Rows that `source` has in parts are whole in `target`. Other tables than `tables` stay as they are. One
+    transaction: whole, or (StoreError) as it was. `target` is to be opened anew before changes are committed
+    to it.
     """
     columns = source.columns()
-    there = [name for name in tables if name in columns]
+    there = [name for name in tables if name in columns and name != parts.TABLE]
     done = 0
     with source.reading() as read, target.transaction() as tx:
+        whole = source.whole(read)
         total = sum(count for name in there for (count,) in list(read(f"SELECT COUNT(*) FROM {name}")))  # noqa: S608 - names of TABLES
         for name in tables:
             tx.run(f"DELETE FROM {name}")  # noqa: S608 - names of TABLES
         for name in there:
             found = read(f"SELECT {source.selection(name)} FROM {name}")  # noqa: S608 - names of TABLES
-            rows = _fitting(name, map(_as_text, found), target.dialect.name)
+            texts = _whole(name, map(_as_text, found), whole)
+            rows = _fitting(name, texts, target.dialect.name)
             for some in _batches(rows):
                 tx.run_many(target.dialect.put(name), some)
                 done += len(some)
@@ -45,6 +50,16 @@ def fill(
         if "merope_log" in tables and "merope_log" not in there:
             tx.run(target.dialect.put("merope_log"), (0, 0))
     return done
+
+
+def _whole(name: str, rows: Iterable[list[Cell]], whole: parts.Whole) -> Iterator[Sequence[Cell]]:
+    if name not in BY_TABLE:
+        yield from rows
+        return
+    oid, body = TABLES[name].names.index("oid"), TABLES[name].names.index("body")
+    for row in rows:
+        row[body] = whole.body(name, int(str(row[oid])), str(row[body] or ""))
+        yield row
 
 
 def _as_text(row: Sequence[Cell | bytes]) -> list[Cell]:

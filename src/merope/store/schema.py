@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from merope.model.effect import TABLE as EFFECT_TABLE
 from merope.model.hook_run import TABLE as HOOK_RUN_TABLE
 from merope.store.errors import StoreError
+from merope.store.parts import TABLE as PART_TABLE
 
 INTEGER = "INTEGER"
 BIGINT = "BIGINT"
@@ -124,14 +125,25 @@ TABLES: dict[str, Table] = {
         ),
         ("log_index",),
     ),
-    # Ours: effects that were asked for and have not been answered, hooks that are due, the last change.
+    # Ours: effects that were asked for and have not been answered, hooks that are due, long lists of
+    # documents (parts.py), the last change.
     EFFECT_TABLE: Table((("oid", INTEGER), ("body", TEXT))),
     HOOK_RUN_TABLE: Table((("oid", INTEGER), ("body", TEXT))),
+    PART_TABLE: Table(
+        (
+            ("tablename", "VARCHAR(32)"),
+            ("oid", INTEGER),
+            ("place", "VARCHAR(32)"),
+            ("chunk", INTEGER),
+            ("body", TEXT),
+        ),
+        ("tablename", "oid", "place", "chunk"),
+    ),
     "merope_log": Table((("id", INTEGER), ("change_index", BIGINT)), ("id",)),
 }
 
 #: Tables that 5.12 has not got.
-OURS = (EFFECT_TABLE, HOOK_RUN_TABLE, "merope_log")
+OURS = (EFFECT_TABLE, HOOK_RUN_TABLE, PART_TABLE, "merope_log")
 #: Index → table and columns.
 INDEXES: dict[str, tuple[str, tuple[str, ...]]] = {
     "state_oid_idx": ("vm_pool", ("state", "oid")),

@@ -54,9 +54,11 @@ class ScratchError(ValueError):
 
 
 class Rows(Protocol):
-    """Answers a statement with rows; blocks."""
+    """Answers a statement, or a table, with rows; blocks."""
 
     def query(self, statement: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]: ...
+
+    def whole_rows(self, table: str) -> list[list[Any]]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,10 +170,8 @@ def _fill(connection: sqlite3.Connection, source: Rows, table: str) -> None:
     [(count,)] = source.query(f"SELECT COUNT(*) FROM {table}")  # noqa: S608 - a name of TABLES
     if count > ROWS:
         raise ScratchError(f"Table {table} has {count} rows; statements run on tables of {ROWS} at most.")
-    names = TABLES[table].names
-    rows = source.query(f"SELECT {', '.join(names)} FROM {table}")  # noqa: S608 - names of TABLES
-    marks = ", ".join("?" * len(names))
-    connection.executemany(f"INSERT INTO {table} VALUES ({marks})", rows)  # noqa: S608 - as above
+    marks = ", ".join("?" * len(TABLES[table].names))
+    connection.executemany(f"INSERT INTO {table} VALUES ({marks})", source.whole_rows(table))  # noqa: S608 - as above
 
 
 @contextmanager

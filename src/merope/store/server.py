@@ -18,6 +18,7 @@ from typing import Any, NoReturn, Protocol, TypeVar
 from merope.model.change import Cell, Change
 from merope.store.dialect import Dialect
 from merope.store.errors import InDoubtError, InUseError, StoreError, SupersededError, sentence
+from merope.store.parts import Plan
 from merope.store.schema import TABLES
 from merope.store.sql import Read, SqlStore, Transaction
 
@@ -157,6 +158,7 @@ class ServerStore(SqlStore):
             self._write_plainly(writer)
         writer.commit()
         self._index = self._stored(writer)
+        self._make_whole(writer)
         writer.commit()
         self.warnings = self._driver.warnings(writer)
         writer.commit()
@@ -198,6 +200,13 @@ class ServerStore(SqlStore):
             self._writer = None
 
     def close(self) -> None:
+        if self._parts and self._writer is not None:
+            # What cannot be done now is done when it is opened the next time.
+            with suppress(StoreError, *self._failures), self._lock:
+                # Waits for whoever is just writing; another's rows are not ours to touch.
+                if self._stored(self._writer) == self._index:
+                    self._make_whole(self._writer)
+                    self._writer.commit()
         self._drop()
         self._readers.close()
 
@@ -220,7 +229,7 @@ class ServerStore(SqlStore):
     def _commit(self, changes: Sequence[Change]) -> None:
         index = changes[-1].index
         deadline = time.monotonic() + (self._patience if self._gone is None else 0)
-        attempt = _Attempt(self._put_group)
+        attempt = _Attempt(self._put_group, self._parts.plan(changes))
         while True:
             try:
                 if self._is_done(attempt, changes, index):
@@ -228,6 +237,7 @@ class ServerStore(SqlStore):
             except self._failures as error:
                 self._failed(attempt, error, deadline)
         self._index = index
+        self._parts.written(attempt.parts)
 
     def _is_done(self, attempt: "_Attempt", changes: Sequence[Change], index: int) -> bool:
         """Writes the group, unless an attempt whose end is not known has written it."""
@@ -239,6 +249,7 @@ class ServerStore(SqlStore):
                 return True
             attempt.in_doubt = False
         attempt.put(writer, changes)
+        self._write_parts(writer, attempt.parts)
         if not self._put_index(writer, self._index, index):
             writer.rollback()
             raise SupersededError(
@@ -265,6 +276,7 @@ class ServerStore(SqlStore):
             self._refuse(error)
         if time.monotonic() >= deadline:
             if attempt.in_doubt:
+                self._parts.doubt(attempt.parts)
                 raise InDoubtError(
                     f"The connection to {self.where} was lost while changes were being stored: whether they "
                     f"are stored will be known when it answers again. {sentence(error)}"
@@ -369,6 +381,7 @@ class _Attempt:
     """How a group is being written; `in_doubt` from the COMMIT on until it is answered."""
 
     put: Callable[[Transaction, Sequence[Change]], None]
+    parts: Plan
     one_by_one: bool = False
     in_doubt: bool = False
 

@@ -14,11 +14,14 @@ from merope.model.change import Cell, Change, Delete, Key, Operation, Put
 from merope.model.document import escape
 from merope.model.effect import TABLE as EFFECT_TABLE
 from merope.model.hook_run import TABLE as HOOK_RUN_TABLE
-from merope.model.kinds import KINDS
+from merope.model.kinds import BY_TABLE, KINDS
+from merope.model.long_text import LongText
 from merope.model.state import Entry, State
 from merope.model.states import VmState
+from merope.store import parts
 from merope.store.dialect import Dialect
 from merope.store.errors import StoreError
+from merope.store.parts import Parts, Plan, Whole
 from merope.store.schema import TABLES, VERSION, VERSION_TABLES, check_layout
 
 _LOADED = (
@@ -33,6 +36,8 @@ _LOADED = (
 )
 #: Keys that one statement removes.
 _KEYS = 200
+_LARGEST = 1 << 23
+"""Characters of a row that is made whole: MEDIUMTEXT has 16 MB, and a packet of MySQL not much more."""
 Read = Callable[..., Iterator[tuple[Any, ...]]]
 """Yields the rows of (statement, parameters)."""
 
@@ -65,6 +70,7 @@ class SqlStore(ABC):
         """What was made of another's tables when it was opened, in sentences."""
         self.warnings: list[str] = []
         """What of the server's configuration puts stored changes at risk."""
+        self._parts = Parts()
 
     # What a kind of database does in its own way
 
@@ -153,29 +159,83 @@ class SqlStore(ABC):
     def load(self, state: State) -> None:
         """Reads everything that lives into `state`. Raises StoreError, also for what is no document."""
         with self.reading() as read:
+            whole = Whole(read(parts.SELECT))
             for row in read("SELECT change_index FROM merope_log WHERE id=0"):
                 state.index = row[0]
             for kind in KINDS:
                 live = f" WHERE state <> {VmState.DONE:d}" if kind.table == "vm_pool" else ""
-                self._load_table(read, state, kind.table, f"{live} ORDER BY oid")
+                self._load_table(read, state, kind.table, f"{live} ORDER BY oid", whole)
             for name in _LOADED:
-                self._load_table(read, state, name, "")
+                self._load_table(read, state, name, "", whole)
             live = f" WHERE vid IN (SELECT oid FROM vm_pool WHERE state <> {VmState.DONE:d})"  # noqa: S608
-            self._load_table(read, state, "history", live)
+            self._load_table(read, state, "history", live, whole)
 
-    def _load_table(self, read: Read, state: State, name: str, condition: str) -> None:
+    def _load_table(self, read: Read, state: State, name: str, condition: str, whole: Whole) -> None:
         table = TABLES[name]
         names, keys = table.names, [table.names.index(column) for column in table.key]
         query = f"SELECT {', '.join(names)} FROM {name}{condition}"  # noqa: S608 - no text of a user
         for row in read(query):
             key: Key = row[keys[0]] if len(keys) == 1 else tuple(row[place] for place in keys)
             try:
-                state.load(name, key, dict(zip(names, row, strict=True)))
+                found = dict(zip(names, row, strict=True))
+                if name in BY_TABLE:
+                    found["body"] = whole.body(name, row[keys[0]], found["body"])
+                state.load(name, key, found)
             except (ValueError, TypeError, KeyError) as error:
                 raise StoreError(
                     f"Cannot read row {key} of {name} in {self.where}: {error}. "
                     "`one fsck` says more; `one restore` puts a backup back."
                 ) from error
+
+    # Rows in parts
+
+    def whole_rows(self, table: str, condition: str = "", parameters: Sequence[Any] = ()) -> list[list[Any]]:
+        """Rows of a table with all its columns, as they are whole, also while another process writes."""
+        names = TABLES[table].names
+        statement = f"SELECT {', '.join(names)} FROM {table}{condition}"  # noqa: S608 - no text of a user
+        with self.reading() as read:
+            whole = self.whole(read)
+            rows = [list(row) for row in read(statement, parameters)]
+        if table in BY_TABLE:
+            oid, body = names.index("oid"), names.index("body")
+            for row in rows:
+                row[body] = whole.body(table, row[oid], row[body])
+        return rows
+
+    def whole(self, read: Read) -> Whole:
+        """What makes the rows whole that `read` reads; the database may be one without parts."""
+        return Whole(read(parts.SELECT)) if parts.TABLE in self.columns() else Whole()
+
+    def _make_whole(self, tx: Transaction) -> None:
+        """Writes rows that are in parts whole; but those that would be too large stay as they are."""
+        with self.reading() as read:
+            whole = Whole(read(parts.SELECT))
+            for table, oid in whole.objects:
+                for (head,) in list(read(f"SELECT body FROM {table} WHERE oid=?", (oid,))):  # noqa: S608 - names of ours
+                    self._put_whole(tx, (table, oid), whole.body(table, oid, head))
+
+    def _put_whole(self, tx: Transaction, subject: parts.Object, body: str) -> None:
+        mark = self.dialect.mark
+        update = f"UPDATE {subject[0]} SET body={mark} WHERE oid={mark}"  # noqa: S608 - names of ours
+        try:
+            if len(body) > _LARGEST:
+                raise StoreError("The row would be too large.")
+            tx.run(update, (body, subject[1]))
+        except StoreError:
+            self._parts.keep(subject)
+        else:
+            self._clear_parts(tx, subject)
+
+    def _clear_parts(self, tx: Transaction, subject: parts.Object) -> None:
+        mark = self.dialect.mark
+        tx.run(f"DELETE FROM {parts.TABLE} WHERE tablename={mark} AND oid={mark}", subject)  # noqa: S608
+
+    def _write_parts(self, tx: Transaction, plan: Plan) -> None:
+        for subject in plan.cleared:
+            self._clear_parts(tx, subject)
+        self._delete_keys(tx, parts.TABLE, plan.removed)
+        if plan.put:
+            tx.run_many(self.dialect.put(parts.TABLE), plan.put)
 
     # Writing
 
@@ -292,4 +352,5 @@ def _key_cells(key: Key) -> tuple[Cell, ...]:
 
 def _cells(operation: Put) -> list[Cell]:
     row = operation.row
-    return [row.get(column) for column in TABLES[operation.table].names]
+    cells = [row.get(column) for column in TABLES[operation.table].names]
+    return [cell.head if isinstance(cell, LongText) else cell for cell in cells]

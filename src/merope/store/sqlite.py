@@ -6,8 +6,8 @@ history, monitoring). Every write asks the disk anew: when what went wrong is ov
 
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,10 @@ from merope.model.change import Cell, Change
 from merope.store.claim import Claim
 from merope.store.dialect import SQLITE
 from merope.store.errors import StoreError, sentence
-from merope.store.sql import Read, SqlStore
+from merope.store.parts import Plan
+from merope.store.sql import Read, SqlStore, Transaction
+
+Put = Callable[[Transaction, Sequence[Change]], None]
 
 
 class SqliteStore(SqlStore):
@@ -78,6 +81,7 @@ class SqliteStore(SqlStore):
                 tx.run(statement)
         with self._writing() as tx:
             self._note_version(tx)
+            self._make_whole(tx)
             if self.adopted:
                 self._write_plainly(tx)
 
@@ -90,6 +94,10 @@ class SqliteStore(SqlStore):
             }
 
     def close(self) -> None:
+        if self._parts:
+            # What cannot be done now is done when it is opened the next time.
+            with suppress(StoreError), self.transaction() as tx:
+                self._make_whole(tx)
         self._close_all()
 
     def _close_all(self) -> None:
@@ -105,16 +113,19 @@ class SqliteStore(SqlStore):
     def commit(self, changes: Sequence[Change]) -> None:
         if not changes:
             return
-        index = changes[-1].index
         with _explained(f"Cannot write to {self.where}"), self._lock:
+            plan = self._parts.plan(changes)
             try:
-                with self._writing() as tx:
-                    self._put_group(tx, changes)
-                    tx.run(self.dialect.put("merope_log"), (0, index))
+                self._commit(self._put_group, changes, plan)
             except sqlite3.IntegrityError:
-                with self._writing() as tx:
-                    self._put_one_by_one(tx, changes)
-                    tx.run(self.dialect.put("merope_log"), (0, index))
+                self._commit(self._put_one_by_one, changes, plan)
+            self._parts.written(plan)
+
+    def _commit(self, put: Put, changes: Sequence[Change], plan: Plan) -> None:
+        with self._writing() as tx:
+            put(tx, changes)
+            self._write_parts(tx, plan)
+            tx.run(self.dialect.put("merope_log"), (0, changes[-1].index))
 
     def settle(self, index: int) -> bool:
         """SQLite never leaves that open; it is answered all the same."""

@@ -188,6 +188,41 @@ def test_text_and_xml_give_the_same_template_back(template: Template) -> None:
     assert Template.parse(template.to_text()).to_xml() == template.to_xml()
 
 
+_WORDS = st.sampled_from(
+    [
+        "A",
+        "B1",
+        '\\"',
+        "\\",
+        "_",
+        '="x"',
+        '="',
+        '"',
+        "=y",
+        " = ",
+        "=[",
+        '=[A="1"',
+        ",",
+        "]",
+        '="]"',
+        "\n",
+        "b",
+        "2",
+    ]
+)
+
+
+@given(st.lists(_WORDS, max_size=14).map("".join))
+def test_what_programs_write_is_read_as_what_people_write(text: str) -> None:
+    # The comment makes it a text that is read by the complete expression.
+    try:
+        expected = Template.parse(f"#\n{text}")
+    except TemplateError:
+        parse_error(text)
+        return
+    assert Template.parse(text) == expected
+
+
 @given(st.text(st.sampled_from('AB1 =,[]"\\#\n\t-<>&;\r\x00é') | st.characters(), max_size=40))
 def test_any_text_is_a_template_that_can_be_stored_or_a_template_error(text: str) -> None:
     try:
@@ -234,6 +269,7 @@ MB = 1_000_000
         "A=[" * (MB // 3),
         "A=[B=" + "c" * MB,
         "A=[" + "B=c," * (MB // 4),
+        "A=[" + 'B="",' * (MB // 5),
         "#" * MB,
         "#\n" * (MB // 2) + "A",
         "\n" * MB + "A",

@@ -34,6 +34,11 @@ def charge(tx: Transaction, uid: int, gid: int, usage: Usage) -> None:
         tx.quotas(scope, oid).add(usage)
 
 
+def counts(uid: int, gid: int) -> bool:
+    """Whether anything is counted for either of them."""
+    return bool(_owners(uid, gid))
+
+
 def refund(tx: Transaction, uid: int, gid: int, usage: Usage) -> None:
     """Gives back what `charge` took."""
     for scope, oid in _owners(uid, gid):

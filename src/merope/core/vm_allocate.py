@@ -111,7 +111,8 @@ def _allocate(tx: Transaction, source: Template, router: Template, *, on_hold: b
     vm_requirements.compute(tx, vm)
     phase = Phase.CLONING if not ready else Phase.HOLD if hold else Phase.PENDING
     vm.state = vm.prev_state = phase.state
-    quota.charge(tx, vm.uid, vm.gid, vm_quotas.everything(vm))
+    if quota.counts(vm.uid, vm.gid):
+        quota.charge(tx, vm.uid, vm.gid, vm_quotas.everything(vm))
     return vm
 
 

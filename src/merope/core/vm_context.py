@@ -136,20 +136,20 @@ def _prefix(nic: Vector) -> str:
 def nic_variables(tx: Transaction, nic: Vector) -> dict[str, str]:
     prefix = _prefix(nic)
     network = tx.find(VirtualNetwork, int(nic.get("NETWORK_ID") or -1))
+    stated = Vector() if network is None else _range_attributes(network, nic)
     found = {}
     for name, keys, attribute in _NIC_VARIABLES:
         value = next((nic[key] for key in keys if nic.get(key)), "")
         if not value and attribute is not None and network is not None:
-            value = _network_attribute(network, nic, attribute)
+            value = stated.get(attribute) or network.template.get(attribute)
         found[prefix + name] = value
     return found
 
 
-def _network_attribute(network: VirtualNetwork, nic: Vector, attribute: str) -> str:
-    """What a NIC's range says, else its network."""
+def _range_attributes(network: VirtualNetwork, nic: Vector) -> Vector:
+    """What a NIC's range says: it comes before what its network says."""
     ranged = network.address_range(int(nic.get("AR_ID") or -1))
-    own = "" if ranged is None else ranged.attributes.get(attribute, "")
-    return own or network.template.get(attribute)
+    return Vector() if ranged is None else ranged.attributes
 
 
 def substitute(tx: Transaction, vm: VM, text: str, room: Room) -> str:
@@ -220,7 +220,7 @@ def _of_network(tx: Transaction, vm: VM, attribute: str, key: str | None, wanted
         if attribute == "TEMPLATE":
             return _encoded(network.template)
         if key == "NIC_ID":
-            return _network_attribute(network, nic, attribute)
+            return _range_attributes(network, nic).get(attribute) or network.template.get(attribute)
         return network.template.get(attribute)
     return ""
 

@@ -67,7 +67,7 @@ def whole(vm: VM) -> Usage:
 
 def everything(vm: VM) -> Usage:
     """As `whole`, with leases, images and copies: what moves with the VM to another owner."""
-    return whole(vm) + leases(vm.template) + images(vm.template) + copies(vm.template)
+    return copies(vm.template, images(vm.template, leases(vm.template, whole(vm))))
 
 
 @contextmanager
@@ -81,25 +81,26 @@ def counted(tx: Transaction, vm: VM) -> Iterator[None]:
     quota.charge(tx, vm.uid, vm.gid, everything(vm) - before)
 
 
-def leases(template: Template) -> Usage:
-    usage = Usage()
+def leases(template: Template, usage: Usage | None = None) -> Usage:
+    """What NICs take; added to a usage where one is given, as with the two that follow."""
+    usage = Usage() if usage is None else usage
     for nic in template.vectors("NIC") + template.vectors("NIC_ALIAS"):
         if nic.get("NETWORK_ID") and not vm_nics.is_floating_only(nic):
             usage = usage.network(int(nic["NETWORK_ID"]))
     return usage
 
 
-def images(template: Template) -> Usage:
-    usage = Usage()
+def images(template: Template, usage: Usage | None = None) -> Usage:
+    usage = Usage() if usage is None else usage
     for disk in template.vectors("DISK"):
         if disk.get("IMAGE_ID"):
             usage = usage.image(int(disk["IMAGE_ID"]))
     return usage
 
 
-def copies(template: Template) -> Usage:
+def copies(template: Template, usage: Usage | None = None) -> Usage:
     """What disks take of the datastores of their images, which keep the copies that VMs have of these."""
-    usage = Usage()
+    usage = Usage() if usage is None else usage
     for disk in template.vectors("DISK"):
         if disk.get("CLONE") == "YES" and disk.get("CLONE_TARGET") == "SELF" and disk.get("DATASTORE_ID"):
             usage = usage.datastore(int(disk["DATASTORE_ID"]), size=_whole_size(disk))

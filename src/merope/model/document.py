@@ -14,8 +14,9 @@ elements, which is part of the interface (the schemas are sequences).
 """
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import field
+from operator import attrgetter
 from typing import Annotated, Any, ClassVar, Generic, Self, TypeVar, get_type_hints
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
@@ -54,9 +55,9 @@ class Codec(Generic[T]):
         """Entries of the longest list in the field that can be held in pieces."""
         return 0
 
-    def pieces(self, tag: str, value: T, most: int) -> list[str | LongList]:  # noqa: ARG002 - as above
-        """As `write`; lists of more than `most` entries are pieces of their own."""
-        return [self.write(tag, value)]
+    def pieces(self, tag: str, value: T, most: int) -> list[str | LongList]:
+        """As `write`; lists of more than `most` entries, of which there is one, are pieces of their own."""
+        raise NotImplementedError
 
 
 class _Integer(Codec[int]):
@@ -168,8 +169,7 @@ class _IdSet(Codec[set[int]]):
         return len(value)
 
     def pieces(self, tag: str, value: set[int], most: int) -> list[str | LongList]:
-        if len(value) <= most:
-            return [self.write(tag, value)]
+        assert len(value) > most
         chunks = (value if isinstance(value, Ids) else Ids(value)).chunks()
         return [f"<{tag}>", LongList(tag, dict(chunks)), f"</{tag}>"]
 
@@ -191,6 +191,53 @@ IdSet = Annotated[set[int], _IdSet()]
 Attributes = Annotated[Template, _Template()]
 
 
+class Layout:
+    """How fields are written one after the other, prepared for documents that are written often."""
+
+    def __init__(self, fields: Sequence[tuple[str, str, Codec[Any]]]) -> None:
+        names = [name for name, _, _ in fields]
+        # Of one name alone it would answer the value, and no tuple.
+        self._values: Callable[[object], tuple[Any, ...]] = attrgetter(*names, names[0])
+        self._formats = [
+            f"<{tag}>%d</{tag}>" if isinstance(codec, _Integer) else "%s" for _, tag, codec in fields
+        ]
+        self._format = "".join(self._formats)
+        self._codecs = [
+            (place, tag, codec)
+            for place, (_, tag, codec) in enumerate(fields)
+            if not isinstance(codec, _Integer)
+        ]
+        self._lists = [each for each in self._codecs if type(each[2]).longest is not Codec.longest]
+
+    def inner_xml(self, document: object) -> str:
+        """The elements of the fields."""
+        values = list(self._values(document))
+        for place, tag, codec in self._codecs:
+            values[place] = codec.write(tag, values[place])
+        return self._format % tuple(values[:-1])
+
+    def pieces(self, document: object, most: int) -> list[str | LongList] | None:
+        """The elements, lists of more than `most` entries in pieces; None where no list is that long."""
+        values = list(self._values(document))
+        long = [place for place, _, codec in self._lists if codec.longest(values[place]) > most]
+        if not long:
+            return None
+        pieces: dict[int, list[str | LongList]] = {}
+        for place, tag, codec in self._codecs:
+            if place in long:
+                pieces[place] = codec.pieces(tag, values[place], most)
+            else:
+                values[place] = codec.write(tag, values[place])
+        written: list[str | LongList] = []
+        start = 0
+        for place, found in pieces.items():
+            written.append("".join(self._formats[start:place]) % tuple(values[start:place]))
+            written += found
+            start = place + 1
+        written.append("".join(self._formats[start:]) % tuple(values[start:-1]))
+        return written
+
+
 class Document:
     """Base of every stored object; see the module's docstring."""
 
@@ -199,8 +246,7 @@ class Document:
     name: str
     ROOT: ClassVar[str]
     FIELDS: ClassVar[tuple[tuple[str, str, Codec[Any]], ...]]
-    LISTS: ClassVar[tuple[tuple[str, Codec[Any]], ...]]
-    """Those of the fields that can be held in pieces."""
+    LAYOUT: ClassVar["Layout"]
 
     def to_xml(self) -> str:
         """The document on one line, as the wire and the database have it."""
@@ -208,18 +254,14 @@ class Document:
 
     def inner_xml(self) -> str:
         """The elements without the root, for documents that get more elements on the way out."""
-        return "".join([codec.write(tag, getattr(self, name)) for name, tag, codec in self.FIELDS])
+        return self.LAYOUT.inner_xml(self)
 
     def to_body(self, most: int) -> str | LongText:
         """As `to_xml`, with lists of more than `most` entries in pieces."""
-        if all(codec.longest(getattr(self, name)) <= most for name, codec in self.LISTS):
+        pieces = self.LAYOUT.pieces(self, most)
+        if pieces is None:
             return self.to_xml()
-        inner = (
-            piece
-            for name, tag, codec in self.FIELDS
-            for piece in codec.pieces(tag, getattr(self, name), most)
-        )
-        return LongText((f"<{self.ROOT}>", *inner, f"</{self.ROOT}>"))
+        return LongText([f"<{self.ROOT}>", *pieces, f"</{self.ROOT}>"])
 
     @classmethod
     def from_xml(cls, text: str) -> Self:
@@ -259,9 +301,7 @@ def document(root: str, **tags: str) -> Callable[[D], D]:
                     fields[name] = (name, tags.get(name, name.upper()), codecs[0])
         cls.ROOT = root
         cls.FIELDS = tuple(fields.values())
-        cls.LISTS = tuple(
-            (name, codec) for name, _, codec in cls.FIELDS if type(codec).longest is not Codec.longest
-        )
+        cls.LAYOUT = Layout(cls.FIELDS)
         return cls
 
     return decorate

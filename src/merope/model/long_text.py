@@ -79,15 +79,18 @@ class LongText:
     __slots__ = ("lists", "texts")
 
     def __init__(self, pieces: Iterable[str | LongList]) -> None:
-        self.texts: list[str] = [""]
+        self.texts: list[str] = []
         """What stands before, between and behind the lists."""
         self.lists: list[LongList] = []
+        between: list[str] = []
         for piece in pieces:
             if isinstance(piece, str):
-                self.texts[-1] += piece
+                between.append(piece)
             else:
+                self.texts.append("".join(between))
                 self.lists.append(piece)
-                self.texts.append("")
+                between = []
+        self.texts.append("".join(between))
 
     @property
     def head(self) -> str:

@@ -9,7 +9,15 @@ from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 from xml.parsers import expat
 
-from merope.model.template_text import FORBIDDEN, TemplateError, Value, Vector, parse_text, quote
+from merope.model.template_text import (
+    FORBIDDEN,
+    TemplateError,
+    Value,
+    Vector,
+    is_storable,
+    parse_text,
+    quote,
+)
 
 __all__ = ["Template", "TemplateError", "Value", "Vector", "restricted_attribute", "upper"]
 
@@ -101,7 +109,7 @@ class Template:
 
     def vectors(self, name: str) -> list[Vector]:
         found = self._items.get(name)
-        return [v for v in found if isinstance(v, Vector)] if found else []
+        return [v for v in found if type(v) is Vector] if found else []
 
     def values(self, name: str) -> list[Value]:
         return list(self._items.get(name, ()))
@@ -124,10 +132,10 @@ class Template:
     def parted(self, part: Callable[[str], tuple[Template | None, str]]) -> None:
         """Copies every attribute into the template that `part` names for its name, under the name that it
         gives (upper case); None leaves one out."""
-        for name, values in sorted(self._items.items()):
+        for name in sorted(self._items):
             target, kept = part(name)
             if target is not None:
-                copies = [Vector(v) if isinstance(v, Vector) else v for v in values]
+                copies = [v if isinstance(v, str) else Vector(v) for v in self._items[name]]
                 target._items.setdefault(kept, []).extend(copies)
 
     def copy(self) -> Template:
@@ -180,12 +188,13 @@ class Template:
                 if isinstance(value, str):
                     put(f"<{name}><![CDATA[{_cdata(value) if ']]>' in value else value}]]></{name}>")
                     continue
-                put(f"<{name}>")
-                for key, text in sorted(value.items()):
-                    put(f"<{key}><![CDATA[{_cdata(text) if ']]>' in text else text}]]></{key}>")
-                put(f"</{name}>")
+                pairs = [
+                    f"<{key}><![CDATA[{_cdata(text) if ']]>' in text else text}]]></{key}>"
+                    for key, text in sorted(value.items())
+                ]
+                put(f"<{name}>{''.join(pairs)}</{name}>")
         xml = "".join(out)
-        return FORBIDDEN.sub("\ufffd", xml) if FORBIDDEN.search(xml) else xml
+        return xml if is_storable(xml) else FORBIDDEN.sub("\ufffd", xml)
 
     def to_text(self) -> str:
         """One attribute a line, a vector one pair a line; parsing it gives the template again, but for

@@ -9,7 +9,9 @@ with a digit) is refused, because the stored document could never be read again.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from itertools import islice
+from typing import NamedTuple
 
 
 class Vector(dict[str, str]):
@@ -42,8 +44,18 @@ _ITEM = re.compile(
     )""",
     re.VERBOSE,
 )
+# What may stand between the values of a text that a program wrote, each of them in quotes: names of keys
+# after a comma, and names of attributes, behind the end of a vector or a blank; a key with the beginning of
+# a vector before it.
+_WORD = r"([A-Za-z_][A-Za-z0-9_]*+)[ \t\n]*+=[ \t]*+"
+_KEY_FOLLOWS = re.compile(rf"[ \t\n]*+,[ \t\n]*+{_WORD}")
+_NAME_FOLLOWS = re.compile(rf"(?:[ \t\n]++|[ \t\n]*+(\])[ \t\n]*+){_WORD}(?:\[[ \t\n]*+{_WORD})?")
+_WRITTEN_SIZE = 1 << 16
+_BETWEEN_SIZE = 100
 _NAME = re.compile(r"[A-Za-z0-9_]++")
 FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+_CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f]")
+_ALLOWED = bytes(code for code in range(256) if not _CONTROLS.match(chr(code)))
 _PLAIN = re.compile(rf'(?!"){_BARE}++')
 _TOKENS = {
     ",": "COMMA",
@@ -63,18 +75,81 @@ class _Malformed(Exception):  # noqa: N818 - internal: where the fast path stopp
         self.mode = mode
 
 
+def is_storable(text: str) -> bool:
+    """Whether the text has no character that XML 1.0 cannot hold."""
+    # Nearly every text is ASCII, and to look through one by a table takes a third of the time.
+    return not (text.encode().translate(None, _ALLOWED) if text.isascii() else FORBIDDEN.search(text))
+
+
 def parse_text(text: str) -> dict[str, list[Value]]:
     """The attributes of a text by name, equal names in the order of the text.  Raises TemplateError."""
     if "\r" in text:
         # XML readers turn these into line feeds, so the value would change when it is stored.
         text = text.replace("\r\n", "\n").replace("\r", "\n")
-    if bad := FORBIDDEN.search(text):
+    if not is_storable(text) and (bad := FORBIDDEN.search(text)):
         raise _error(text, f"character U+{ord(bad[0]):04X} cannot be stored", bad.start(), bad.end())
+    if len(text) <= _WRITTEN_SIZE:
+        written = _read_written(text)
+        if written is not None:
+            return written
     try:
         return _read(text)
     except _Malformed as e:
         stop = e
     raise _diagnose(text, stop.index, stop.mode)
+
+
+def _read_written(text: str) -> dict[str, list[Value]] | None:
+    """As `_read`, in a third of the time, for what programs write; None for everything else.
+
+    Every value is in quotes, and there are no comments: the text is values and what stands between them by
+    turns, and what stands between them is nearly always something that was seen before.
+    """
+    if "]]>" in text:
+        return None
+    # No text has this character.
+    parts = text.replace('\\"', "\0").split('"')
+    last = parts.pop()
+    if len(parts) % 2 or not parts:
+        return None
+    # An attribute stands behind a blank; so does the first one now.
+    parts[0] = f"\n{parts[0]}"
+    items: dict[str, list[Value]] = {}
+    vector: Vector | None = None
+    pairs = iter(parts)
+    for between, value in zip(pairs, pairs, strict=True):
+        known = _names_in(between) if len(between) <= _BETWEEN_SIZE else None
+        if known is None or known.in_vector is not (vector is not None):
+            return None
+        if "\0" in value:
+            value = value.replace("\0", '"')
+        if not known.attribute:
+            assert vector is not None
+            vector.setdefault(known.key, value)
+        elif known.key:
+            vector = Vector({known.key: value})
+            items.setdefault(known.attribute, []).append(vector)
+        else:
+            vector = None
+            items.setdefault(known.attribute, []).append(value)
+    return items if last.strip(" \t\n") == ("" if vector is None else "]") else None
+
+
+class _Names(NamedTuple):
+    """`in_vector`: whether it stands behind a value of a vector."""
+
+    in_vector: bool
+    attribute: str
+    key: str
+
+
+@lru_cache(maxsize=4096)
+def _names_in(between: str) -> _Names | None:
+    if found := _KEY_FOLLOWS.fullmatch(between):
+        return _Names(True, "", found[1].upper())
+    if found := _NAME_FOLLOWS.fullmatch(between):
+        return _Names(found[1] is not None, found[2].upper(), (found[3] or "").upper())
+    return None
 
 
 def _read(text: str) -> dict[str, list[Value]]:

@@ -10,6 +10,7 @@ from merope.model.document import (
     Codec,
     Document,
     Integer,
+    Layout,
     RepeatedAttributes,
     Text,
     document,
@@ -97,7 +98,7 @@ class VM(Owned):
     def to_short_xml(self) -> str:
         """The document of `one.vmpool.info`: what a list shows."""
         lock = f"<LOCK><LOCKED>{self.lock.level}</LOCKED></LOCK>" if self.lock else ""
-        parts = [f"<VM>{_header(self)}{lock}<TEMPLATE>"]
+        parts = [f"<VM>{_HEADER.inner_xml(self)}{lock}<TEMPLATE>"]
         parts += [f"<{name}>{self.template.get(name)}</{name}>" for name in ("CPU", "MEMORY")]
         parts += [_selected("DISK", disk, _SHORT_DISK, ()) for disk in self.template.vectors("DISK")]
         nics = self.template.vectors("NIC") + self.template.vectors("NIC_ALIAS")
@@ -167,11 +168,7 @@ _SHORT_USER = (
     "PUBLIC_CLOUD",
     "SCHED_ACTION",
 )
-_HEADER_FIELDS = tuple(field_ for field_ in VM.FIELDS if field_[1] in _SHORT_HEADER)
-
-
-def _header(vm: VM) -> str:
-    return "".join([codec.write(tag, getattr(vm, name)) for name, tag, codec in _HEADER_FIELDS])
+_HEADER = Layout([field_ for field_ in VM.FIELDS if field_[1] in _SHORT_HEADER])
 
 
 def _selected(tag: str, vector: Vector, always: tuple[str, ...], present: tuple[str, ...]) -> str:

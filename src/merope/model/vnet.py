@@ -36,8 +36,6 @@ class _Ranges(Codec[list[AddressRange]]):
         return max((len(item.leases) for item in value), default=0)
 
     def pieces(self, tag: str, value: list[AddressRange], most: int) -> list[str | LongList]:
-        if not value:
-            return [self.write(tag, value)]
         ranges = (piece for item in value for piece in item.stored_pieces(most))
         return [f"<{tag}>", *ranges, f"</{tag}>"]
 

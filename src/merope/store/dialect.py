@@ -49,17 +49,7 @@ class Dialect:
 
     def put(self, table: str) -> str:
         """Writes a row whole; parameters in the order of the columns."""
-        declared = TABLES[table]
-        marks = ", ".join([self.mark] * len(declared.names))
-        into = f"INSERT INTO {table} ({', '.join(declared.names)}) VALUES ({marks})"  # noqa: S608 - names of TABLES
-        rest = [column for column in declared.names if column not in declared.key]
-        if not self.on_key:
-            if declared.constraints:
-                return into
-            changed = ", ".join(f"{c}=VALUES({c})" for c in rest or declared.key)
-            return f"{into} ON DUPLICATE KEY UPDATE {changed}"
-        action = f"UPDATE SET {', '.join(f'{c}=excluded.{c}' for c in rest)}" if rest else "NOTHING"
-        return f"{into} ON CONFLICT({', '.join(declared.key)}) DO {action}"
+        return _put(table, self.mark, self.on_key)
 
     def delete(self, table: str) -> str:
         """Removes the row of a key; parameters in the order of the key's columns."""
@@ -76,6 +66,21 @@ class Dialect:
     def translated(self, statement: str) -> str:
         """A statement with `?` as this database's driver wants it. No `?` may stand in a text of it."""
         return statement if self.mark == "?" else _percent(statement)
+
+
+@cache
+def _put(table: str, mark: str, on_key: bool) -> str:
+    declared = TABLES[table]
+    marks = ", ".join([mark] * len(declared.names))
+    into = f"INSERT INTO {table} ({', '.join(declared.names)}) VALUES ({marks})"  # noqa: S608 - names of TABLES
+    rest = [column for column in declared.names if column not in declared.key]
+    if not on_key:
+        if declared.constraints:
+            return into
+        changed = ", ".join(f"{c}=VALUES({c})" for c in rest or declared.key)
+        return f"{into} ON DUPLICATE KEY UPDATE {changed}"
+    action = f"UPDATE SET {', '.join(f'{c}=excluded.{c}' for c in rest)}" if rest else "NOTHING"
+    return f"{into} ON CONFLICT({', '.join(declared.key)}) DO {action}"
 
 
 @cache

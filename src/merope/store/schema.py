@@ -1,7 +1,7 @@
 """The database's layout: that of a 5.12 installation (spec db.yaml), and the tables of our own."""
 
 from collections.abc import Mapping, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from merope.model.effect import TABLE as EFFECT_TABLE
 from merope.model.hook_run import TABLE as HOOK_RUN_TABLE
@@ -24,10 +24,10 @@ class Table:
     key: tuple[str, ...] = ("oid",)
     constraints: tuple[str, ...] = ()
     federated: bool = False
+    names: tuple[str, ...] = field(init=False)
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        return tuple(name for name, _ in self.columns)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "names", tuple(name for name, _ in self.columns))
 
 
 _OWNERSHIP = (

@@ -26,7 +26,10 @@ from merope.client import Client, find_cloud
 from merope.client.wire import encode_call
 
 DISK = 'DISK=[TYPE="fs",FORMAT="raw",SIZE="10",DEV_PREFIX="vd",TARGET="vda"]\n'
-LINKED = 'DISK=[IMAGE_ID="{image}",DEV_PREFIX="vd",CACHE="none"]\nNIC=[NETWORK_ID="{network}",MODEL="virtio",SECURITY_GROUPS="0"]\n'
+LINKED = (
+    'DISK=[IMAGE_ID="{image}",DEV_PREFIX="vd",CACHE="none"]\n'
+    'NIC=[NETWORK_ID="{network}",MODEL="virtio",SECURITY_GROUPS="0"]\n'
+)
 IMAGE = 'NAME="rates-{stamp}"\nTYPE="DATABLOCK"\nSIZE="1"\n'
 NETWORK = 'NAME="rates-{stamp}"\nVN_MAD="dummy"\nBRIDGE="br0"\nAR=[TYPE="IP4",IP="10.0.0.1",SIZE="262144"]\n'
 
@@ -164,19 +167,16 @@ def main() -> None:
     if given.json:
         print(json.dumps([asdict(rate) for rate in rates]))
         return
-    print(
-        f"{'kind':10} {'conn':>4} {'per s':>8} {'p99 ms':>8} {'cpu us':>8} {'errors':>6}  each round, per s (cpu us)"
-    )
+    titles = f"{'kind':10} {'conn':>4} {'per s':>8} {'p99 ms':>8} {'cpu us':>8} {'errors':>6}"
+    print(f"{titles}  each round, per s (cpu us)")
     for kind, connections in dict.fromkeys((rate.kind, rate.connections) for rate in rates):
         mine = [rate for rate in rates if (rate.kind, rate.connections) == (kind, connections)]
-        middle = {
-            name: statistics.median(getattr(r, name) for r in mine) for name in ("per_s", "p99_ms", "cpu_us")
-        }
-        each = " ".join(f"{rate.per_s:.0f} ({rate.cpu_us:.0f})" for rate in mine)
-        print(
-            f"{kind:10} {connections:4} {middle['per_s']:8.0f} {middle['p99_ms']:8.2f} {middle['cpu_us']:8.0f} "
-            f"{sum(rate.errors for rate in mine):6}  {each}"
+        per_s, p99, cpu = (
+            statistics.median(getattr(rate, name) for rate in mine) for name in ("per_s", "p99_ms", "cpu_us")
         )
+        errors = sum(rate.errors for rate in mine)
+        each = " ".join(f"{rate.per_s:.0f} ({rate.cpu_us:.0f})" for rate in mine)
+        print(f"{kind:10} {connections:4} {per_s:8.0f} {p99:8.2f} {cpu:8.0f} {errors:6}  {each}")
 
 
 if __name__ == "__main__":

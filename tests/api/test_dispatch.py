@@ -1,13 +1,14 @@
 """From a call to its answer: arguments, durability, finished objects, what is logged."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 
 import pytest
 from tests.api.dispatch_harness import ADMIN, PEER, VM, Sandbox
 
 from merope.api.backend import Fault, FaultCode, Foreign, Outcome, Value
+from merope.core.transaction import Caller
 from merope.model.errors import Code
 from merope.model.state import Entry
 from merope.store.errors import InDoubtError
@@ -278,3 +279,19 @@ async def test_a_call_and_its_result_are_logged_as_5_12_does(sandbox: Sandbox) -
         "Req:2 UID:0 IP:127.0.0.1 one.vm.info invoked , 9, false",
         "Req:2 UID:0 one.vm.info result FAILURE [one.vm.info] Error getting virtual machine [9].",
     ]
+
+
+async def test_a_password_that_is_kept_as_it_is_costs_no_derivation(sandbox: Sandbox) -> None:
+    derived: list[str] = []
+    prepare = sandbox.dispatcher._prepare["password"]
+
+    async def counted(arguments: Mapping[str, object], caller: Caller) -> dict[str, str | int]:
+        derived.append(str(arguments["name"]))
+        return await prepare(arguments, caller)
+
+    sandbox.dispatcher._prepare = {**sandbox.dispatcher._prepare, "password": counted}
+    for name, driver in (("ann", ""), ("bob", "core"), ("eve", "plain"), ("max", "x509")):
+        oid = await sandbox.value("one.user.allocate", name, "secret-of-mine", driver, [1])
+        stored = sandbox.state.pools["user_pool"].entries[oid].body
+        assert ("secret-of-mine" in stored) is (driver in ("plain", "x509"))
+    assert derived == ["ann", "bob"]

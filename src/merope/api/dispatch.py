@@ -12,7 +12,7 @@ from merope.api.call_log import Call, CallLog
 from merope.api.gathering import Gatherer
 from merope.api.login import Authenticator, Logins
 from merope.core import execute as core
-from merope.core import hook_calls, login
+from merope.core import hook_calls, login, user
 from merope.core.ipam import Asked
 from merope.core.methods import Answer, Method, Pieces, Result
 from merope.core.transaction import ALL_ARCHIVED, Archived, Caller, Transaction
@@ -164,6 +164,8 @@ class Dispatcher:
         prepare = self._prepare[call.method.prepare]
         if call.method.prepare != "password":
             return await prepare(names, call.caller)
+        if not user.is_derived(names):
+            return {}
         async with self._logins.turns.of(call.peer.host, call.caller.uid):
             return await prepare(names, call.caller)
 

@@ -5,7 +5,7 @@ Storing a password takes a key derivation, which is too slow for a transaction: 
 `tx.context.prepared["password"]` and derive it themselves only where nobody did (tools, tests).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from merope.core import acl, authorization, generic, pools, quota, views
 from merope.core.group import leave_group
@@ -83,6 +83,11 @@ def _group_ids(tx: Transaction, groups: Sequence[object]) -> list[int]:
         tx, *(authorization.on(Op.MANAGE, group) for group in found if group.id != tx.caller.gid)
     )
     return [group.id for group in found]
+
+
+def is_derived(arguments: Mapping[str, object]) -> bool:
+    """Whether a password among the arguments of `prepare="password"` is stored as a hash; others are kept."""
+    return (arguments.get("auth") or arguments.get("driver") or CORE) == CORE
 
 
 def _stored(tx: Transaction, driver: str, password: str) -> str:

@@ -207,7 +207,7 @@ async def _ended(process: asyncio.subprocess.Process) -> None:
         finally:
             loop.remove_reader(descriptor)
             os.close(descriptor)
-    while process.returncode is None:  # noqa: ASYNC110 - a thread is about to say so
+    while process.returncode is None:  # noqa: ASYNC110 - the loop is about to say so
         await asyncio.sleep(0.001)
 
 
@@ -261,6 +261,9 @@ async def serve(places: Places) -> None:
 def main(argv: list[str]) -> int:
     os.umask(0o077)
     end_with(int(argv[1]))
+    if sys.version_info < (3, 12):
+        # What later versions do by themselves: no thread for each process that is waited for.
+        asyncio.set_child_watcher(asyncio.PidfdChildWatcher())
     asyncio.run(serve(Places(**json.loads(argv[0]))))
     return 0
 

@@ -272,6 +272,21 @@ def test_whatever_is_done_to_lists_is_what_is_loaded(steps: list[tuple[str, int,
             assert connection.execute(f"SELECT * FROM {TABLE}").fetchall() == []
 
 
+@given(st.sets(st.integers(0, 2000), min_size=2), st.lists(st.integers(0, 2100)))
+def test_what_is_read_from_pieces_is_what_is_read_from_the_text(oids: set[int], more: list[int]) -> None:
+    made = network(30)
+    made.vrouters = Ids(oids)
+    found = VirtualNetwork.from_body(made.to_body(1))
+    assert found.vrouters == oids
+    assert [dict(each.leases) for each in found.ar_pool] == [dict(each.leases) for each in made.ar_pool]
+    for oid in more:
+        for value in (made, found):
+            (value.vrouters.discard if oid in oids else value.vrouters.add)(oid)
+            value.ar_pool[1].allocate(owner_of(ObjectType.VM, oid), oid)
+            value.ar_pool[1].release(owner_of(ObjectType.VM, 3), 9)
+    assert str(found.to_body(1)) == found.to_xml() == made.to_xml()
+
+
 def test_a_document_is_in_pieces_only_from_the_length_on() -> None:
     assert isinstance(cluster(hosts=range(MOST)).to_body(MOST), str)
     body = cluster(hosts=range(MOST + 1)).to_body(MOST)

@@ -143,6 +143,11 @@ class AddressRange:
         return int(self.attributes["AR_ID"])
 
     @property
+    def list_name(self) -> str:
+        """What tells its leases from those of other ranges of a network, where they are a long list."""
+        return f"AR {self.attributes['AR_ID']}"
+
+    @property
     def parent_ar_id(self) -> int | None:
         """The range of the parent network that a reservation was taken from; None when it is none."""
         text = self.attributes.get("PARENT_NETWORK_AR_ID", "")
@@ -317,7 +322,7 @@ class AddressRange:
         if not chunks:
             return [f"<AR>{self._attributes_xml()}</AR>"]
         if len(self.leases) > most:
-            leases: str | LongList = LongList(f"AR {self.ar_id}", dict(chunks))
+            leases: str | LongList = LongList(self.list_name, dict(chunks))
         else:
             leases = "".join(chunks.values())
         return ["<AR><ALLOCATED><![CDATA[", leases, f"]]></ALLOCATED>{self._attributes_xml()}</AR>"]

@@ -55,6 +55,10 @@ class Codec(Generic[T]):
         """Entries of the longest list in the field that can be held in pieces."""
         return 0
 
+    def filled(self, tag: str, value: T, lists: Mapping[str, LongList]) -> T:
+        """What was read of a text without its long lists, with those that are the field's."""
+        raise NotImplementedError
+
     def pieces(self, tag: str, value: T, most: int) -> list[str | LongList]:
         """As `write`; lists of more than `most` entries, of which there is one, are pieces of their own."""
         raise NotImplementedError
@@ -142,6 +146,13 @@ class Ids(set[int]):
         super().clear()
         self._texts = None
 
+    @classmethod
+    def of_chunks(cls, chunks: Mapping[int, str]) -> "Ids":
+        """The set that `chunks` is answered of."""
+        ids = cls(int(oid) for text in chunks.values() for oid in text[4:-5].split("</ID><ID>"))
+        ids._texts = ChunkTexts.of(chunks, max(ids, default=-1))
+        return ids
+
     def chunks(self) -> Mapping[int, str]:
         """The XML by chunk; not to be kept, as it changes with the set."""
         if self._texts is None:
@@ -167,6 +178,9 @@ class _IdSet(Codec[set[int]]):
 
     def longest(self, value: set[int]) -> int:
         return len(value)
+
+    def filled(self, tag: str, value: set[int], lists: Mapping[str, LongList]) -> set[int]:
+        return Ids.of_chunks(lists[tag].chunks) if tag in lists else value
 
     def pieces(self, tag: str, value: set[int], most: int) -> list[str | LongList]:
         assert len(value) > most
@@ -207,6 +221,7 @@ class Layout:
             for place, (_, tag, codec) in enumerate(fields)
             if not isinstance(codec, _Integer)
         ]
+        self._names = names
         self._lists = [each for each in self._codecs if type(each[2]).longest is not Codec.longest]
 
     def inner_xml(self, document: object) -> str:
@@ -215,6 +230,12 @@ class Layout:
         for place, tag, codec in self._codecs:
             values[place] = codec.write(tag, values[place])
         return self._format % tuple(values[:-1])
+
+    def fill(self, document: object, lists: Mapping[str, LongList]) -> None:
+        """Puts long lists where they belong in a document that was read without them."""
+        for place, tag, codec in self._lists:
+            name = self._names[place]
+            setattr(document, name, codec.filled(tag, getattr(document, name), lists))
 
     def pieces(self, document: object, most: int) -> list[str | LongList] | None:
         """The elements, lists of more than `most` entries in pieces; None where no list is that long."""
@@ -262,6 +283,15 @@ class Document:
         if pieces is None:
             return self.to_xml()
         return LongText([f"<{self.ROOT}>", *pieces, f"</{self.ROOT}>"])
+
+    @classmethod
+    def from_body(cls, body: str | LongText) -> Self:
+        """As `from_xml`; of what is in pieces, the long lists need not be looked for in a text."""
+        if isinstance(body, str):
+            return cls.from_xml(body)
+        value = cls.from_xml(body.head)
+        cls.LAYOUT.fill(value, {found.name: found for found in body.lists})
+        return value
 
     @classmethod
     def from_xml(cls, text: str) -> Self:

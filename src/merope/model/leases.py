@@ -54,6 +54,14 @@ class Leases:
             raise ValueError("an index is given twice in ALLOCATED")
         return leases
 
+    @staticmethod
+    def of_chunks(chunks: Mapping[int, str]) -> Leases:
+        """The leases that `chunks` is answered of."""
+        numbers = [int(word) for text in chunks.values() for word in text.split()]
+        leases = Leases(zip(numbers[::2], numbers[1::2], strict=True))
+        leases._texts = ChunkTexts.of(chunks, leases.last())
+        return leases
+
     def to_text(self) -> str:
         """The text of ALLOCATED, in order of indexes; empty when nothing is given."""
         return "".join(self.chunks().values())

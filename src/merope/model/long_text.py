@@ -56,6 +56,13 @@ class ChunkTexts:
             self._texts = dict(sorted(texts.items()))
         return self._texts
 
+    @classmethod
+    def of(cls, texts: Mapping[int, str], top: int) -> "ChunkTexts":
+        """Of a collection whose texts are these, and whose greatest number is `top`."""
+        made = cls(())
+        made._texts, made._top = dict(texts), top
+        return made
+
     def copy(self) -> "ChunkTexts":
         twin = ChunkTexts(())
         twin._texts, twin._dirty, twin._top = self._texts.copy(), self._dirty.copy(), self._top

@@ -81,7 +81,12 @@ class Entry:
     @property
     def body(self) -> str:
         """The document as the database has it."""
-        return unescape(self._wire) if self._body is None else str(self._body)
+        return str(self.stored)
+
+    @property
+    def stored(self) -> str | LongText:
+        """As `body`, in pieces where it is held in pieces."""
+        return unescape(self._wire) if self._body is None else self._body
 
     @property
     def short(self) -> str:
@@ -91,8 +96,11 @@ class Entry:
     @property
     def wire(self) -> bytes:
         """The document as it stands inside a string value of an answer."""
-        if self._body is not None:
-            self._wire, self._body = escape(str(self._body)).encode(), None
+        if isinstance(self._body, LongText):
+            # Its pieces are shared with the entries before and after it, and are read without a parser.
+            self._wire = self._wire or escape(str(self._body)).encode()
+        elif self._body is not None:
+            self._wire, self._body = escape(self._body).encode(), None
         return self._wire
 
     @property
@@ -126,7 +134,7 @@ class Pool:
         entry = self.entries.get(oid)
         if entry is None:
             return None
-        fresh = self.kind.document.from_xml(entry.body)
+        fresh = self.kind.document.from_body(entry.stored)
         self.remember(oid, fresh)
         return fresh
 
@@ -135,7 +143,7 @@ class Pool:
         found = self._parsed.pop(oid, None)
         if found is None:
             entry = self.entries.get(oid)
-            return None if entry is None else self.kind.document.from_xml(entry.body)
+            return None if entry is None else self.kind.document.from_body(entry.stored)
         return found
 
     def remember(self, oid: int, value: Document) -> None:

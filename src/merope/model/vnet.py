@@ -1,5 +1,6 @@
 """Virtual networks and their address ranges."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated
 from xml.etree.ElementTree import Element
@@ -17,6 +18,7 @@ from merope.model.document import (
     new_ids,
     new_template,
 )
+from merope.model.leases import Leases
 from merope.model.long_text import LongList
 from merope.model.owned import OptionalLock, Owned, PermissionBits, new_permissions
 
@@ -34,6 +36,18 @@ class _Ranges(Codec[list[AddressRange]]):
 
     def longest(self, value: list[AddressRange]) -> int:
         return max((len(item.leases) for item in value), default=0)
+
+    def filled(
+        self,
+        tag: str,  # noqa: ARG002 - each list is a range's
+        value: list[AddressRange],
+        lists: Mapping[str, LongList],
+    ) -> list[AddressRange]:
+        for item in value:
+            found = lists.get(item.list_name)
+            if found is not None:
+                item.leases = Leases.of_chunks(found.chunks)
+        return value
 
     def pieces(self, tag: str, value: list[AddressRange], most: int) -> list[str | LongList]:
         ranges = (piece for item in value for piece in item.stored_pieces(most))

@@ -24,53 +24,49 @@ from merope.drivers.hypervisor.libvirt_settings import KVMRC, KvmSettings, write
 from merope.model.states import HostState, ImageState, LcmState, VmState
 
 RUNNING = (VmState.ACTIVE, LcmState.RUNNING)
-_PORT = 22000 + os.getpid() % 8000
 
 
 @dataclass
 class BedCloud:
-    """The cloud under `home`. Its datastore `system` is on shared storage, and disks in it are chains."""
+    """The cloud under `home`. `location` is its DATASTORE_LOCATION."""
 
     bed: Bed
     home: Path
-    settings: str = ""
+    location: Path
+    port: int = 22000 + os.getpid() % 4000
     hosts: dict[str, int] = field(default_factory=dict)
     image: int = -1
     network: int = -1
     system: int = -1
+    store: int = -1
 
     @property
     def layout(self) -> Layout:
         return Layout.at(self.home)
-
-    @property
-    def location(self) -> Path:
-        return self.bed.shared / "datastores"
 
     def start(self) -> None:
         """The core with its settings, which brings nothing to a host before it is asked to."""
         self.location.mkdir(exist_ok=True)
         (self.home / "oned.conf").write_text(
             f'DATASTORE_LOCATION = "{self.location}"\nSSH = [ CONNECT_TIMEOUT = 3, ALIVE_INTERVAL = 1 ]\n'
-            f"{self.settings}"
         )
         # Brought to the hosts: none of them need find out whether KVM works.
         write_kvmrc(self.home / KVMRC, {"ACCELERATION": "qemu", "SHUTDOWN_TIMEOUT": "60"})
         self.bed.introduce(self.home)
-        start.start(self.layout, Wanted(port=_PORT))
+        start.start(self.layout, Wanted(port=self.port))
 
     def stop(self) -> None:
         start.stop(self.layout)
 
-    def prepare(self, image: Path) -> None:
+    def prepare(self, image: Path, transfer: str = "qcow2") -> None:
         """Datastores, the guest's image and a network that all hosts are on."""
-        self.system = self.ask("one.datastore.allocate", "NAME=shared\nTYPE=SYSTEM_DS\nTM_MAD=qcow2", -1)
-        store = self.ask("one.datastore.allocate", "NAME=images\nDS_MAD=fs\nTM_MAD=qcow2", -1)
+        self.system = self.ask("one.datastore.allocate", f"NAME=disks\nTYPE=SYSTEM_DS\nTM_MAD={transfer}", -1)
+        self.store = self.ask("one.datastore.allocate", f"NAME=images\nDS_MAD=fs\nTM_MAD={transfer}", -1)
         with tempfile.TemporaryDirectory(prefix="merope-", dir="/var/tmp") as offered:
             copy = shutil.copy(image, offered)
             text = f'NAME=guest\nTYPE=OS\nPATH="{copy}"\nDRIVER=qcow2\nDEV_PREFIX=vd'
-            self.image = self.ask("one.image.allocate", text, store)
-            eventually("the image is there", lambda: self._image_state() is ImageState.READY)
+            self.image = self.ask("one.image.allocate", text, self.store)
+            self.wait_for_image(self.image)
         network = self.bed.network
         self.network = self.ask(
             "one.vn.allocate",
@@ -79,11 +75,15 @@ class BedCloud:
             -1,
         )
 
-    def _image_state(self) -> ImageState:
-        document = self.document("image", self.image)
-        state = ImageState(int(document.findtext("STATE", "-1")))
-        assert state is not ImageState.ERROR, document.findtext("TEMPLATE/ERROR", "")
-        return state
+    def wait_for_image(self, oid: int) -> Element:
+        def there() -> bool:
+            document = self.document("image", oid)
+            state = ImageState(int(document.findtext("STATE", "-1")))
+            assert state is not ImageState.ERROR, document.findtext("TEMPLATE/ERROR", "")
+            return state is ImageState.READY
+
+        eventually(f"image {oid} is there", there)
+        return self.document("image", oid)
 
     # Hosts.
 
@@ -154,13 +154,13 @@ class BedVm:
     id: int
 
     @classmethod
-    def make(cls, cloud: BedCloud, host: str = "", more: str = "") -> "BedVm":
-        """On `host`, else where the scheduler puts it."""
+    def make(cls, cloud: BedCloud, host: str = "", context: str = "") -> "BedVm":
+        """On `host`, else where the scheduler puts it; `context` is more of CONTEXT."""
         wanted = f'SCHED_REQUIREMENTS="NAME=\\"{host}\\""\n' if host else ""
         template = (
             f"CPU=0.1\nMEMORY=128\nDISK=[IMAGE_ID={cloud.image}]\n"
-            f"NIC=[NETWORK_ID={cloud.network},MODEL=virtio]\nCONTEXT=[NETWORK=YES]\n"
-            f'SCHED_DS_REQUIREMENTS="ID={cloud.system}"\n{wanted}{more}'
+            f"NIC=[NETWORK_ID={cloud.network},MODEL=virtio]\nCONTEXT=[NETWORK=YES{context}]\n"
+            f'SCHED_DS_REQUIREMENTS="ID={cloud.system}"\n{wanted}'
         )
         return cls(cloud, cloud.ask("one.vm.allocate", template, False))
 
@@ -192,7 +192,11 @@ class BedVm:
             assert "FAILURE" not in machine.phase, f"{machine.phase}: {machine.error}"
             return machine.state in wanted or (machine.state, machine.lcm_state) in wanted
 
-        eventually(f"VM {self.id} is in {wanted}", there, limit)
+        try:
+            eventually(f"VM {self.id} is in {wanted}", there, limit)
+        except AssertionError as error:
+            last = self.look()
+            raise AssertionError(f"{error}: {last.phase} {last.error} {last.waits_for}") from error
         return found[-1]
 
     def run(self) -> "BedVm":

@@ -3,9 +3,11 @@
 All of them run by `make e2e`; those marked `quick` with everything else too.
 """
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -28,35 +30,56 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if item not in slow]
 
 
-@pytest.fixture(scope="session")
-def bed() -> Iterator[Bed]:
-    """Three hosts for the tests of this process, removed with all that is on them."""
+@contextmanager
+def _bed(size: int) -> Iterator[Bed]:
     reason = why_not()
     if reason:
         pytest.skip(reason)
     directory = Path(tempfile.mkdtemp(prefix="mrp-bed-", dir="/tmp"))
     try:
-        yield Bed.up(directory)
+        yield Bed.up(directory, size)
     finally:
         Bed.at(directory).down()
 
 
-@pytest.fixture(scope="session")
-def cloud(bed: Bed) -> Iterator[BedCloud]:
-    """Its hosts are in it and monitored."""
+@contextmanager
+def _cloud(made: BedCloud, transfer: str) -> Iterator[BedCloud]:
     image, problem = guest_image()
     if image is None:
         pytest.skip(f"the guest image cannot be built: {problem}")
-    home = Path(tempfile.mkdtemp(prefix="mrp-"))
-    made = BedCloud(bed, home)
     made.start()
     try:
-        for host in bed.hosts:
+        for host in made.bed.hosts:
             made.add(host)
-        made.prepare(image)
-        for host in bed.hosts:
+        made.prepare(image, transfer)
+        for host in made.bed.hosts:
             made.wait_for_host(host.name)
         yield made
     finally:
         made.stop()
-        shutil.rmtree(home)
+        shutil.rmtree(made.home)
+
+
+@pytest.fixture(scope="session")
+def bed() -> Iterator[Bed]:
+    """Three hosts for the tests of this process, removed with all that is on them."""
+    with _bed(3) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def cloud(bed: Bed) -> Iterator[BedCloud]:
+    """Its hosts are in it and monitored; its storage is shared, and disks are chains."""
+    home = Path(tempfile.mkdtemp(prefix="mrp-"))
+    with _cloud(BedCloud(bed, home, bed.shared / "datastores"), "qcow2") as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def own_storage() -> Iterator[BedCloud]:
+    """Two hosts with storage of their own: images are on the front-end alone."""
+    home = Path(tempfile.mkdtemp(prefix="mrp-"))
+    with _bed(2) as bed:
+        made = BedCloud(bed, home, bed.local / "datastores", 26000 + os.getpid() % 4000)
+        with _cloud(made, "ssh"):
+            yield made

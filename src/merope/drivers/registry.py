@@ -72,6 +72,9 @@ BUILT_IN: dict[Kind, dict[str, str]] = {
     },
 }
 
+SHARED_TRANSFERS = frozenset({"shared", "qcow2"})
+"""Transfer drivers of storage that every host has at the same path."""
+
 
 def hypervisor(name: str) -> Callable[..., Hypervisor]:
     """The class of the hypervisor driver called `name`. Raises DriverError when there is none."""

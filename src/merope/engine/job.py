@@ -25,6 +25,12 @@ class Job:
     original: str = ""
     token: str = field(default="", repr=False)
 
+    @property
+    def hosts(self) -> list[str]:
+        """The names of the VM's host and of the one that a migration leaves."""
+        record = self.vm and self.vm.history
+        return sorted({each.hostname for each in (record, self.source) if each})
+
     def to_json(self) -> str:
         return json.dumps(
             {

@@ -12,19 +12,19 @@ Ask = Callable[[str, dict[str, Any]], Awaitable[Answer]]
 
 async def carry_out(job: Job, place: Callable[[str], str], ask: Ask) -> Answer:
     """When a stage fails, those before it are undone. `place` tells the machine of a host, "" for this."""
-    order = job.to_json()
+    request = {"job": job.to_json(), "far": [host for host in job.hosts if place(host)]}
     stages = [(n, stage) for n, stage in enumerate(PLANS[job.effect.op]) if stage.when(job)]
     places = {number: place(stage.host(job)) for number, stage in stages}
     if len(set(places.values())) == 1:
-        return await ask(places[stages[0][0]], {"job": order})
+        return await ask(places[stages[0][0]], request)
     found: dict[str, str] = {}
     done: list[int] = []
     for number, stage in stages:
-        answer = await ask(places[number], {"job": order, "stage": number, "undo": False})
+        answer = await ask(places[number], {**request, "stage": number, "undo": False})
         if not answer.ok and not (stage.forgiving and answer.unreached):
             for each in reversed(done):
                 if PLANS[job.effect.op][each].undo is not None:
-                    await ask(places[each], {"job": order, "stage": each, "undo": True})
+                    await ask(places[each], {**request, "stage": each, "undo": True})
             return answer
         found |= answer.data
         done.append(number)

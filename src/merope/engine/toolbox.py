@@ -1,10 +1,12 @@
 """Where plans get their drivers: the simulated world's, or those of the machine that they run on."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 from merope.drivers import registry
+from merope.drivers.carrier import Carrier
 from merope.drivers.datastore.base import DatastoreDriver
 from merope.drivers.errors import DriverError
 from merope.drivers.fence import Fence
@@ -23,6 +25,7 @@ from merope.drivers.simulated.network import SimulatedNetwork
 from merope.drivers.simulated.storage import SimulatedFile
 from merope.drivers.simulated.transfer import SimulatedTransfer
 from merope.drivers.simulated.world import World, disk_ids, snapshot_names
+from merope.drivers.ssh import Ssh, SshSettings
 from merope.drivers.transfer.base import Transfer
 from merope.engine.places import Layout
 from merope.model.phase import Phase
@@ -47,6 +50,7 @@ class SimulatedDrivers:
     def __init__(self, world: World, layout: Layout, *, distinct_sources: bool = False) -> None:
         self.world = world
         self.layout = layout
+        self.far: frozenset[str] = frozenset()
         self._transfer = SimulatedTransfer(world, layout.root)
         self._datastore = SimulatedDatastore(world, distinct_sources=distinct_sources)
         self.market_place = SimulatedMarket()
@@ -74,6 +78,10 @@ class SimulatedDrivers:
     def hold(self, vm_id: int, epoch: int) -> Iterator[None]:
         self.world.fence(vm_id, epoch)
         yield
+
+    @property
+    def carrier(self) -> Carrier:
+        raise DriverError("in a simulated world every driver reaches every machine")
 
     def populate(self, state: State) -> None:
         """Makes the world what the stored cloud says it is: a sandbox's world is gone when it stops."""
@@ -124,12 +132,23 @@ class LocalDrivers:
         host: str = "",
     ) -> None:
         self._host = host
+        self.far: frozenset[str] = frozenset()
+        self._ssh = SshSettings()
         self.layout = layout
         self._progress = progress
         self._home = home
         self._keep_empty_bridge = keep_empty_bridge
         self._fence = Fence(home / "run" / "epochs")
         self._hypervisors: dict[str, Hypervisor] = {}
+
+    def reach(self, far: Iterable[str], ssh: Mapping[str, Any]) -> None:
+        """Which hosts of the next job are other machines, and how they are reached from the front-end."""
+        self.far = frozenset(far)
+        self._ssh = SshSettings(**ssh)
+
+    @property
+    def carrier(self) -> Carrier:
+        return Carrier(Ssh(self._home, self._ssh))
 
     def hypervisor(self, name: str, host: str) -> Hypervisor:  # noqa: ARG002 - a stage is on one host
         if name not in self._hypervisors:

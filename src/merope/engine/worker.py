@@ -99,6 +99,7 @@ def answer(drivers: LocalDrivers, request: dict[str, Any]) -> Answer:
     try:
         if "job" in request:
             job = Job.from_json(request["job"])
+            drivers.reach(request.get("far", ()), request.get("ssh", {}))
             if "stage" in request:
                 return plans.run_stage(drivers, job, request["stage"], undo=request["undo"])
             return plans.run(drivers, job)

@@ -8,7 +8,7 @@ babbles has failed its job. What is to be done on another machine is done by a w
 import asyncio
 import sys
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +84,8 @@ class WorkerPool:
                 self.progress(job, size)
 
         async def ask(host: str, request: dict[str, Any]) -> Answer:
+            if self.remote is not None and not host:
+                request = {**request, "ssh": asdict(self.remote.settings)}
             return await self._answer(host, request, seconds, tell)
 
         return self._spawn(self._then(staging.carry_out(job, self.place, ask), done))

@@ -169,7 +169,7 @@ class HostReader:
             used_memory=total - available,
             attributes=dict(self._fixed),
             datastores=self._datastores(),
-            disk=disk_usage(self._settings.datastores),
+            disk=disk_usage(existing(self._settings.datastores)),
             net_rx=rx,
             net_tx=tx,
             topology=self._topology(),
@@ -255,6 +255,11 @@ def machine_types(capabilities: str, architecture: str) -> Iterable[str]:
         if arch is not None and arch.get("name") == architecture:
             found.update((machine.text, None) for machine in arch.iter("machine") if machine.text)
     return found
+
+
+def existing(path: Path) -> Path:
+    """The directory, or the nearest above it that is there: a host's first VM makes the rest."""
+    return next((each for each in (path, *path.parents) if each.is_dir()), path)
 
 
 def disk_usage(path: Path) -> tuple[int, int, int]:

@@ -79,9 +79,19 @@ class LocalTransfer:
     def delete(self, target: Place) -> None:
         path = self._here(target)
         leftovers(path)
-        remove(path)
         if path.parent.parent != self.location:
+            remove(path)
             snapshot_files.discard(path)
+            return
+        # At once: half a directory would be taken for all of it by who moves the VM a second time.
+        gone = path.with_name(f".{path.name}.gone")
+        remove(gone)
+        if path.is_dir() and not path.is_symlink():
+            path.rename(gone)
+            sync_directory(path.parent)
+            remove(gone)
+        else:
+            remove(path)
 
     def resize(self, target: Place, size: int, image_format: str) -> None:
         path = self._here(target)

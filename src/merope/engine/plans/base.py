@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from merope.drivers import registry
+from merope.drivers.carrier import Carrier
 from merope.drivers.context import Context, context_of
 from merope.drivers.datastore.base import DatastoreDriver
 from merope.drivers.errors import DriverError
@@ -24,6 +26,13 @@ class Drivers(Protocol):
     """Where plans get their drivers from; raises DriverError for a name that there is none of."""
 
     layout: Layout
+    far: frozenset[str]
+    """The hosts of the job that are machines other than the front-end."""
+
+    @property
+    def carrier(self) -> Carrier:
+        """Carries disks between machines; asked on the front-end only."""
+        ...
 
     def hypervisor(self, name: str, host: str) -> Hypervisor: ...
 
@@ -86,9 +95,16 @@ class On:
 
     def transfer_of(self, disk: Vector) -> Transfer:
         """Who carries a disk: a volatile one is the system datastore's, another one its image's."""
+        return self.drivers.transfer(self.transfer_name(disk))
+
+    def transfer_name(self, disk: Vector) -> str:
         if not disk.get("IMAGE_ID"):
-            return self.system
-        return self.drivers.transfer(disk.get("TM_MAD_SYSTEM") or disk["TM_MAD"])
+            return self.record.tm_mad
+        return disk.get("TM_MAD_SYSTEM") or disk["TM_MAD"]
+
+    def is_carried(self, transfer: str) -> bool:
+        """Whether what that driver is for is carried between the front-end and the host."""
+        return self.host in self.drivers.far and transfer not in registry.SHARED_TRANSFERS
 
     @property
     def networks(self) -> list[NetworkDriver]:

@@ -5,6 +5,7 @@ from contextlib import suppress
 from merope.drivers.errors import DriverError
 from merope.drivers.network.base import NetworkDriver
 from merope.engine.job import Job
+from merope.engine.plans import carrying
 from merope.engine.plans.base import (
     Drivers,
     On,
@@ -17,7 +18,7 @@ from merope.engine.plans.base import (
     save_back,
     write_context,
 )
-from merope.engine.plans.stages import Stages, Where, everywhere
+from merope.engine.plans.stages import Stage, Stages, Where, everywhere
 from merope.model.phase import Phase
 from merope.model.template import Vector
 
@@ -50,15 +51,17 @@ def _detach_disk(drivers: Drivers, job: Job) -> dict[str, str]:
     on = here(drivers, job)
     disk = disk_of(on)
     on.hypervisor.detach_disk(on.vm, on.deploy_id, int(disk["DISK_ID"]))
-    _put_away(on, disk)
     return {}
 
 
-def _put_away(on: On, disk: Vector) -> None:
-    if is_saved(disk):
+def _put_away(drivers: Drivers, job: Job) -> dict[str, str]:
+    on = here(drivers, job)
+    disk = disk_of(on)
+    if is_saved(disk) and not on.is_carried(on.transfer_name(disk)):
         save_back(on, disk, on.host)
     else:
         _take(on, disk)
+    return {}
 
 
 def _prolog_attach(drivers: Drivers, job: Job) -> dict[str, str]:
@@ -70,10 +73,8 @@ def _prolog_attach(drivers: Drivers, job: Job) -> dict[str, str]:
     return {}
 
 
-def _epilog_detach(drivers: Drivers, job: Job) -> dict[str, str]:
-    on = here(drivers, job)
-    require_off(on)
-    _put_away(on, disk_of(on))
+def _require_off(drivers: Drivers, job: Job) -> dict[str, str]:
+    require_off(here(drivers, job))
     return {}
 
 
@@ -147,15 +148,19 @@ def _update_conf(drivers: Drivers, job: Job) -> dict[str, str]:
     return {}
 
 
-PLANS: dict[str, Stages] = everywhere(
-    Where.HOST,
-    {
-        "vm.attach_disk": _attach_disk,
-        "vm.detach_disk": _detach_disk,
-        "vm.prolog_attach": _prolog_attach,
-        "vm.epilog_detach": _epilog_detach,
-        "vm.attach_nic": _attach_nic,
-        "vm.detach_nic": _detach_nic,
-        "vm.update_conf": _update_conf,
-    },
-)
+_PUT_AWAY = (carrying.RETURN_ONE, Stage(Where.HOST, _put_away))
+
+PLANS: dict[str, Stages] = {
+    "vm.attach_disk": (carrying.SEND_ONE, Stage(Where.HOST, _attach_disk)),
+    "vm.detach_disk": (Stage(Where.HOST, _detach_disk), *_PUT_AWAY),
+    "vm.prolog_attach": (carrying.SEND_ONE, Stage(Where.HOST, _prolog_attach)),
+    "vm.epilog_detach": (Stage(Where.HOST, _require_off), *_PUT_AWAY),
+    **everywhere(
+        Where.HOST,
+        {
+            "vm.attach_nic": _attach_nic,
+            "vm.detach_nic": _detach_nic,
+            "vm.update_conf": _update_conf,
+        },
+    ),
+}

@@ -102,6 +102,8 @@ def _save_as(drivers: Drivers, job: Job) -> dict[str, str]:
     on = here(drivers, job)
     assert job.image is not None
     disk = disk_of(on)
+    if on.is_carried(on.transfer_name(disk)):
+        raise DriverError(f"disks of {on.host}, whose storage is its own, cannot be saved as images yet")
     transfer, snapshot = on.transfer_of(disk), int(job.effect.arguments["snapshot"])
     image_format = job.image.fstype if job.image.fstype in FORMATS else format_of(disk)
     source = transfer.image_target(Path(job.image.source))

@@ -9,6 +9,7 @@ from pathlib import Path
 from merope.drivers.errors import DriverError
 from merope.drivers.transfer.base import Place
 from merope.engine.job import Job
+from merope.engine.plans import carrying
 from merope.engine.plans.base import (
     Drivers,
     On,
@@ -126,12 +127,17 @@ def _reset(drivers: Drivers, job: Job) -> dict[str, str]:
     return {}
 
 
-def _epilog(drivers: Drivers, job: Job) -> dict[str, str]:
+def _leave_for_good(drivers: Drivers, job: Job) -> dict[str, str]:
     on = here(drivers, job)
     # It may run although it should not (a start that was taken to have failed), and a guest that powered
     # itself off left its interfaces to whoever comes next.
     on.hypervisor.cancel(on.deploy_id)
     clean(on)
+    return {}
+
+
+def _epilog(drivers: Drivers, job: Job) -> dict[str, str]:
+    on = here(drivers, job)
     _finish(on, on.host)
     return {}
 
@@ -145,22 +151,31 @@ def _epilog_local(drivers: Drivers, job: Job) -> dict[str, str]:
 
 def _finish(on: On, host: str) -> None:
     for disk in on.vm.template.vectors("DISK"):
-        if is_saved(disk):
+        if is_saved(disk) and not (host and on.is_carried(on.transfer_name(disk))):
             save_back(on, disk, host)
     on.system.delete(Place(host, on.directory))
 
 
-def _epilog_stop(drivers: Drivers, job: Job) -> dict[str, str]:
+def _leave_off(drivers: Drivers, job: Job) -> dict[str, str]:
     on = here(drivers, job)
     require_off(on)
     clean(on)
-    on.system.move(on.place, Place("", on.directory))
+    return {}
+
+
+def _epilog_stop(drivers: Drivers, job: Job) -> dict[str, str]:
+    on = here(drivers, job)
+    if on.is_carried(on.record.tm_mad):
+        on.system.delete(on.place)
+    else:
+        on.system.move(on.place, Place("", on.directory))
     return {}
 
 
 def _prolog_resume(drivers: Drivers, job: Job) -> dict[str, str]:
     on = here(drivers, job)
-    on.system.move(Place("", on.directory), on.place)
+    if not on.is_carried(on.record.tm_mad):
+        on.system.move(Place("", on.directory), on.place)
     return {}
 
 
@@ -171,7 +186,7 @@ def _leave_for_migration(drivers: Drivers, job: Job) -> dict[str, str]:
 
 def _prolog_migrate(drivers: Drivers, job: Job) -> dict[str, str]:
     target, source = here(drivers, job), here(drivers, job, job.source)
-    if source.place != target.place:
+    if source.place != target.place and not carrying.moves_by_carrier(drivers, job):
         target.system.move(source.place, target.place)
     return {}
 
@@ -232,18 +247,30 @@ PLANS: dict[str, Stages] = {
     **everywhere(
         Where.HOST,
         {
-            "vm.prolog": _prolog,
-            "vm.prolog_resume": _prolog_resume,
             "vm.deploy": _deploy,
             "vm.restore": _restore,
             "vm.reboot": _reboot,
             "vm.reset": _reset,
-            "vm.epilog": _epilog,
-            "vm.epilog_stop": _epilog_stop,
         },
     ),
     **everywhere(Where.LEFT, {"vm.shutdown": _shutdown, "vm.cancel": _cancel, "vm.save": _save}),
     **everywhere(Where.FRONT_END, {"vm.epilog_local": _epilog_local}),
+    "vm.prolog": (carrying.SEND_ALL, Stage(Where.HOST, _prolog)),
+    "vm.prolog_resume": (
+        carrying.FROM_FRONT_END,
+        Stage(Where.HOST, _prolog_resume),
+        carrying.FORGET_HERE,
+    ),
+    "vm.epilog": (
+        Stage(Where.HOST, _leave_for_good),
+        carrying.RETURN_ALL,
+        Stage(Where.HOST, _epilog),
+    ),
+    "vm.epilog_stop": (
+        Stage(Where.HOST, _leave_off),
+        carrying.TO_FRONT_END,
+        Stage(Where.HOST, _epilog_stop),
+    ),
     "vm.migrate": (
         Stage(Where.HOST, _prepare_migration, undo=_undo_migration),
         Stage(Where.LEFT, _migrate),
@@ -251,7 +278,9 @@ PLANS: dict[str, Stages] = {
     ),
     "vm.prolog_migrate": (
         Stage(Where.LEFT, _leave_for_migration, forgiving=True),
+        carrying.BETWEEN_HOSTS,
         Stage(Where.HOST, _prolog_migrate),
+        carrying.FORGET_LEFT,
     ),
     "vm.cleanup": _REMOVAL,
     "vm.delete": _REMOVAL,

@@ -1,0 +1,113 @@
+"""Carrying disks between machines with storage of their own: streams of tar between here and hosts over SSH.
+
+What arrives is whole before it has its name, and holes stay holes. From one host to another it goes by way of
+this machine: hosts need not know each other.
+"""
+
+import subprocess
+import tempfile
+from pathlib import Path
+
+from merope.drivers import commands
+from merope.drivers.commands import said
+from merope.drivers.errors import DriverError
+from merope.drivers.localhost import is_local
+from merope.drivers.ssh import Ssh
+from merope.drivers.transfer.base import Place
+
+_SECONDS = 120.0
+_LOOK = '[ -e "$1" ] || [ -h "$1" ] || exit 3'
+_NOT_THERE = 3
+_READ = 'exec tar -c -S -f - -C "$1" "$3" -- "$2"'
+_TAKE = """set -eu
+umask 077
+mkdir -p -- "$1"
+rm -rf -- "$1/.$2.carried"
+mkdir -- "$1/.$2.carried"
+exec tar -x -S -f - -C "$1/.$2.carried"
+"""
+_SETTLE = """set -eu
+cd -- "$1"
+sync -f ".$2.carried"
+if [ -d "$2" ] && [ ! -h "$2" ]; then
+    rm -rf -- "$2"
+fi
+mv -T -f -- ".$2.carried/$3" "$2"
+rmdir -- ".$2.carried"
+sync -f .
+"""
+_REMOVE = 'rm -rf -- "$1"'
+
+
+class Carrier:
+    """Paths are the callers' to check. Every call blocks; raises DriverError, UnreachableError among them."""
+
+    def __init__(self, ssh: Ssh) -> None:
+        self._ssh = ssh
+
+    def has(self, place: Place) -> bool:
+        try:
+            self._run(place.host, _LOOK, str(place.path))
+        except commands.CommandError as error:
+            if error.status == _NOT_THERE:
+                return False
+            raise
+        return True
+
+    def copy(self, source: Place, target: Place, *, follow: bool = False) -> None:
+        """Copies a file or a directory over `target`, links as links unless `follow`; then it is durable."""
+        parent, name = str(target.path.parent), target.path.name
+        how = "--dereference" if follow else "--one-file-system"
+        reading = [str(source.path.parent), source.path.name, how]
+        self._stream(
+            self._argv(source.host, _READ, *reading),
+            self._argv(target.host, _TAKE, parent, name),
+            f"{source.path} could not be carried{_on(source.host, 'from')}{_on(target.host, 'to')}",
+        )
+        self._run(target.host, _SETTLE, parent, name, source.path.name)
+
+    def delete(self, place: Place) -> None:
+        self._run(place.host, _REMOVE, str(place.path))
+
+    def _run(self, host: str, script: str, *words: str) -> None:
+        argv = ["sh", "-c", script, "sh", *words]
+        if is_local(host):
+            commands.run(argv, timeout=_SECONDS)
+        else:
+            self._ssh.run(host, argv, timeout=_SECONDS, idempotent=True)
+
+    def _argv(self, host: str, script: str, *words: str) -> list[str]:
+        argv = ["sh", "-c", script, "sh", *words]
+        if is_local(host):
+            return argv
+        self._ssh.connect(host)
+        return self._ssh.argv(host, argv)
+
+    @staticmethod
+    def _stream(reading: list[str], writing: list[str], failure: str) -> None:
+        """One command's output is another's input. When it takes too long, this worker is stopped."""
+        with (
+            tempfile.TemporaryFile() as words,
+            subprocess.Popen(  # noqa: S603 - a vector
+                reading, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=words
+            ) as reader,
+        ):
+            with subprocess.Popen(  # noqa: S603 - as above
+                writing, stdin=reader.stdout, stdout=subprocess.DEVNULL, stderr=words
+            ) as writer:
+                assert reader.stdout is not None
+                reader.stdout.close()
+                ends = (writer.wait(), reader.wait())
+            if ends != (0, 0):
+                words.seek(0)
+                told = said(words.read().decode(errors="replace"))
+                raise DriverError(f"{failure}{told}", retry_safe=255 in ends)
+
+
+def _on(host: str, word: str) -> str:
+    return "" if is_local(host) else f" {word} host {host}"
+
+
+def carried_name(path: Path) -> Path:
+    """Where what is to become the disk `path` is put on its host."""
+    return path.with_name(f".{path.name}.coming")

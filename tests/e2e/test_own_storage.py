@@ -1,0 +1,112 @@
+"""Hosts with storage of their own (TM_MAD ssh): disks are carried to them, between them and back."""
+
+from pathlib import Path
+
+import pytest
+from tests.e2e.cloud import RUNNING, BedCloud, BedVm
+from tests.real.machine import SHELL, eventually, first_text
+
+from merope.model.states import VmState
+
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("real")]
+accidents = pytest.mark.parametrize("accident", [False, True], ids=["undisturbed", "core killed"])
+
+
+def directory(cloud: BedCloud, vm: BedVm, name: str) -> Path:
+    """Of a VM on a host, or, for no name, on the front-end."""
+    path = cloud.location / str(cloud.system) / str(vm.id)
+    return cloud.bed.host(name).place / "local" / path.relative_to(cloud.bed.local) if name else path
+
+
+def where(cloud: BedCloud, vm: BedVm) -> list[str]:
+    """The machines that have files of it; the empty name is the front-end."""
+    names = ["", *(host.name for host in cloud.bed.hosts)]
+    return [name for name in names if directory(cloud, vm, name).exists()]
+
+
+def hurt(cloud: BedCloud, accident: bool) -> None:
+    if accident:
+        cloud.kill_the_core()
+
+
+@pytest.fixture(scope="module")
+def vm(own_storage: BedCloud) -> BedVm:
+    """One VM for the tests below, in their order; each leaves it running."""
+    shell = SHELL.replace("=", '="', 1) + '"'
+    made = BedVm.make(own_storage, "node1", f",{shell}")
+    return made.run()
+
+
+def test_the_disk_is_on_the_host_that_runs_the_vm_alone(own_storage: BedCloud, vm: BedVm) -> None:
+    assert own_storage.runs_on(vm.id) == ["node1"]
+    assert where(own_storage, vm) == ["node1"]
+    sent = directory(own_storage, vm, "node1") / ".disk.0.coming"
+    assert not sent.exists()
+
+
+@accidents
+def test_a_cold_migration_carries_the_disk(own_storage: BedCloud, vm: BedVm, accident: bool) -> None:
+    target = "node2" if vm.host == "node1" else "node1"
+    vm.guest.get(f"/cgi-bin/note?write=carried-{accident}")
+    vm.migrate(target, kind=1)
+    hurt(own_storage, accident)
+    eventually(f"it is on {target}", lambda: vm.host == target, 90)
+    vm.run()
+    assert vm.guest.get("/cgi-bin/note") == f"carried-{accident}\n"
+    eventually("its files are there alone", lambda: where(own_storage, vm) == [target])
+
+
+@accidents
+def test_a_saved_guest_goes_on_elsewhere(own_storage: BedCloud, vm: BedVm, accident: bool) -> None:
+    boot, target = vm.guest.boot_id(), "node2" if vm.host == "node1" else "node1"
+    vm.migrate(target)
+    hurt(own_storage, accident)
+    eventually(f"it is on {target}", lambda: vm.host == target, 90)
+    assert vm.run().guest.boot_id() == boot
+    eventually("its files are there alone", lambda: where(own_storage, vm) == [target])
+
+
+@accidents
+def test_a_stopped_vm_lies_on_the_front_end_and_comes_back(
+    own_storage: BedCloud, vm: BedVm, accident: bool
+) -> None:
+    boot, target = vm.guest.boot_id(), "node2" if vm.host == "node1" else "node1"
+    vm.act("stop")
+    hurt(own_storage, accident)
+    vm.wait_for(VmState.STOPPED)
+    assert where(own_storage, vm) == [""]
+    own_storage.ask("one.vm.deploy", vm.id, own_storage.hosts[target], False, -1, "")
+    hurt(own_storage, accident)
+    assert vm.run().guest.boot_id() == boot
+    eventually("its files are there alone", lambda: where(own_storage, vm) == [target])
+
+
+@accidents
+def test_what_is_written_to_a_persistent_disk_is_in_its_image_when_it_is_taken_out(
+    own_storage: BedCloud, vm: BedVm, accident: bool
+) -> None:
+    text = f"NAME=data-{accident}\nTYPE=DATABLOCK\nSIZE=16\nFORMAT=raw\nPERSISTENT=YES\nDEV_PREFIX=vd"
+    image = own_storage.ask("one.image.allocate", text, own_storage.store)
+    source = Path(own_storage.wait_for_image(image).findtext("SOURCE", ""))
+    own_storage.ask("one.vm.attach", vm.id, f"DISK=[IMAGE_ID={image}]")
+    hurt(own_storage, accident)
+    vm.wait_for(RUNNING)
+    (disk,) = [
+        each
+        for each in own_storage.document("vm", vm.id).iterfind("TEMPLATE/DISK")
+        if each.findtext("IMAGE_ID") == str(image)
+    ]
+    device, number = disk.findtext("TARGET", ""), int(disk.findtext("DISK_ID", "-1"))
+    eventually(f"the guest has {device}", lambda: vm.guest.has(device))
+    vm.guest.write(device, f"word{accident}")
+    own_storage.ask("one.vm.detach", vm.id, number)
+    hurt(own_storage, accident)
+    vm.wait_for(RUNNING)
+    assert first_text(source, "raw") == f"word{accident}"
+    assert not (directory(own_storage, vm, vm.host) / f"disk.{number}").exists()
+
+
+def test_a_vm_that_ends_leaves_nothing_on_any_machine(own_storage: BedCloud, vm: BedVm) -> None:
+    vm.remove()
+    assert where(own_storage, vm) == []
+    assert own_storage.runs_on(vm.id) == []

@@ -229,3 +229,33 @@ def test_a_host_that_does_not_pin_takes_no_pinned_vm() -> None:
     for host in (NODE0, NODE1):
         error = cloud.fails(0, "one.vm.deploy", oid, host, False)
         assert "Cannot allocate NUMA topology: the host's PIN_POLICY is not PINNED" in error.message
+
+
+CARD = "PCI = [ TYPE = NIC, CLASS = 0200, NETWORK_ID = 0 ]"
+
+
+def test_a_device_that_is_a_nic_has_a_lease_of_its_network() -> None:
+    cloud = Cloud()
+    text = f"{SMALL}NIC = [ NETWORK_ID = 0 ]\nPCI = [ CLASS = 0302 ]\n{CARD}\nCONTEXT = [ NETWORK = YES ]"
+    oid = cloud.vm(text, who=0)
+    vm = cloud.get(VM, oid)
+    [_, card] = vm.template.vectors("PCI")
+    assert (card["PCI_ID"], card["NIC_ID"], card["NETWORK"], card["IP"]) == ("1", "1", "private", "10.1.0.11")
+    context = vm.template.vector("CONTEXT")
+    assert context is not None
+    assert (context["PCI0_ADDRESS"], context["PCI1_ADDRESS"]) == ("01:01.0", "01:02.0")
+    assert (context["PCI1_IP"], context["PCI1_MAC"]) == ("10.1.0.11", card["MAC"])
+    assert not any(key.startswith("ETH1_") for key in context)
+    check(cloud)
+    cloud.call(0, "one.vm.action", "terminate", oid)
+    check(cloud)
+
+
+def test_a_device_that_is_a_nic_needs_a_network_that_is_there() -> None:
+    cloud = Cloud(vm_restricted_attr=())
+    error = cloud.fails(
+        ANN, "one.vm.allocate", f"{SMALL}{CARD.replace('NETWORK_ID = 0', 'NETWORK_ID = 9')}", False
+    )
+    assert error.code is Code.NO_EXISTS
+    error = cloud.fails(0, "one.vm.allocate", f"{SMALL}PCI=[TYPE=NIC,CLASS=0200,NETWORK_MODE=auto]", False)
+    assert "PCI cannot use NETWORK_MODE auto" in error.message

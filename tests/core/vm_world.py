@@ -386,6 +386,7 @@ def _check_pins(cloud: Cloud, vms: list[VM]) -> None:
 def nics_of(vm: VM) -> Iterator[dict[str, str]]:
     yield from vm.template.vectors("NIC")
     yield from vm.template.vectors("NIC_ALIAS")
+    yield from (device for device in vm.template.vectors("PCI") if device.get("TYPE") == "NIC")
 
 
 def _check_leases(cloud: Cloud, vms: list[VM]) -> None:

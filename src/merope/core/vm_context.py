@@ -8,7 +8,7 @@ import base64
 import re
 from collections.abc import Callable
 
-from merope.core import authorization
+from merope.core import authorization, vm_nics
 from merope.core.transaction import Transaction
 from merope.model.errors import ApiError, Code
 from merope.model.image import Image
@@ -95,8 +95,11 @@ def build(tx: Transaction, vm: VM) -> None:
 def generate(tx: Transaction, vm: VM, context: Vector) -> None:
     """Adds what the cloud itself puts into a CONTEXT; it takes precedence over what was given."""
     if context.get("NETWORK", "").upper() == "YES":
-        for nic in vm.template.vectors("NIC") + vm.template.vectors("NIC_ALIAS"):
+        for nic in vm_nics.nics_of(vm.template):
             context.update(nic_variables(tx, nic))
+    for device in vm.template.vectors("PCI"):
+        if device.get("VM_ADDRESS"):
+            context[f"PCI{device['PCI_ID']}_ADDRESS"] = device["VM_ADDRESS"]
     for name in _ROUTER:
         if vm.template.get(name):
             context[name] = vm.template.get(name)
@@ -130,6 +133,8 @@ def remove_nic(vm: VM, nic: Vector) -> None:
 def _prefix(nic: Vector) -> str:
     if "PARENT_ID" in nic:
         return f"ETH{nic['PARENT_ID']}_ALIAS{nic['ALIAS_ID']}_"
+    if "PCI_ID" in nic:
+        return f"PCI{nic['PCI_ID']}_"
     return f"ETH{nic['NIC_ID']}_"
 
 
@@ -211,7 +216,7 @@ def _of_user(user: User, attribute: str) -> str:
 
 
 def _of_network(tx: Transaction, vm: VM, attribute: str, key: str | None, wanted: str) -> str:
-    for nic in vm.template.vectors("NIC") + vm.template.vectors("NIC_ALIAS"):
+    for nic in vm_nics.nics_of(vm.template):
         if key not in ("NETWORK", "NETWORK_ID", "NIC_ID") or nic.get(key) != wanted:
             continue
         network = tx.find(VirtualNetwork, int(nic.get("NETWORK_ID") or -1))

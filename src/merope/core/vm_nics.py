@@ -9,6 +9,7 @@ from itertools import islice
 
 from merope.core import authorization, ipam, vm_named, vm_requests
 from merope.core.transaction import Transaction
+from merope.model import pci
 from merope.model.address_range import AddressRange
 from merope.model.addresses import mac_text
 from merope.model.errors import ApiError, Code
@@ -39,9 +40,13 @@ OURS = tuple(
 
 
 def nics_of(template: Template) -> list[Vector]:
-    """NICs and aliases in order of NIC_ID."""
-    found = template.vectors("NIC") + template.vectors("NIC_ALIAS")
-    return sorted(found, key=lambda nic: int(nic.get("NIC_ID") or 0))
+    """NICs, aliases and PCI devices that are NICs, in order of NIC_ID."""
+    return sorted(_all(template), key=lambda nic: int(nic.get("NIC_ID") or 0))
+
+
+def _all(template: Template) -> list[Vector]:
+    devices = filter(pci.is_nic, template.vectors("PCI"))
+    return [*template.vectors("NIC"), *template.vectors("NIC_ALIAS"), *devices]
 
 
 def is_auto(nic: Vector) -> bool:
@@ -64,11 +69,19 @@ def prepare(template: Template) -> None:
         name_nic(template, nic, number)
     for number, alias in enumerate(template.vectors("NIC_ALIAS"), start=len(nics)):
         name_alias(template, alias, number)
+    for number, device in enumerate(filter(pci.is_nic, template.vectors("PCI")), start=_number_of(template)):
+        if is_auto(device):
+            raise ApiError(Code.ALLOCATE, "PCI cannot use NETWORK_MODE auto.")
+        name_nic(template, device, number)
+
+
+def _number_of(template: Template) -> int:
+    return len(template.vectors("NIC")) + len(template.vectors("NIC_ALIAS"))
 
 
 def check_number(template: Template, more: int) -> None:
     """Raises ApiError ALLOCATE when there are too many NICs and aliases with `more` of them."""
-    if len(template.vectors("NIC")) + len(template.vectors("NIC_ALIAS")) + more > MAX_NICS:
+    if _number_of(template) + more > MAX_NICS:
         raise ApiError(Code.ALLOCATE, f"A VM has at most {MAX_NICS} NICs and aliases.")
 
 
@@ -123,7 +136,7 @@ def network_of(tx: Transaction, nic: Vector, uid: int) -> VirtualNetwork:
 def uses(tx: Transaction, template: Template, uid: int) -> list[authorization.Target]:
     """The rights that the NICs of a new VM ask for."""
     targets = []
-    for nic in template.vectors("NIC") + template.vectors("NIC_ALIAS"):
+    for nic in _all(template):
         if not is_auto(nic):
             targets.append(authorization.on(Op.USE, network_of(tx, nic, uid)))
         targets += [authorization.on(Op.USE, tx.get(SecurityGroup, group)) for group in groups_of(nic)]

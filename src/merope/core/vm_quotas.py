@@ -84,7 +84,7 @@ def counted(tx: Transaction, vm: VM) -> Iterator[None]:
 def leases(template: Template, usage: Usage | None = None) -> Usage:
     """What NICs take; added to a usage where one is given, as with the two that follow."""
     usage = Usage() if usage is None else usage
-    for nic in template.vectors("NIC") + template.vectors("NIC_ALIAS"):
+    for nic in vm_nics.nics_of(template):
         if nic.get("NETWORK_ID") and not vm_nics.is_floating_only(nic):
             usage = usage.network(int(nic["NETWORK_ID"]))
     return usage

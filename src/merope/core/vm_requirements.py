@@ -3,7 +3,7 @@
 Source: spec scheduler.yaml `automatic_requirements`.
 """
 
-from merope.core import vm_requests
+from merope.core import vm_nics, vm_requests
 from merope.core.transaction import Transaction
 from merope.model import pinning
 from merope.model.datastore import Datastore
@@ -58,7 +58,7 @@ def _elements(tx: Transaction, vm: VM) -> list[tuple[str, str, set[int]]]:
         if disk.get("IMAGE_ID"):
             where = f"Datastore for DISK {disk.get('DISK_ID')}"
             found.append(("DISK", where, _ids(disk.get("CLUSTER_ID", ""))))
-    for nic in vm.template.vectors("NIC") + vm.template.vectors("NIC_ALIAS"):
+    for nic in vm_nics.nics_of(vm.template):
         if nic.get("NETWORK_ID"):
             found.append(("NIC", f"Network for NIC {nic.get('NIC_ID')}", _ids(nic.get("CLUSTER_ID", ""))))
     return found

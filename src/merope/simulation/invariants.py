@@ -71,12 +71,19 @@ def every(state: State, kind: type[D]) -> Iterator[D]:
         yield value
 
 
+def nics(vm: VM) -> list[Vector]:
+    """All that has a lease of a network."""
+    template = vm.template
+    passed_through = [device for device in template.vectors("PCI") if device.get("TYPE") == "NIC"]
+    return template.vectors("NIC") + template.vectors("NIC_ALIAS") + passed_through
+
+
 def leases(state: State) -> Iterator[str]:
     """A lease has one owner, and the owner knows of it; a NIC's address is leased to its VM."""
     networks = {network.id: network for network in every(state, VirtualNetwork)}
     wanted: dict[tuple[int, int, int], int] = {}
     for vm in every(state, VM):
-        for nic in vm.template.vectors("NIC") + vm.template.vectors("NIC_ALIAS"):
+        for nic in nics(vm):
             if not nic.get("NETWORK_ID") or "AR_ID" not in nic:
                 continue
             network = networks.get(int(nic["NETWORK_ID"]))
@@ -360,7 +367,7 @@ def security_groups(state: State) -> Iterator[str]:
     """A group's VMs are those whose NICs have it, each in one of its lists."""
     wanted: dict[int, set[int]] = {}
     for vm in every(state, VM):
-        for nic in vm.template.vectors("NIC") + vm.template.vectors("NIC_ALIAS"):
+        for nic in nics(vm):
             for word in nic.get("SECURITY_GROUPS", "").split(","):
                 if word:
                     wanted.setdefault(int(word), set()).add(vm.id)

@@ -35,6 +35,8 @@ def _template(draw: Draw) -> str:
         lines.append(f"TOPOLOGY=[PIN_POLICY={policy}{more}]")
     if draw.likely(0.5):
         lines.append(draw.one(_DEVICES))
+    if draw.likely(0.1):
+        lines.append(f"PCI=[CLASS=0200,TYPE=NIC,NETWORK_ID={draw.oid('vn')}]")
     if draw.likely(0.5):
         lines.append("DISK=[IMAGE_ID=0]")
     return "\n".join(lines)

@@ -1,6 +1,7 @@
 """What VMs get of a host's CPUs, memory nodes, huge pages and devices, and what probes change of these."""
 
 from tests.core.conftest import sentence
+from tests.core.schemas import check_schema
 from tests.core.vm_world import NODE0, NODE1, PINNED, TOPOLOGY, Cloud, check
 
 from merope.core import check_topology
@@ -295,3 +296,11 @@ def test_fsck_finds_and_repairs_what_hosts_have_wrong() -> None:
         finding.repair(tx)
         cloud.commit(tx)
     assert cloud.get(Host, NODE0).to_xml() == right
+
+
+def test_documents_with_topologies_are_valid_by_the_schemas() -> None:
+    cloud = ready()
+    oid = deployed(cloud, PINNED).id
+    check_schema(cloud.call(0, "one.host.info", NODE0), "host")
+    check_schema(cloud.call(0, "one.hostpool.info"), "host_pool")
+    check_schema(cloud.call(0, "one.vm.info", oid), "vm")

@@ -10,11 +10,12 @@ from merope.model.states import HostState
 
 _WILD = cells("NAME:30L", "IMPORT_ID:36R", "CPU:4R", "MEMORY:10R")
 _PCI = cells("VM:4R", "ADDR:7L", "TYPE:14L", "NAME:50L")
-_NODES = cells("ID:3R", "CORES:35L", "USED:4R", "FREE:4R")
+_NODES = cells("ID:3R", "CORES:35L~", "USED:4R", "FREE:4R")
 _NODE_MEMORY = cells("NODE_ID:7R", "TOTAL:8L", "USED_REAL:20L", "USED_ALLOCATED:20L", "FREE:8L")
 _HUGEPAGES = cells("NODE_ID:7R", "SIZE:8L", "TOTAL:8L", "FREE:8L", "USED:8L")
-_USED_BY_SYSTEM = "-2"
+_ISOLATED = "-2"
 _FREE = "-1"
+_MARKS = {_FREE: "-", _ISOLATED: "I"}
 
 
 def _kilobytes(name: str) -> Field:
@@ -115,7 +116,8 @@ def _pci(page: Page, host: Element) -> None:
 
 
 def _numa(page: Page, host: Element) -> None:
-    """The layout of EU report D3.1, figure 2.13: XX a used CPU, -- a free one."""
+    """The layout of EU report D3.1, figure 2.13: X is a CPU that VMs have, - one that they may have, I one
+    that is not for VMs (ISOLCPUS). All of a core that one VM has for itself is in use."""
     nodes = host.findall("HOST_SHARE/NUMA_NODES/NODE")
     if not nodes:
         return
@@ -144,10 +146,15 @@ def _node(node: Element) -> list[str]:
     cores = []
     used = free = 0
     for core in node.iterfind("CORE"):
-        owners = [pair.partition(":")[2] for pair in core.findtext("CPUS", "").split(",") if pair]
-        cores.append("".join("-" if o == _FREE else "X" for o in owners))
-        used += sum(o not in (_FREE, _USED_BY_SYSTEM) for o in owners)
-        free += owners.count(_FREE)
+        owners: dict[str, str] = {}  # of a CPU that several VMs share, any
+        for pair in core.findtext("CPUS", "").split(","):
+            cpu, _, owner = pair.partition(":")
+            owners[cpu] = owner
+        dedicated = core.findtext("DEDICATED") == "YES"
+        marks = ["X" if dedicated else _MARKS.get(owner, "X") for owner in owners.values()]
+        cores.append("".join(marks))
+        used += marks.count("X")
+        free += marks.count("-")
     return [node.findtext("NODE_ID", ""), " ".join(cores), str(used), str(free)]
 
 

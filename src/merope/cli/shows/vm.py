@@ -7,7 +7,7 @@ from merope.cli import formats, vm_recovery
 from merope.cli.context import Context
 from merope.cli.page import LOCK, OWNED, Field, Page, cells, enum_name, path, yes_no
 from merope.cli.shows.vm_sections import disk_snapshots, disks, history, interfaces, snapshots
-from merope.cli.shows.vm_topology import numa
+from merope.cli.shows.vm_topology import devices, numa
 from merope.client import ClientError
 from merope.model.states import LcmState, VmState
 
@@ -49,6 +49,7 @@ def show(ctx: Context, page: Page, vm: Element) -> None:
         disk_snapshots,
         interfaces,
         numa,
+        devices,
         _security_groups,
         snapshots,
         history,

@@ -19,7 +19,10 @@ from pathlib import Path
 SANDBOX_LOGIN = "oneadmin:opennebula"
 PRIVATE = 0o077
 # What a directory that is to become a home may have in it.
-_MAY_BE = {"oned.conf", "monitord.conf", "sched.conf", "auth", "remotes", "datastores", ".ssh", "lost+found"}
+_MAY_BE = {
+    *("oned.conf", "monitord.conf", "sched.conf"),
+    *("auth", "remotes", "datastores", "run", ".ssh", "lost+found"),
+}
 
 
 class UnsafeError(Exception):

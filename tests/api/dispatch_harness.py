@@ -25,12 +25,12 @@ from merope.engine.cloud import Cloud, Inputs
 from merope.engine.engine import Engine
 from merope.engine.inline import InlineExecutor
 from merope.engine.places import Layout
-from merope.engine.recorder import Recorder
 from merope.engine.toolbox import SimulatedDrivers
 from merope.model import passwords
 from merope.model.change import Change
-from merope.model.settings import MonitorSettings, Settings
+from merope.model.settings import Settings
 from merope.model.state import State
+from merope.monitor.recorder import Recorder
 from merope.store.errors import StoreError
 from merope.store.sqlite import SqliteStore
 
@@ -81,7 +81,7 @@ class Sandbox:
         drivers = SimulatedDrivers(World(), Layout(directory / "datastores"))
         self.addresses = drivers.addresses
         hands = InlineExecutor(drivers)
-        self.recorder = Recorder(self.store, self.threads, MonitorSettings())
+        self.recorder = Recorder(self.store, self.threads, host_seconds=43200, vm_seconds=43200)
         self.log = io.StringIO()
         self.call_log = CallLog(self.log, self.settings.log_call_format)
         self.dispatcher = Dispatcher(

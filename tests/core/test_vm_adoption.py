@@ -4,7 +4,7 @@ import pytest
 from tests.core.vm_world import ANN, NODE0, NODE1, Cloud, check
 
 from merope.core import host_monitor
-from merope.core.host_monitor import Measured
+from merope.core.host_monitor import Found, Measured
 from merope.core.transaction import SYSTEM
 from merope.model.host import Host
 from merope.model.phase import Phase
@@ -14,7 +14,7 @@ def look(cloud: Cloud, host: int, *vms: int, since: int | None = None) -> None:
     """Monitoring finds these VMs running on a host, and no others."""
     tx = cloud.transaction(SYSTEM)
     states = dict.fromkeys(vms, "RUNNING")
-    host_monitor.take(tx, host, Measured(800, 1024 * 1024, {}, (1, 0, 1), states, since=since))
+    host_monitor.take(tx, host, Measured(800, 1024 * 1024, {}, (1, 0, 1), Found(states, since=since)))
     cloud.commit(tx)
 
 

@@ -7,7 +7,7 @@ from tests.core.conftest import sentence
 from tests.core.vm_world import ANN, NODE0, NODE1, TEMPLATE, Cloud, check
 
 from merope.core import host_monitor
-from merope.core.host_monitor import Measured
+from merope.core.host_monitor import Found, Measured
 from merope.core.transaction import SYSTEM
 from merope.model.errors import Code
 from merope.model.phase import Phase
@@ -98,6 +98,6 @@ def test_what_its_hypervisor_lists_is_done() -> None:
 def test_monitoring_knows_its_domain_by_name(others: dict[str, str], phase: Phase) -> None:
     cloud, oid = imported()
     tx = cloud.transaction(SYSTEM)
-    host_monitor.take(tx, NODE0, Measured(400, 4 << 20, {}, (0, 0, 0), {}, others))
+    host_monitor.take(tx, NODE0, Measured(400, 4 << 20, {}, (0, 0, 0), Found({}, others)))
     cloud.commit(tx)
     assert cloud.phase(oid) is phase

@@ -153,7 +153,7 @@ class Cloud(Core):
         """What a probe prints."""
         share = self.get(Host, oid).host_share
         measured = host_monitor.Measured(
-            share.total_cpu, share.total_mem, {}, (0, 0, 0), complete=False, topology=Template.parse(topology)
+            share.total_cpu, share.total_mem, {}, (0, 0, 0), topology=Template.parse(topology)
         )
         tx = self.transaction(SYSTEM)
         host_monitor.take(tx, oid, measured)

@@ -50,6 +50,10 @@ class BedCloud:
         (self.home / "oned.conf").write_text(
             f'DATASTORE_LOCATION = "{self.location}"\nSSH = [ CONNECT_TIMEOUT = 3, ALIVE_INTERVAL = 1 ]\n'
         )
+        if not (self.home / "monitord.conf").exists():
+            (self.home / "monitord.conf").write_text(
+                "PROBES_PERIOD = [ BEACON_HOST = 2 ]\nMONITORING_INTERVAL_HOST = 8\nMANAGER_TIMER = 2\n"
+            )
         # Brought to the hosts: none of them need find out whether KVM works.
         write_kvmrc(self.home / KVMRC, {"ACCELERATION": "qemu", "SHUTDOWN_TIMEOUT": "60"})
         self.bed.introduce(self.home)

@@ -78,6 +78,7 @@ def test_a_host_that_no_longer_accepts_the_key_says_what_to_do(cloud: BedCloud) 
     cloud.bed.refuse(public)
     try:
         Ssh(cloud.home).disconnect("node2")
+        cloud.ask("one.host.status", cloud.hosts["node2"], 0)
         cloud.wait_for_host("node2", HostState.ERROR, 60)
         assert "it accepts none of our keys" in error_of(cloud, "node2")
         assert f"ssh-copy-id -f -i {cloud.home}/.ssh/id_ed25519.pub" in error_of(cloud, "node2")

@@ -188,3 +188,15 @@ async def test_nothing_is_taken_in_after_the_end(bench: Bench, prober: Prober, p
     poller.stop()
     asked.done(report({}))
     assert bench.phase(oid) is Phase.RUNNING
+
+
+async def test_a_host_with_an_agent_is_asked_only_when_it_is_new(bench: Bench, prober: Prober) -> None:
+    poller = Poller(
+        bench.cloud, prober, bench.clock, host_seconds=PERIOD, has_agent=lambda host: host.name != "node1"
+    )
+    poller.start()
+    assert [probe.request["host"] for probe in prober.asked] == ["node1"]
+    await bench.call("one.host.allocate", "node2", "kvm", "kvm", -1)
+    prober.take("node2").done(report({}))
+    bench.clock.ring()
+    assert [probe.request["host"] for probe in prober.asked] == ["node1"]

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from tests.store import rows
 
+from merope.store import figures_file
 from merope.store.errors import StoreError
 from merope.store.sqlite import SqliteStore
 
@@ -109,11 +110,37 @@ def test_a_locked_database_says_so_and_writes_go_on_when_it_is_free(store: Sqlit
 
 
 def test_measurements_that_cannot_be_kept_leave_the_store_usable(store: SqliteStore) -> None:
-    with locked(store.path):
-        refused(lambda: store.write_rows("vm_monitoring", [(1, 1, "<M/>")]))
-        refused(lambda: store.expire("vm_monitoring", 5))
     store.write_rows("vm_monitoring", [(1, 1, "<M/>")])
-    assert store.query("SELECT COUNT(*) FROM vm_monitoring") == [(1,)]
+    with locked(figures_file.beside(store.path)):
+        refused(lambda: store.write_rows("vm_monitoring", [(1, 2, "<M/>")]))
+        refused(lambda: store.expire("vm_monitoring", 5))
+    store.write_rows("vm_monitoring", [(1, 3, "<M/>")])
+    assert store.query("SELECT last_poll FROM vm_monitoring ORDER BY last_poll") == [(1,), (3,)]
+
+
+def test_measurements_wait_for_no_change_and_no_change_for_measurements(store: SqliteStore) -> None:
+    with locked(store.path):
+        store.write_rows("host_monitoring", [(1, 1, "<M/>")])
+        store.expire("host_monitoring", 1)
+    with locked(figures_file.beside(store.path)):
+        store.commit([rows.change(1, rows.put(rows.host(1)))])
+    assert names(store) == ["kept", "host1"]
+
+
+def test_old_measurements_go_wherever_they_are(store: SqliteStore) -> None:
+    with store.transaction() as tx:
+        tx.run("INSERT INTO vm_monitoring VALUES (1, 1, '<OLD/>')")
+        tx.run("INSERT INTO vm_monitoring VALUES (1, 9, '<OLD/>')")
+    store.write_rows("vm_monitoring", [(1, time, "<NEW/>") for time in (3, 2, 8, 10)])
+    store.expire("vm_monitoring", 9)
+    assert store.query("SELECT body FROM vm_monitoring ORDER BY last_poll") == [("<OLD/>",), ("<NEW/>",)]
+
+
+def test_who_opens_the_database_beside_its_owner_may_write_measurements(store: SqliteStore) -> None:
+    receiver = SqliteStore(store.path, claimed=False)
+    receiver.write_rows("vm_monitoring", [(1, 1, "<M/>")])
+    receiver.close()
+    assert store.query("SELECT body FROM vm_monitoring WHERE vmid=1") == [("<M/>",)]
 
 
 def test_a_damaged_file_is_refused_with_what_to_do(tmp_path: Path) -> None:

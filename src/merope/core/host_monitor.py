@@ -1,18 +1,24 @@
 """What monitoring changes: hosts' capacity and state, and the states of VMs found on them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from merope.core import host as hosts
 from merope.core import host_topology, measured_topology, vm_import, vm_results
 from merope.core.results import note_error
 from merope.core.transaction import Transaction
+from merope.model.datastore import Datastore
 from merope.model.host import Host
-from merope.model.states import HostState
-from merope.model.template import Template
+from merope.model.states import DatastoreType, HostState
+from merope.model.template import Template, Value, Vector
 from merope.model.vm import VM
 
 _LISTENING = (HostState.INIT, HostState.ERROR)
+#: Domains that are no VMs of ours, in a host's template; and what is in its share instead.
+_WILD = "VM"
+_IN_SHARE = frozenset(("DS",))
+#: What a missing VM is reported as. Source: spec states.yaml `monitor_triggers`.
+_MISSING = {"UNKNOWN": "FAILURE"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,16 +27,27 @@ class Measured:
 
     total_cpu: int
     total_memory: int
-    attributes: Mapping[str, str]
+    attributes: Mapping[str, str] | Template
+    """What the host is. VM are domains that are no VM of ours, so far as their host knows; DS the datastores
+    that it sees."""
     disk: tuple[int, int, int]
-    vms: Mapping[int, str] = field(default_factory=dict)
-    """VM id → what its domain does: RUNNING, POWEROFF, SUSPENDED, FAILURE."""
-    others: Mapping[str, str] = field(default_factory=dict)
-    """What domains do that carry no VM's id, by their names."""
-    complete: bool = True
-    """Whether `vms` are all that the host has: a VM of ours that is missing is powered off."""
+    found: "Found | None" = None
+    """What was found out about VMs; None where nobody looked."""
     topology: Template = field(default_factory=Template)
     """CORE, MEMORY_NODE, HUGEPAGE and PCI as the probes say them; those that are missing are as they were."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the domains of a host do: RUNNING, POWEROFF, SUSPENDED, FAILURE."""
+
+    vms: Mapping[int, str]
+    """By the VMs whose names they have."""
+    others: Mapping[str, str] = field(default_factory=dict)
+    """By their own names, where these are no VM's."""
+    complete: bool = True
+    """Whether that is all that the host has: a VM of ours that is missing is in the state `missing`."""
+    missing: str = "POWEROFF"
     since: int | None = None
     """Index of the state when the look began. A VM that changed later is left to the next look: it may have
     been started or ended after the host was asked. None leaves none out."""
@@ -42,24 +59,40 @@ def take(tx: Transaction, host_id: int, measured: Measured) -> bool:
     if host is None or host.state == HostState.OFFLINE:
         return False
     changed = _take_capacity(tx, host, measured)
+    return (measured.found is not None and _take_found(tx, host, measured.found)) or changed
+
+
+def take_states(tx: Transaction, host_id: int, found: Found) -> bool:
+    """Takes in what a host's VMs do, and that the host can say so."""
+    host = tx.find(Host, host_id)
+    if host is None or host.state == HostState.OFFLINE:
+        return False
+    changed = host.state in _LISTENING and host.host_share.total_cpu > 0
+    if changed:
+        _is_heard(tx.edit(Host, host_id))
+    return _take_found(tx, host, found) or changed
+
+
+def _take_found(tx: Transaction, host: Host, found: Found) -> bool:
+    changed = False
     for vm_id in sorted(host.vms):
-        if _changed_since(tx, vm_id, measured.since):
+        if _changed_since(tx, vm_id, found.since):
             continue
-        state = measured.vms.get(vm_id) or _imported(tx, vm_id, measured)
-        if state is None and measured.complete and _should_be_there(tx, vm_id):
-            state = "POWEROFF"
+        state = found.vms.get(vm_id) or _imported(tx, vm_id, found)
+        if state is None and found.complete and _should_be_there(tx, vm_id):
+            state = _MISSING.get(found.missing, found.missing)
         if state is not None:
             changed = vm_results.found(tx, vm_id, state) or changed
-    for vm_id in sorted(measured.vms.keys() - host.vms):
-        if measured.vms[vm_id] == "RUNNING" and not _changed_since(tx, vm_id, measured.since):
+    for vm_id in sorted(found.vms.keys() - host.vms):
+        if found.vms[vm_id] == "RUNNING" and not _changed_since(tx, vm_id, found.since):
             changed = vm_results.found_elsewhere(tx, vm_id, host) or changed
     return changed
 
 
-def _imported(tx: Transaction, vm_id: int, measured: Measured) -> str | None:
+def _imported(tx: Transaction, vm_id: int, found: Found) -> str | None:
     """What the domain of a VM does that was there before the cloud, and is not named after the VM."""
-    vm = tx.find(VM, vm_id) if measured.others else None
-    return measured.others.get(vm.deploy_id) if vm is not None and vm_import.is_imported(vm) else None
+    vm = tx.find(VM, vm_id) if found.others else None
+    return found.others.get(vm.deploy_id) if vm is not None and vm_import.is_imported(vm) else None
 
 
 def _changed_since(tx: Transaction, vm_id: int, index: int | None) -> bool:
@@ -73,10 +106,16 @@ def _should_be_there(tx: Transaction, vm_id: int) -> bool:
 
 
 def _take_capacity(tx: Transaction, host: Host, measured: Measured) -> bool:
-    template = _template(host, measured)
+    template = _template(tx, host, measured)
     total, used, free = measured.disk
     disks = Template(
-        [("DISK_USAGE", "0"), ("FREE_DISK", str(free)), ("MAX_DISK", str(total)), ("USED_DISK", str(used))]
+        [
+            ("DISK_USAGE", "0"),
+            ("FREE_DISK", str(free)),
+            ("MAX_DISK", str(total)),
+            ("USED_DISK", str(used)),
+            *(("DS", store) for store in _stores(tx, measured)),
+        ]
     )
     share = host.host_share
     nodes = measured_topology.nodes(host, measured.topology)
@@ -101,30 +140,77 @@ def _take_capacity(tx: Transaction, host: Host, measured: Measured) -> bool:
         own.host_share.pci_devices = devices
     hosts.apply_reservation(tx, own)
     host_topology.apply_settings(own)
+    _is_heard(own)
+    return True
+
+
+def _is_heard(own: Host) -> None:
     if own.state in _LISTENING:
         own.state = HostState.MONITORED
         own.template.remove("ERROR")
     own.prev_state = own.state
-    return True
+
+
+def _stores(tx: Transaction, measured: Measured) -> list[Vector]:
+    """The system datastores that the host has for itself, among those that it sees."""
+    if not isinstance(measured.attributes, Template):
+        return []
+    pool = tx.state.pools["datastore_pool"]
+    found = []
+    for vector in measured.attributes.vectors("DS"):
+        store = pool.parsed(int(vector["ID"])) if vector.get("ID", "").isdecimal() else None
+        if (
+            isinstance(store, Datastore)
+            and store.type == DatastoreType.SYSTEM_DS
+            and store.template.get("SHARED").upper() == "NO"
+        ):
+            found.append(vector)
+    return found
 
 
 def _close(old: Template, new: Template) -> bool:
     """Disk figures move all the time: a document is written again when they moved by a hundredth."""
-    for name in ("FREE_DISK", "MAX_DISK", "USED_DISK"):
-        before, after = int(old.get(name) or 0), int(new.get(name) or 0)
-        if abs(after - before) * 100 > max(before, after, 100):
-            return False
-    return True
+    stores = [{vector.get("ID", ""): vector for vector in disks.vectors("DS")} for disks in (old, new)]
+    if stores[0].keys() != stores[1].keys():
+        return False
+    pairs = [(old.get(name), new.get(name)) for name in ("FREE_DISK", "MAX_DISK", "USED_DISK")]
+    for oid, vector in stores[1].items():
+        pairs += [(stores[0][oid].get(name, ""), value) for name, value in vector.items()]
+    return all(_near(_number(before), _number(after)) for before, after in pairs)
 
 
-def _template(host: Host, measured: Measured) -> Template:
+def _near(before: int, after: int) -> bool:
+    return abs(after - before) * 100 <= max(before, after, 100)
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isdecimal() else 0
+
+
+def _template(tx: Transaction, host: Host, measured: Measured) -> Template:
     """What the host was given stays; what was measured replaces what was measured before."""
     template = host.template.copy()
-    for name, value in measured.attributes.items():
-        template.set(name, value)
+    template.remove(_WILD)
+    by_name: dict[str, list[Value]] = {}
+    for name, value in _pairs(tx, host, measured):
+        by_name.setdefault(name, []).append(value)
+    for name, values in by_name.items():
+        template.remove(name)
+        for value in values:
+            template.add(name, value)
     template.set("IM_MAD", host.im_mad)
     template.set("VM_MAD", host.vm_mad)
     return template
+
+
+def _pairs(tx: Transaction, host: Host, measured: Measured) -> Iterable[tuple[str, Value]]:
+    """What is shown in a host's template: domains that were taken over are wild no more."""
+    ours = {tx.get(VM, vm_id).deploy_id for vm_id in host.vms}
+    for name, value in measured.attributes.items():
+        if name == _WILD and isinstance(value, Vector) and value.get("DEPLOY_ID") in ours:
+            continue
+        if name not in _IN_SHARE:
+            yield name, value
 
 
 def lost(tx: Transaction, host_id: int, message: str) -> bool:

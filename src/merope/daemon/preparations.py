@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import asdict
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from merope.api.dispatch import Prepare
 from merope.api.login import hash_password
@@ -19,7 +19,6 @@ from merope.daemon.local_time import local_zone
 from merope.engine.cloud import Cloud, Inputs, NotDurable
 from merope.engine.job import Answer
 from merope.engine.polling import Prober
-from merope.engine.recorder import Recorder
 from merope.model.document import escape
 from merope.model.errors import ApiError
 from merope.model.marketplace_app import MarketplaceApp
@@ -41,17 +40,25 @@ _VISIBILITY = ("oid", "name", "uid", "gid", "owner_u", "group_u", "other_u", "st
 _FIGURES = {"vm_monitoring": ("vmid", "last_poll"), "host_monitoring": ("hid", "last_mon_time")}
 
 
+class Measured(Protocol):
+    """What was measured, on its way to the database."""
+
+    async def written(self) -> None:
+        """Returns when what was measured until now is there."""
+        ...
+
+
 class Preparations:
     """One per process. Each answers with what its method's command finds in `context.prepared`."""
 
     def __init__(
-        self, cloud: Cloud, prober: Prober, store: SqlStore, threads: Executor, recorder: Recorder
+        self, cloud: Cloud, prober: Prober, store: SqlStore, threads: Executor, measured: Measured
     ) -> None:
         self._cloud = cloud
         self._prober = prober
         self._store = store
         self._threads = threads
-        self._recorder = recorder
+        self._measured = measured
 
     @property
     def table(self) -> dict[str, Prepare]:
@@ -136,7 +143,7 @@ class Preparations:
 
     async def _figures(self, table: str, seconds: int, oid: int | None = None) -> list[tuple[Any, ...]]:
         """(id, text) by id and time: of the last `seconds`, all (-1), or only the last of each (0)."""
-        await self._recorder.written()
+        await self._measured.written()
         key, time = _FIGURES[table]
         conditions, values = ["1=1"], list[int]()
         if seconds == 0:

@@ -23,6 +23,7 @@ from merope.daemon.authentication import Authentication
 from merope.daemon.layout import Layout
 from merope.daemon.local_time import local_zone
 from merope.daemon.measures import SchedulerMeasures, measure
+from merope.daemon.monitoring import Monitoring
 from merope.daemon.preparations import Preparations
 from merope.daemon.scheduling import Scheduling
 from merope.daemon.service import Options
@@ -39,12 +40,12 @@ from merope.engine.inline import InlineExecutor
 from merope.engine.job import Job
 from merope.engine.places import Layout as Places
 from merope.engine.polling import Poller
-from merope.engine.recorder import Recorder
 from merope.engine.recovery import Recovery
 from merope.engine.remote import Remote
 from merope.engine.toolbox import SimulatedDrivers
 from merope.engine.workers import WorkerPool
 from merope.model.settings import Settings
+from merope.monitor.recorder import Recorder
 from merope.scheduler.snapshot import Limits
 from merope.store.sql import SqlStore
 
@@ -83,7 +84,15 @@ class Running:
             seconds=settings.hook_timeout,
         )
         self._bus = EventBus(cloud, address_of(settings.hm_mad), later)
-        self._recorder = Recorder(store, self._threads, started.config.monitor)
+        monitor = started.config.monitor
+        self._recorder = Recorder(
+            store,
+            self._threads,
+            host_seconds=monitor.host_monitoring_expiration_time,
+            vm_seconds=monitor.vm_monitoring_expiration_time,
+        )
+        hosts = Ssh(started.layout.home, ssh_settings(settings))
+        self._monitoring = Monitoring(started, cloud, self._recorder, hosts)
         self._poller = Poller(
             cloud,
             self._executor,
@@ -91,6 +100,7 @@ class Running:
             self._recorder,
             host_seconds=_host_seconds(started),
             market_seconds=float(settings.monitoring_interval_market),
+            has_agent=self._monitoring.has_agent,
         )
         wanted = started.config.scheduler
         registry = Registry()
@@ -119,6 +129,7 @@ class Running:
         self._hooks.resume()
         self._bus.start()
         self._poller.start()
+        self._monitoring.start()
         self._recovery.start()
         self._scheduling.wake()
         self._timetable.start()
@@ -142,13 +153,14 @@ class Running:
         with suppress(NotDurable):
             await self._cloud.durable(self._cloud.state.index)
         await self._bus.stop()
+        await self._monitoring.stop()
         self._recorder.flush()
         self._threads.shutdown()
 
     def _dispatcher(self) -> Dispatcher:
         settings = self._started.config.settings
         logs_calls = settings.log_debug_level >= _LOGS_CALLS
-        prepare = Preparations(self._cloud, self._executor, self._store, self._threads, self._recorder)
+        prepare = Preparations(self._cloud, self._executor, self._store, self._threads, self._monitoring)
         return Dispatcher(
             self._cloud,
             self._store,

@@ -6,12 +6,13 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from merope.core import datastore, host_monitor, marketplace_app
-from merope.core.host_monitor import Measured
+from merope.core.host_monitor import Found, Measured
 from merope.core.transaction import Transaction
 from merope.engine.cloud import Cloud, Inputs
 from merope.engine.engine import Handle, Timer
 from merope.engine.job import Answer
 from merope.model.change import Change, Put
+from merope.model.figures import host_document, vm_document
 from merope.model.host import Host
 from merope.model.marketplace import Marketplace
 from merope.model.states import HostState
@@ -49,11 +50,14 @@ class Poller:
         host_seconds: float = 5.0,
         datastore_seconds: float = 300.0,
         market_seconds: float = 600.0,
+        has_agent: Callable[[Host], bool] = lambda _: False,
     ) -> None:
+        """Hosts that have an agent are left to it."""
         self._cloud = cloud
         self._prober = prober
         self._after = after
         self._records = records
+        self._has_agent = has_agent
         self._periods = {
             "host_pool": host_seconds,
             "datastore_pool": datastore_seconds,
@@ -93,7 +97,7 @@ class Poller:
         waiting = self._under_way.pop((table, oid), None)
         if waiting is not None:
             waiting.cancel()
-        request = _REQUESTS[table](self._cloud, oid)
+        request = self._request(table, oid)
         if request is None:
             return
         if not request:
@@ -106,6 +110,14 @@ class Poller:
             self._answered(table, oid, answer, began)
 
         self._under_way[table, oid] = self._prober.probe(request, PROBE_SECONDS, done)
+
+    def _request(self, table: str, oid: int) -> dict[str, Any] | None:
+        """None when it is gone, empty when it is not to be looked at."""
+        value = self._cloud.state.pools[table].parsed(oid)
+        # One that was just enabled is asked all the same: that brings it what has changed of our drivers.
+        if isinstance(value, Host) and value.state != HostState.INIT and self._has_agent(value):
+            return {}
+        return _REQUESTS[table](self._cloud, oid)
 
     def _again(self, table: str, oid: int) -> None:
         period = self._periods[table]
@@ -140,17 +152,19 @@ class Poller:
             report["total_memory"],
             report["attributes"],
             tuple(report["disk"]),
-            {vm_id: domain["state"] for vm_id, domain in known.items()},
-            {domain["deploy_id"]: domain["state"] for domain in domains if domain["vm_id"] is None},
+            Found(
+                {vm_id: domain["state"] for vm_id, domain in known.items()},
+                {domain["deploy_id"]: domain["state"] for domain in domains if domain["vm_id"] is None},
+                since=began,
+            ),
             topology=Template((name, Vector(vector)) for name, vector in report["topology"]),
-            since=began,
         )
         self._execute(lambda tx: int(host_monitor.take(tx, oid, measured)))
         self._note(oid, report, known)
 
     def _note(self, oid: int, report: dict[str, Any], known: dict[int, dict[str, Any]]) -> None:
         now = self._cloud.now()
-        self._keep("host_pool", oid, now, host_document(oid, now, report))
+        self._keep("host_pool", oid, now, host_document(oid, now, _figures(report)))
         for vm_id, domain in known.items():
             if vm_id in self._cloud.state.pools["vm_pool"].entries and domain["metrics"]:
                 self._keep("vm_pool", vm_id, now, vm_document(vm_id, now, domain["metrics"]))
@@ -217,25 +231,12 @@ _REQUESTS = {
 }
 
 
-def host_document(oid: int, now: int, report: dict[str, Any]) -> str:
-    """MONITORING of a host as `one.host.info` shows it."""
-    capacity = {
+def _figures(report: dict[str, Any]) -> dict[str, int]:
+    return {
         "FREE_CPU": max(report["total_cpu"] - report["used_cpu"], 0),
         "FREE_MEMORY": max(report["total_memory"] - report["used_memory"], 0),
         "USED_CPU": report["used_cpu"],
         "USED_MEMORY": report["used_memory"],
+        "NETRX": report["net_rx"],
+        "NETTX": report["net_tx"],
     }
-    system = {"NETRX": report["net_rx"], "NETTX": report["net_tx"]}
-    return (
-        f"<MONITORING><TIMESTAMP>{now}</TIMESTAMP><ID>{oid}</ID>"
-        f"<CAPACITY>{_elements(capacity)}</CAPACITY><SYSTEM>{_elements(system)}</SYSTEM></MONITORING>"
-    )
-
-
-def vm_document(oid: int, now: int, metrics: dict[str, str]) -> str:
-    """MONITORING of a VM."""
-    return f"<MONITORING>{_elements({**metrics, 'ID': oid, 'TIMESTAMP': now})}</MONITORING>"
-
-
-def _elements(values: dict[str, Any]) -> str:
-    return "".join(f"<{name}><![CDATA[{value}]]></{name}>" for name, value in sorted(values.items()))

@@ -190,7 +190,7 @@ class Settings:
         Text(r"[0-9A-Za-z:.%_-]+", "an address of this machine"),
         "127.0.0.1",
         "Address at which the API listens.",
-        note="OpenNebula listens at every address (0.0.0.0); here that must be asked for.",
+        note="Without a line in the file: at every address (0.0.0.0) once a host is not this machine.",
     )
     hostname: str | None = option(
         "HOSTNAME", Text(r"[0-9A-Za-z.-]+", "a host name"), None, "Name of this front end as hosts know it."
@@ -538,7 +538,7 @@ class MonitorSettings:
         Text(),
         "127.0.0.1",
         "Where hosts report to (UDP and TCP).",
-        note="OpenNebula listens at every address (0.0.0.0); here that must be asked for.",
+        note="Without a line in the file: at every address (0.0.0.0) once a host is not this machine.",
     )
     network_monitor_address: str = option(
         "NETWORK/MONITOR_ADDRESS",
@@ -550,6 +550,13 @@ class MonitorSettings:
     network_threads: int = option("NETWORK/THREADS", Integer(1), "8", "Accepted for old files.")
     network_pubkey: str = option("NETWORK/PUBKEY", Text(), "", "Path of the key that hosts encrypt with.")
     network_prikey: str = option("NETWORK/PRIKEY", Text(), "", "Path of the key that opens it.")
+    prometheus_address: str = option(
+        "PROMETHEUS/ADDRESS",
+        Text(r"|\S+:[0-9]+", "ADDRESS:PORT, or nothing"),
+        "",
+        "Where each agent answers a Prometheus (/metrics), such as 0.0.0.0:9106; blank: nowhere.",
+        note="Not in 5.12.",
+    )
     beacon_host: int = option("PROBES_PERIOD/BEACON_HOST", Integer(1), "30", "Seconds between signs of life.")
     system_host: int = option(
         "PROBES_PERIOD/SYSTEM_HOST", Integer(1), "600", "Seconds between reports of a host's capacity."

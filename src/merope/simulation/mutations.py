@@ -16,6 +16,7 @@ from merope.engine import cloud as cloud_module
 from merope.engine import engine as engine_module
 from merope.engine.cloud import Cloud
 from merope.engine.engine import Engine
+from merope.engine.moments import Moments
 from merope.model import pci, pinning
 from merope.model import schedule as scheduled
 from merope.model.address_range import AddressRange
@@ -28,6 +29,7 @@ from merope.model.state import State
 from merope.model.template import Vector
 from merope.model.topology import Node
 from merope.model.vm import VM
+from merope.monitor.window import Window
 from merope.simulation.disk import Disk
 from merope.store.parts import Parts, Plan
 from merope.store.sqlite import SqliteStore
@@ -231,6 +233,11 @@ def device_given_twice() -> list[Patch]:
     return [(pci, "choose", choose)]
 
 
+def reports_taken_again() -> list[Patch]:
+    """what an agent said is taken again when it comes again, and for what is true now"""
+    return [(Window, "admit", lambda *_: True), (Moments, "at", lambda self, _: self._indexes[-1])]
+
+
 def _puts_only(original: Callable[[SqliteStore, Sequence[Change]], None]) -> Callable[..., None]:
     def commit(self: SqliteStore, changes: Sequence[Change]) -> None:
         kept = [
@@ -269,6 +276,7 @@ TABLE: dict[str, Mutation] = {
         cpus_kept,
         source_kept,
         device_given_twice,
+        reports_taken_again,
     )
 }
 

@@ -14,6 +14,7 @@ from merope.core.login import caller
 from merope.core.methods import Method, Result
 from merope.core.transaction import ALL_ARCHIVED, Archived, Transaction
 from merope.daemon.scheduling import Scheduling
+from merope.engine.agents import Agents
 from merope.engine.cloud import Cloud, Inputs
 from merope.engine.engine import Engine
 from merope.engine.hook_executor import Request
@@ -24,6 +25,7 @@ from merope.model.errors import ApiError, Code
 from merope.model.hook import Execution
 from merope.model.settings import SchedulerSettings, Settings
 from merope.scheduler.snapshot import Limits
+from merope.simulation.agents import SILENCE, SimulatedAgents, SimulatedReceiver, has_agent
 from merope.simulation.disk import Disk
 from merope.simulation.hands import SimulatedHands
 from merope.simulation.loop import SimulatedLoop
@@ -70,7 +72,9 @@ class QuickHooks:
 class Process:
     """Started on what `disk` holds; it goes on with whatever its predecessor had not finished."""
 
-    def __init__(self, loop: SimulatedLoop, disk: Disk, hands: SimulatedHands, seed: int) -> None:
+    def __init__(
+        self, loop: SimulatedLoop, disk: Disk, hands: SimulatedHands, starter: SimulatedAgents, seed: int
+    ) -> None:
         self.disk = disk
         self._hands = hands
         self._now = loop.now
@@ -93,6 +97,19 @@ class Process:
             host_seconds=1500.0,
             datastore_seconds=90_000.0,
             market_seconds=90_000.0,
+            has_agent=has_agent,
+        )
+        self.receiver = SimulatedReceiver(loop)
+        chance = Random(-seed)  # noqa: S311 - as above
+        self.agents = self.receiver.agents = Agents(
+            self.cloud,
+            self.receiver,
+            starter,
+            loop.call_later,
+            has_agent,
+            silence=SILENCE,
+            clock=loop.time,
+            new_session=lambda: chance.randbytes(4).hex(),
         )
         self.timetable = Watched(self.cloud, loop.call_later, UTC)
         self.scheduling = Scheduling(
@@ -109,6 +126,8 @@ class Process:
         self.engine.resume()
         self.hooks.resume()
         self.poller.start()
+        self.agents.start()
+        self.agents.hear({"listening": 1})
         self.scheduling.wake()
         self.timetable.start()
 

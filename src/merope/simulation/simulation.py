@@ -24,6 +24,7 @@ from merope.model.states import HostState, ImageState
 from merope.model.vm import VM, History
 from merope.model.vnet import VirtualNetwork
 from merope.simulation import invariants, pins
+from merope.simulation.agents import SimulatedAgents
 from merope.simulation.disk import Disk
 from merope.simulation.hands import SimulatedHands
 from merope.simulation.loop import SimulatedLoop
@@ -108,6 +109,7 @@ class Simulation:
         self.world: World = pickle.loads(self.base.world)  # noqa: S301 - our own
         self.drivers = SimulatedDrivers(self.world, LAYOUT, distinct_sources=True)
         self.hands = self._hands(self.weather.rates)
+        self.agents = SimulatedAgents(self.loop, self.world, self.seed)
         self.writes_to_fail = 0
         self.acknowledged = self.disk.index
         self.forgiven: set[int] = set()
@@ -126,10 +128,24 @@ class Simulation:
         self._lives += 1
         self._checked.clear()
         self._in_trouble = False
-        process = Process(self.loop, self.disk, self.hands, self.seed * 1000 + self._lives)
+        process = Process(self.loop, self.disk, self.hands, self.agents, self.seed * 1000 + self._lives)
         process.timetable.done = self.actions.note
+        self.agents.hear = self._hear
         process.start()
         return process
+
+    def _hear(self, line: bytes) -> None:
+        """What an agent sends comes in: no VM is put out that runs where it should."""
+        pool = self.process.state.pools["vm_pool"]
+        on = [vm.id for vm in invariants.every(self.process.state, VM) if vm.phase is Phase.RUNNING]
+        self.process.receiver.take(line)
+        for oid in set(on) - self.forgiven - self.hands.lost:
+            vm, place = pool.parsed(oid), self.world.place(oid)
+            if not isinstance(vm, VM) or vm.phase is not Phase.POWEROFF or vm.history is None:
+                continue
+            runs = place is not None and place[1].state is DomainState.RUNNING
+            if runs and place is not None and place[0].name == vm.history.hostname:
+                raise Violation(f"VM {oid} runs on its host, and an old report put it out")
 
     def note(self, sentence: str) -> None:
         if self.trace is not None:
@@ -254,6 +270,7 @@ class Simulation:
         for name in self.world.hosts:
             self.world.host_returns(name)
         self.world.deaf.clear()
+        self.agents.reliable = True
         for host in list(invariants.every(self.process.state, Host)):
             if host.state == HostState.OFFLINE:
                 self.request("one.host.status", [host.id, 0])
@@ -270,6 +287,7 @@ class Simulation:
         # Monitoring looks at every host a few times, and what it finds is dealt with.
         for _ in range(3):
             self.process.poller.start()
+            self.agents.look()
             end = self.loop.clock + 90.0
             while self.step(end):
                 pass

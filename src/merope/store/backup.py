@@ -14,6 +14,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from merope.model.state import State
+from merope.store import figures_file
 from merope.store.claim import Claim
 from merope.store.copying import Progress, fill
 from merope.store.errors import StoreError, sentence
@@ -59,7 +60,9 @@ def backup(
             if ours:
                 # Opening it makes rows whole that a cloud which runs has in parts.
                 SqliteStore(part).close()
-        with closing(sqlite3.connect(part)) as writing:
+        with closing(sqlite3.connect(part.absolute().as_uri(), uri=True)) as writing:
+            if isinstance(source, File):
+                figures_file.copy(writing, figures_file.beside(source.path))
             writing.execute("PRAGMA journal_mode=DELETE")
             with writing:
                 writing.execute(f"CREATE TABLE {SECRETS} (name VARCHAR(128) PRIMARY KEY, body BLOB)")
@@ -159,6 +162,8 @@ def restore(
 
 def _into_file(fresh: Path, database: Path, stamp: str) -> Path | None:
     kept = _put_aside(database, stamp)
+    if kept is not None:
+        figures_file.put_aside(database, kept)
     fresh.replace(database)
     return kept
 

@@ -144,8 +144,12 @@ TABLES: dict[str, Table] = {
 
 #: Tables that 5.12 has not got.
 OURS = (EFFECT_TABLE, HOOK_RUN_TABLE, PART_TABLE, "merope_log")
-#: Index → table and columns.
+#: Tables of what was measured, whose rows are no part of a change and pass.
+FIGURES = ("host_monitoring", "vm_monitoring")
+#: Index → table and columns. Those of figures let the oldest be found; 5.12 has not got them.
 INDEXES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "host_monitoring_time_idx": ("host_monitoring", ("last_mon_time",)),
+    "vm_monitoring_time_idx": ("vm_monitoring", ("last_poll",)),
     "state_oid_idx": ("vm_pool", ("state", "oid")),
     "fed_index_idx": ("logdb", ("fed_index",)),
     "applied_idx": ("logdb", ("applied",)),

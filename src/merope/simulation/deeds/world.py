@@ -78,6 +78,14 @@ def _monitoring(simulation: Simulation, draw: Draw) -> str:  # noqa: ARG001 - as
     return "every host and datastore is looked at"
 
 
+def _agents(simulation: Simulation, draw: Draw) -> str:
+    if draw.likely(0.2):
+        simulation.process.receiver.watch()
+        return "the receiver looks who is silent"
+    simulation.agents.look()
+    return "every agent looks at its host"
+
+
 def _clock_jumps(simulation: Simulation, draw: Draw) -> str:
     seconds = draw.one((10.0, 600.0, 4000.0))
     simulation.loop.jump(seconds)
@@ -116,6 +124,7 @@ HAPPENINGS: tuple[tuple[Callable[[Simulation, Draw], str], int], ...] = (
     (_slow_disk, 2),
     (_crash, 6),
     (_monitoring, 4),
+    (_agents, 8),
     (_clock_jumps, 2),
     (_apps_appear, 1),
     (_hardware, 1),

@@ -8,12 +8,13 @@ from concurrent.futures import Executor
 from typing import Any, Protocol
 
 from merope.model.change import Cell
-from merope.model.settings import MonitorSettings
 
 log = logging.getLogger("merope.monitor")
 
 BATCH = 500
 BATCH_SECONDS = 10.0
+#: Between two looks for measurements whose time is over.
+EXPIRY_SECONDS = 20.0
 _TABLES = {"host_pool": "host_monitoring", "vm_pool": "vm_monitoring"}
 
 
@@ -28,15 +29,14 @@ class Rows(Protocol):
 class Recorder:
     """Collects measurements and writes them when there are BATCH of them or BATCH_SECONDS have passed."""
 
-    def __init__(self, rows: Rows, executor: Executor, settings: MonitorSettings) -> None:
+    def __init__(self, rows: Rows, executor: Executor, *, host_seconds: int, vm_seconds: int) -> None:
+        """The seconds are how long measurements are kept; 0: none are."""
         self._rows = rows
         self._executor = executor
-        self._lasting = {
-            "host_pool": settings.host_monitoring_expiration_time,
-            "vm_pool": settings.vm_monitoring_expiration_time,
-        }
+        self._lasting = {"host_pool": host_seconds, "vm_pool": vm_seconds}
         self._collected: dict[str, list[tuple[int, int, str]]] = {table: [] for table in _TABLES}
         self._written = time.monotonic()
+        self._expired = dict.fromkeys(_TABLES, 0.0)
 
     def record(self, table: str, oid: int, now: int, document: str) -> None:
         if self._lasting[table] <= 0:
@@ -67,6 +67,8 @@ class Recorder:
     def _write(self, name: str, rows: list[tuple[int, int, str]]) -> Any:
         try:
             self._rows.write_rows(_TABLES[name], rows)
-            self._rows.expire(_TABLES[name], rows[-1][1] - self._lasting[name])
+            if time.monotonic() - self._expired[name] > EXPIRY_SECONDS:
+                self._expired[name] = time.monotonic()
+                self._rows.expire(_TABLES[name], rows[-1][1] - self._lasting[name])
         except Exception as error:
             log.warning("measurements were not kept: %s", error)

@@ -1,0 +1,192 @@
+"""The host itself: what it is (SYSTEM_HOST) and how busy it is (MONITOR_HOST), from /proc and libvirt."""
+
+from __future__ import annotations
+
+import base64
+import os
+import platform
+import re
+import socket
+from contextlib import suppress
+from pathlib import Path
+from typing import Iterator
+
+from merope_agent import commands, domains, pci, topology
+from merope_agent.config import Config
+from merope_agent.template import singles, vector
+
+_MB = 1024 * 1024
+_MACHINE = re.compile(r"<machine\b[^>]*>([^<]+)</machine>")
+_GUEST = re.compile(r"<arch name='([^']+)'>(.*?)</arch>", re.DOTALL)
+
+
+class HostProbe:
+    """Remembers the CPU times of the last look, to tell how busy the host was since."""
+
+    def __init__(
+        self, config: Config, proc: Path = Path("/proc"), net: Path = Path("/sys/class/net")
+    ) -> None:
+        self._config = config
+        self._proc = proc
+        self._net = net
+        self._times = (0, 0)
+        self._models: dict[str, str] = {}
+        self.latest: dict[str, str] = {}
+        """The figures of the last look."""
+
+    def system(self) -> str:
+        """Capacity, kind and datastores."""
+        model, speed = self._processor()
+        text = singles(
+            {
+                "HYPERVISOR": self._hypervisor(),
+                "ARCH": platform.machine(),
+                "MODELNAME": model,
+                "CPUSPEED": speed,
+                "TOTALCPU": self._cpus() * 100,
+                "TOTALMEMORY": self._memory()[0],
+                "HOSTNAME": socket.gethostname(),
+                "VERSION": self._config.version,
+            }
+        )
+        return text + self._libvirt() + "".join(self._stores())
+
+    def figures(self) -> str:
+        """Usage: CPU in percent of one CPU, memory in KB, traffic in bytes since the host booted."""
+        total, available = self._memory()
+        cpus = self._cpus() * 100
+        used = round(self._busy() * cpus)
+        received, sent = self._traffic()
+        figures = {
+            "FREEMEMORY": available,
+            "USEDMEMORY": total - available,
+            "FREECPU": cpus - used,
+            "USEDCPU": used,
+            "NETRX": received,
+            "NETTX": sent,
+        }
+        self.latest = {name: str(value) for name, value in figures.items()}
+        return singles(self.latest)
+
+    def _hypervisor(self) -> str:
+        emulated = self._config.emulated
+        if emulated is None:
+            emulated = not os.path.exists("/dev/kvm")
+        return "qemu" if self._config.hypervisor == "kvm" and emulated else self._config.hypervisor
+
+    def _cpus(self) -> int:
+        """The processors that are switched on, whichever of them this process may use."""
+        text = (self._proc / "stat").read_text()
+        return len(re.findall(r"^cpu\d", text, re.MULTILINE)) or os.cpu_count() or 1
+
+    def _memory(self) -> tuple[int, int]:
+        """Total and available, in KB."""
+        values = {}
+        for line in (self._proc / "meminfo").read_text().splitlines():
+            name, _, rest = line.partition(":")
+            values[name] = int(rest.split()[0])
+        return values["MemTotal"], values.get("MemAvailable", values["MemFree"])
+
+    def _busy(self) -> float:
+        """The part of all CPUs in use since the last look (at first: since the host booted), 0 to 1."""
+        words = (self._proc / "stat").read_text().splitlines()[0].split()[1:9]
+        times = [int(word) for word in words]
+        total = sum(times)
+        busy = total - times[3] - times[4]  # idle, and waiting for disks
+        before, self._times = self._times, (busy, total)
+        passed = total - before[1]
+        return (busy - before[0]) / passed if passed > 0 else 0.0
+
+    def _traffic(self) -> tuple[int, int]:
+        """Bytes received and sent by the interfaces that are hardware, not bridges or taps."""
+        received = sent = 0
+        for line in (self._proc / "net/dev").read_text().splitlines()[2:]:
+            name, _, rest = line.partition(":")
+            if (self._net / name.strip() / "device").exists():
+                fields = rest.split()
+                received += int(fields[0])
+                sent += int(fields[8])
+        return received, sent
+
+    def _processor(self) -> tuple[str, str]:
+        """Model name, and MHz as a whole number."""
+        model = speed = ""
+        for line in (self._proc / "cpuinfo").read_text().splitlines():
+            name, _, value = line.partition(":")
+            if name.strip() == "model name":
+                model = value.strip()
+            elif name.strip() == "cpu MHz":
+                speed = str(int(float(value)))
+                break
+        return model, speed
+
+    def _stores(self) -> Iterator[str]:
+        total, used, free = disk_usage(self._config.datastores)
+        yield singles(
+            {"DS_LOCATION_TOTAL_MB": total, "DS_LOCATION_USED_MB": used, "DS_LOCATION_FREE_MB": free}
+        )
+        try:
+            names = sorted(name for name in os.listdir(self._config.datastores) if name.isdigit())
+        except OSError:
+            return
+        for name in names:
+            total, used, free = disk_usage(os.path.join(self._config.datastores, name))
+            yield vector("DS", {"ID": int(name), "TOTAL_MB": total, "USED_MB": used, "FREE_MB": free})
+
+    def _libvirt(self) -> str:
+        """Machine types and CPU models that guests may have: they change with an update of QEMU only."""
+        if not self._models:
+            virsh = ("virsh", "-q", "-c", self._config.libvirt_uri)
+            arch = platform.machine()
+            with suppress(commands.CommandError):
+                capabilities = commands.run((*virsh, "capabilities"), domains.SECONDS)
+                machines = (
+                    _MACHINE.findall(inner) for name, inner in _GUEST.findall(capabilities) if name == arch
+                )
+                names = dict.fromkeys(machine for found in machines for machine in found)
+                models = commands.run((*virsh, "cpu-models", arch), domains.SECONDS).split()
+                self._models = {"KVM_MACHINES": " ".join(names), "KVM_CPU_MODELS": " ".join(models)}
+        return singles({name: value for name, value in self._models.items() if value})
+
+
+def disk_usage(path: str) -> tuple[int, int, int]:
+    """Total, used and free MB of the file system that holds `path`; zeros where there is none."""
+    try:
+        stats = os.statvfs(path)
+    except OSError:
+        return 0, 0, 0
+    total, free, available = (
+        blocks * stats.f_frsize // _MB for blocks in (stats.f_blocks, stats.f_bfree, stats.f_bavail)
+    )
+    return total, total - free, available
+
+
+def parts(config: Config) -> str:
+    """Processors, memory and huge pages by NUMA nodes, and the PCI devices that guests may have."""
+    return topology.text(topology.topology() + pci.devices(shown=config.pci))
+
+
+def wild(config: Config) -> str:
+    """The domains that are no VM of the cloud, each with a template to take it over by."""
+    lines = []
+    for domain in domains.read(config.libvirt_uri, figures=True):
+        if domain.vm >= 0:
+            continue
+        cpus = domain.vcpus
+        template = singles(
+            {
+                "NAME": domain.name,
+                "CPU": cpus,
+                "VCPU": cpus,
+                "MEMORY": max(domain.max_memory // 1024, 1),
+                "HYPERVISOR": config.hypervisor,
+                "DEPLOY_ID": domain.name,
+            }
+        )
+        if domain.state == domains.POWEROFF:
+            template += singles({"IMPORT_STATE": domain.state})
+        encoded = base64.b64encode(template.encode()).decode()
+        lines.append(
+            vector("VM", {"VM_NAME": domain.name, "DEPLOY_ID": domain.name, "IMPORT_TEMPLATE": encoded})
+        )
+    return "".join(lines)

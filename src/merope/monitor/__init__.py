@@ -1,0 +1,1 @@
+"""The receiver of what the agents of hosts measure: a process beside the core, which may die at any time."""

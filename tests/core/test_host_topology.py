@@ -128,6 +128,18 @@ def test_a_device_is_given_to_one_vm_and_its_node_comes_first() -> None:
     check(cloud)
 
 
+def test_where_its_node_is_full_a_device_near_the_cpus_is_taken() -> None:
+    cloud = Cloud()
+    cloud.pins(NODE0)
+    cards = TOPOLOGY + 'PCI = [ VENDOR = 10de, ADDRESS = "0000:04:00:0", NUMA_NODE = 0 ]\n'
+    cloud.measure(NODE0, cards)
+    for _ in range(2):
+        deployed(cloud, pinned("CORE", 1, ", NODE_AFFINITY = 1"))
+    vm = deployed(cloud, f"{pinned('CORE', 1)}PCI = [ VENDOR = 10de ]")
+    assert places(vm)[0][0] == "0"
+    assert vm.template.vectors("PCI")[0]["ADDRESS"] == "0000:04:00:0"
+
+
 def test_devices_are_found_for_all_that_a_vm_asks_for() -> None:
     cloud = ready()
     vm = deployed(cloud, f"{SMALL}PCI = [ CLASS = 0200 ]\nPCI = [ VENDOR = 10de ]")

@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 from tests.scheduler.host_shares import host_share
 
 from merope.model.expression import compile_rank, compile_requirements
+from merope.model.host_parts import Given
 from merope.model.pci import Wanted
 from merope.model.pinning import Demand, Part
 from merope.scheduler import order
 from merope.scheduler.live import LiveHost
-from merope.scheduler.parts import Given, HostParts, LiveParts, Request
+from merope.scheduler.parts import HostParts, LiveParts, Request
 from merope.scheduler.plan import plan
 from merope.scheduler.reasons import explain
 from merope.scheduler.snapshot import (

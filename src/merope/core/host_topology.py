@@ -9,7 +9,7 @@ Source: spec scheduler.yaml `numa`, `pci`.
 
 from merope.core import vm_topology
 from merope.core.transaction import Transaction
-from merope.model import pci, pinning
+from merope.model import host_parts, pci, pinning
 from merope.model.errors import ApiError, Code
 from merope.model.host import Host
 from merope.model.states import HistoryAction
@@ -18,6 +18,12 @@ from merope.model.topology import numbers
 from merope.model.vm import VM
 
 _PREVIOUS = "PREV_"
+#: 5.12's words for what a host has not got (spec scheduler.yaml `capacity_texts`).
+_LACKS = {
+    host_parts.Lack.TOPOLOGY: "Cannot allocate NUMA topology",
+    host_parts.Lack.DEVICE: "Unavailable PCI device.",
+}
+_NOT_PINNED = "the host's PIN_POLICY is not PINNED"
 _MOST_VMS_THREAD = 1 << 10
 
 
@@ -33,12 +39,14 @@ def take(vm: VM, host: Host) -> None:
     """
     if not wants_parts(vm):
         return
-    devices = host.host_share.pci_devices.vectors("PCI")
-    chosen = pci.choose(devices, pci.wanted_of(vm.template))
-    if chosen is None:
-        raise _does_not_fit(vm, host, "Unavailable PCI device.")
-    take_pins(vm, host, near=pci.nodes_of(devices[index] for index in chosen))
-    for own, index in zip(vm.template.vectors("PCI"), chosen, strict=True):
+    share = host.host_share
+    demand = _demand(vm, host)
+    devices = share.pci_devices.vectors("PCI")
+    found = host_parts.choose(share.numa_nodes, devices, demand, pci.wanted_of(vm.template), share.vms_thread)
+    if isinstance(found, host_parts.Lack):
+        raise _does_not_fit(vm, host, _LACKS[found])
+    _pin(vm, host, demand, found.fit)
+    for own, index in zip(vm.template.vectors("PCI"), found.devices, strict=True):
         if own.get("ADDRESS"):
             own[f"{_PREVIOUS}ADDRESS"] = own["ADDRESS"]
         device = devices[index]
@@ -46,24 +54,37 @@ def take(vm: VM, host: Host) -> None:
         own.update({key: device[key] for key in pci.GIVEN if key in device})
 
 
-def take_pins(vm: VM, host: Host, near: frozenset[int] = frozenset()) -> None:
-    """The same for CPUs and memory alone."""
-    demand = pinning.demand_of(vm.template)
+def take_pins(vm: VM, host: Host) -> None:
+    """The same for CPUs and memory alone, near to the devices that the VM has."""
+    demand = _demand(vm, host)
     if demand is None:
         return
     share = host.host_share
-    if host.template.get("PIN_POLICY").upper() != "PINNED":
-        raise _does_not_fit(vm, host, "Cannot allocate NUMA topology: the host's PIN_POLICY is not PINNED")
+    near = pci.nodes_of(vm.template.vectors("PCI"))
     found = pinning.fit(share.numa_nodes, demand, share.vms_thread, near)
     if found is None:
-        raise _does_not_fit(vm, host, "Cannot allocate NUMA topology")
-    pinning.occupy(share.numa_nodes, vm.id, demand, found.places, share.vms_thread)
-    for node, place in zip(vm.template.vectors("NUMA_NODE"), found.places, strict=True):
+        raise _does_not_fit(vm, host, _LACKS[host_parts.Lack.TOPOLOGY])
+    _pin(vm, host, demand, found)
+
+
+def _demand(vm: VM, host: Host) -> pinning.Demand | None:
+    demand = pinning.demand_of(vm.template)
+    if demand is not None and host.template.get("PIN_POLICY").upper() != "PINNED":
+        raise _does_not_fit(vm, host, f"{_LACKS[host_parts.Lack.TOPOLOGY]}: {_NOT_PINNED}")
+    return demand
+
+
+def _pin(vm: VM, host: Host, demand: pinning.Demand | None, fit: pinning.Fit | None) -> None:
+    if demand is None or fit is None:
+        return
+    share = host.host_share
+    pinning.occupy(share.numa_nodes, vm.id, demand, fit.places, share.vms_thread)
+    for node, place in zip(vm.template.vectors("NUMA_NODE"), fit.places, strict=True):
         _rename(node, "", _PREVIOUS)
         pinning.note(node, place)
     topology = vm.template.vector("TOPOLOGY")
     if topology is not None and not demand.threads:
-        vm_topology.set_threads(vm.template, found.threads)
+        vm_topology.set_threads(vm.template, fit.threads)
         topology["AUTOMATIC"] = "YES"
 
 

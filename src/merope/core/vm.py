@@ -26,7 +26,6 @@ from merope.core import (
 )
 from merope.core.methods import Listing, Need, Type, boolean, integer, method, text
 from merope.core.transaction import Transaction
-from merope.model import pci
 from merope.model.document import Document
 from merope.model.errors import ApiError, Code
 from merope.model.host import Host
@@ -183,7 +182,7 @@ def _resize_on_host(tx: Transaction, vm: VM, before: tuple[int, int], *, enforce
         vm_deploy.check_capacity(vm, host, more_cpu, more_memory)
     host.host_share.cpu_usage += more_cpu
     host.host_share.mem_usage += more_memory
-    host_topology.take_pins(vm, host, pci.nodes_of(vm.template.vectors("PCI")))
+    host_topology.take_pins(vm, host)
 
 
 @method(

@@ -54,15 +54,20 @@ def wanted_of(template: Template) -> tuple[Wanted, ...]:
 
 
 def choose(
-    devices: Sequence[Vector], wanted: Iterable[Wanted], taken: Container[int] = ()
+    devices: Sequence[Vector],
+    wanted: Iterable[Wanted],
+    taken: Container[int] = (),
+    near: Container[int] = (),
 ) -> list[int] | None:
     """The indexes of the devices for a VM, in the order of what it asks for; None when they are not all to
-    be had. `taken` are indexes that are given away already though the devices don't say so.
+    be had. `taken` are indexes that are given away already though the devices don't say so; devices of the
+    NUMA nodes `near` come first.
 
     It finds devices whenever there are enough: where the first that is free would do for something that
     only it can satisfy, another is taken (an augmenting path of the matching).
     """
     free = [i for i, device in enumerate(devices) if device.get("VMID", FREE) == FREE and i not in taken]
+    free.sort(key=lambda index: not any(node in near for node in nodes_of([devices[index]])))
     asked = list(wanted)
     owner: dict[int, int] = {}
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import NamedTuple
 from xml.etree.ElementTree import Element
 
-from merope.model import pci, pinning
+from merope.model import host_parts, pci, pinning
+from merope.model.host_parts import Given, Lack
 from merope.model.pci import Wanted
 from merope.model.pinning import Demand
 from merope.model.template import Template, Vector
@@ -21,13 +22,6 @@ class Request(NamedTuple):
 
     demand: Demand | None = None
     devices: tuple[Wanted, ...] = ()
-
-
-class Given(NamedTuple):
-    """What a VM gets on a host; the devices by their indexes."""
-
-    fit: pinning.Fit | None
-    devices: tuple[int, ...]
 
 
 class HostParts:
@@ -79,6 +73,9 @@ class HostParts:
 NOTHING = HostParts(Element("HOST_SHARE"))
 
 
+_CODES = {Lack.TOPOLOGY: Code.HOST_TOPOLOGY, Lack.DEVICE: Code.HOST_PCI}
+
+
 class LiveParts:
     """Of one host while a plan is made."""
 
@@ -92,15 +89,12 @@ class LiveParts:
 
     def find(self, request: Request) -> Given | Code:
         """What a VM would get, or what there is not."""
-        devices = pci.choose(self._parts.devices, request.devices, self._taken)
-        if devices is None:
-            return Code.HOST_PCI
-        if request.demand is None:
-            return Given(None, tuple(devices))
-        near = pci.nodes_of(self._parts.devices[index] for index in devices)
-        nodes = self._parts.nodes if self._nodes is None else self._nodes
-        found = pinning.fit(nodes, request.demand, self._parts.vms_thread, near)
-        return Code.HOST_TOPOLOGY if found is None else Given(found, tuple(devices))
+        parts = self._parts
+        nodes = parts.nodes if self._nodes is None else self._nodes
+        found = host_parts.choose(
+            nodes, parts.devices, request.demand, request.devices, parts.vms_thread, self._taken
+        )
+        return _CODES[found] if isinstance(found, Lack) else found
 
     def take(self, vm_id: int, request: Request) -> None:
         found = self.find(request)

@@ -227,8 +227,8 @@ def device_given_twice() -> list[Patch]:
     """a PCI device that a VM has is given again"""
     original = pci.choose
 
-    def choose(devices: Sequence[Vector], wanted: Sequence[pci.Wanted], taken: Any = ()) -> Any:
-        return original([Vector({**device, "VMID": pci.FREE}) for device in devices], wanted, taken)
+    def choose(devices: Sequence[Vector], wanted: Sequence[pci.Wanted], *more: Any) -> Any:
+        return original([Vector({**device, "VMID": pci.FREE}) for device in devices], wanted, *more)
 
     return [(pci, "choose", choose)]
 

@@ -17,16 +17,17 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable
+from multiprocessing import Pipe, Process
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 from merope.client import Client
 from merope.core.transaction import object_row
 from merope.daemon import core, monitoring
-from merope.engine.agents import Started
+from merope.engine.agents import Place, Started
 from merope.model.change import Change, Put
 from merope.model.document import Document
 from merope.model.host import Host
@@ -53,12 +54,12 @@ class Agents:
     def __init__(self, site: monitoring.Site, *_: Any, **__: Any) -> None:
         self._file = open(site.home / "sessions", "a")  # noqa: SIM115 - for as long as the process lives
 
-    def start(self, host: Host, session: str, done: Started) -> None:
+    def start(self, host: Place, session: str, done: Started) -> None:
         self._file.write(f"{host.id} {session}\n")
         self._file.flush()
         done("")
 
-    def stop(self, host: Host) -> None:
+    def stop(self, host: Place) -> None:
         pass
 
 
@@ -170,11 +171,17 @@ class Fleet:
         if number % 20 == 0:
             self.say(host, message.SYSTEM, SYSTEM.format(f"host{host}"))
 
-    def run(self, interval: float, ended: threading.Event) -> None:
-        """Spreads the hosts evenly over the interval; what is late is made up for."""
+    def run(self, interval: float, told: Connection) -> None:
+        """Spreads the hosts evenly over the interval; what is late is made up for. A word ends it, a number
+        of messages and one of bytes is the answer to each."""
         began, done = time.monotonic(), 0
         hosts = len(self.vms)
-        while not ended.is_set():
+        while True:
+            if told.poll():
+                word = told.recv()
+                told.send((self.sent, self.bytes))
+                if word == "end":
+                    return
             due = int((time.monotonic() - began) / interval * hosts)
             for place in range(done, due):
                 self.report(place % hosts, place // hosts + place % hosts)
@@ -290,12 +297,13 @@ def measured(home: Path, options: argparse.Namespace, pid: int, endpoint: str) -
     receiver = child(pid, "monitor.receiver")
     calls(client, options.vms, 2.0)
     idle = calls(client, options.vms, 15.0)
-    fleet, ended = Fleet(home, options.hosts, options.vms), threading.Event()
-    work = threading.Thread(target=fleet.run, args=(options.interval, ended))
+    # In a process of its own: a thread would be in the way of who measures.
+    here, there = Pipe()
+    work = Process(target=send_all, args=(home, options, there))
     sizes: dict[str, str] = {}
     work.start()
     time.sleep(options.interval / 2)
-    before, began, sent = (cpu(receiver), cpu(pid)), time.monotonic(), fleet.sent
+    before, began, sent = (cpu(receiver), cpu(pid)), time.monotonic(), asked(here, "count")
     busy: dict[str, list[float]] = {"one.vm.info": [], "one.vm.update": []}
     while time.monotonic() - began < options.seconds:
         for name, values in calls(client, options.vms, options.seconds / 6).items():
@@ -303,12 +311,11 @@ def measured(home: Path, options: argparse.Namespace, pid: int, endpoint: str) -
         sizes[f"{time.monotonic() - began:.0f} s"] = f"{size(home):.0f} MB"
     passed = time.monotonic() - began
     used = (cpu(receiver) - before[0], cpu(pid) - before[1])
-    rate = (fleet.sent - sent) / passed
-    ended.set()
+    last = asked(here, "end")
     work.join()
     found: dict[str, Any] = {
-        "messages a second": round(rate),
-        "bytes of a message": round(fleet.bytes / fleet.sent),
+        "messages a second": round((last[0] - sent[0]) / passed),
+        "bytes of a message": round(last[1] / last[0]),
         "receiver, percent of one CPU": round(used[0] / passed * 100, 1),
         "core, percent of one CPU": round(used[1] / passed * 100, 1),
         "measurements on the disk": sizes,
@@ -322,6 +329,16 @@ def measured(home: Path, options: argparse.Namespace, pid: int, endpoint: str) -
             median, late = statistics.median(values), percentile(values, 0.99)
             found[f"{name}, {label}, ms"] = f"median {median:.2f}, p99 {late:.2f}, {len(values)} calls"
     return found
+
+
+def send_all(home: Path, options: argparse.Namespace, told: Connection) -> None:
+    Fleet(home, options.hosts, options.vms).run(options.interval, told)
+
+
+def asked(fleet: Connection, word: str) -> tuple[int, int]:
+    fleet.send(word)
+    sent, size = fleet.recv()
+    return sent, size
 
 
 def _free() -> int:

@@ -5,7 +5,7 @@
 PAYLOAD is base64 of zlib of a template's text, or "-" where there is none; it is encrypted where KEY, the
 wrapped secret in base64, is not "-". CLOCK is milliseconds of the agent's own clock since it started, at
 which what the message says was looked at.
-Source: spec drivers.yaml `im.message_line`; the seal is docs/adr/0007.
+Source: spec drivers.yaml `im.message_line`; the seal is docs/adr/0009.
 """
 
 from __future__ import annotations

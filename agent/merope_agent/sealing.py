@@ -1,4 +1,4 @@
-"""Keys and seals of messages, from the standard library alone (docs/adr/0007).
+"""Keys and seals of messages, from the standard library alone (docs/adr/0009).
 
 A session has a secret of 32 bytes that the front-end gave to the agent when it started it. Where the site has
 an RSA key, the agent draws a second secret, which goes with its messages wrapped with the public key. Who

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from tests.engine.bench import Bench
 
-from merope.engine.agents import PATIENCE, RETRY_SECONDS, Agents, reports_by_agent
+from merope.engine.agents import PATIENCE, RETRY_SECONDS, Agents, Place, reports_by_agent
 from merope.model.host import Host
 from merope.model.phase import Phase
 from merope.model.settings import MonitorSettings
@@ -23,10 +23,10 @@ class Starter:
         self.started: list[tuple[int, str, Callable[[str], None]]] = []
         self.stopped: list[int] = []
 
-    def start(self, host: Host, session: str, done: Callable[[str], None]) -> None:
+    def start(self, host: Place, session: str, done: Callable[[str], None]) -> None:
         self.started.append((host.id, session, done))
 
-    def stop(self, host: Host) -> None:
+    def stop(self, host: Place) -> None:
         self.stopped.append(host.id)
 
     def take(self, host: int) -> Callable[[str], None]:

@@ -18,8 +18,7 @@ from merope.drivers.hypervisor.libvirt_settings import KVMRC, OWN_KVMRC, acceler
 from merope.drivers.localhost import is_local
 from merope.drivers.remote_tree import Tree, push
 from merope.drivers.ssh import Ssh
-from merope.engine.agents import Started
-from merope.model.host import Host
+from merope.engine.agents import Place, Started
 from merope_agent.pci import Filter, read_filter
 from merope_agent.sealing import session_secret
 
@@ -72,7 +71,7 @@ class AgentStarter:
         self._port = port
         self._is_local = local
 
-    def start(self, host: Host, session: str, done: Started) -> None:
+    def start(self, host: Place, session: str, done: Started) -> None:
         name, oid, im_mad, port = host.name, host.id, host.im_mad, self._port()
 
         def work() -> None:
@@ -86,7 +85,7 @@ class AgentStarter:
 
         self._threads.submit(work)
 
-    def stop(self, host: Host) -> None:
+    def stop(self, host: Place) -> None:
         name, oid = host.name, host.id
 
         def work() -> None:

@@ -4,8 +4,8 @@ import logging
 import secrets
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
 
 from merope.core import host_monitor
 from merope.core.host_monitor import Found, Measured
@@ -31,12 +31,20 @@ Started = Callable[[str], None]
 """Gets why an agent was not started, as a sentence; empty where it was."""
 
 
+class Place(NamedTuple):
+    """A host, as far as its agent is concerned: there are many, and whole documents would take a lot."""
+
+    id: int
+    name: str
+    im_mad: str
+
+
 class Starter(Protocol):
     """Starts and ends the agents of hosts. `done` is called once, in the caller's thread."""
 
-    def start(self, host: Host, session: str, done: Started, /) -> None: ...
+    def start(self, host: Place, session: str, done: Started, /) -> None: ...
 
-    def stop(self, host: Host, /) -> None:
+    def stop(self, host: Place, /) -> None:
         """Does what it can: an agent that nobody expects is told to end when it reports."""
         ...
 
@@ -53,7 +61,7 @@ class Receiver(Protocol):
 class Watch:
     """What is known of a host's agent. `began` is when it was started, by the receiver's clock."""
 
-    host: Host
+    host: Place
     session: str
     state: object
     began: float | None = None
@@ -157,7 +165,9 @@ class Agents:
             self._end(oid)
             return
         before = self._watches.get(oid)
-        watch = self._watches[oid] = Watch(replace(host), self._new_session(), host.state)
+        watch = self._watches[oid] = Watch(
+            Place(host.id, host.name, host.im_mad), self._new_session(), host.state
+        )
         if before is not None:
             _cancel(before)
             watch.silent, watch.failures = before.silent, before.failures

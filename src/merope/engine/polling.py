@@ -112,11 +112,11 @@ class Poller:
         self._under_way[table, oid] = self._prober.probe(request, PROBE_SECONDS, done)
 
     def _request(self, table: str, oid: int) -> dict[str, Any] | None:
-        """None when it is gone, empty when it is not to be looked at."""
+        """None when it is gone or left to its agent, empty when it is not to be looked at now."""
         value = self._cloud.state.pools[table].parsed(oid)
         # One that was just enabled is asked all the same: that brings it what has changed of our drivers.
         if isinstance(value, Host) and value.state != HostState.INIT and self._has_agent(value):
-            return {}
+            return None
         return _REQUESTS[table](self._cloud, oid)
 
     def _again(self, table: str, oid: int) -> None:

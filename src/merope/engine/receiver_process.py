@@ -117,6 +117,8 @@ class ReceiverProcess:
                 said = json.loads(line)
                 listened = listened or "listening" in said
                 self._take(said)
+                # Lines come in bursts, and those who wait for the loop have their turn in between.
+                await asyncio.sleep(0)
         except ValueError:
             log.exception("the receiver of monitoring said nonsense")
         finally:

@@ -11,7 +11,7 @@ from random import Random
 
 from merope.drivers.errors import DriverError
 from merope.drivers.simulated.world import World
-from merope.engine.agents import Agents, Started
+from merope.engine.agents import Agents, Place, Started
 from merope.engine.receiver_process import Said
 from merope.model.host import Host
 from merope.monitor.intake import Intake
@@ -90,7 +90,7 @@ class SimulatedAgents:
         self.hear: Callable[[bytes], None] = lambda _: None
         """Who listens now."""
 
-    def start(self, host: Host, session: str, done: Started) -> None:
+    def start(self, host: Place, session: str, done: Started) -> None:
         agent = _Agent(host.id, host.name, session, 0.0)
 
         def begin() -> None:
@@ -106,7 +106,7 @@ class SimulatedAgents:
 
         self._loop.call_later(0.3, begin)
 
-    def stop(self, host: Host) -> None:
+    def stop(self, host: Place) -> None:
         self._agents.pop(host.id, None)
 
     def look(self) -> None:

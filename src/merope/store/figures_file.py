@@ -1,4 +1,4 @@
-"""Where SQLite keeps what is measured: a file of its own beside the database (docs/adr/0008).
+"""Where SQLite keeps what is measured: a file of its own beside the database (docs/adr/0010).
 
 Whoever measures writes there, such as the receiver beside the core. SQLite lets one write at a time, and
 thousands of rows a second would be in the way of changes that somebody waits for.

@@ -51,12 +51,12 @@ class PidFile:
         self._file = file
         return True
 
-    def note_self(self) -> None:
-        """After a fork, the lock is the child's and so is the number."""
+    def note(self, pid: int) -> None:
+        """After a fork, the lock is the child's too; who began it says so before anybody is told."""
         if self._file is not None:
             self._file.seek(0)
             self._file.truncate(0)
-            self._file.write(f"{os.getpid()}\n")
+            self._file.write(f"{pid}\n")
             self._file.flush()
 
     def end_holder(self) -> None:
@@ -103,12 +103,12 @@ def _start(config: Config, pid_file: PidFile) -> int:
     agent = Agent(config)
     pid = os.fork()
     if pid:
+        pid_file.note(pid)
         print(json.dumps({"pid": pid}), flush=True)
         # The lock stays with the child.
         os._exit(0)
     os.setsid()
     os.chdir("/")
-    pid_file.note_self()
     nothing = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
         os.dup2(nothing, descriptor)

@@ -14,7 +14,7 @@ what=${1:-all}
 case $what in
 test) extras=dev,auth,gate,mysql,postgresql,yaml ;;
 cloud) extras=auth,gate,kvm,yaml ;;
-all) extras=dev,auth,gate,kvm,ldap,mysql,postgresql,yaml ;;
+all) extras=dev,auth,bmc,gate,kvm,ldap,mysql,postgresql,yaml ;;
 *)
     echo "usage: scripts/setup.sh test | cloud | all" >&2
     exit 2
@@ -49,6 +49,7 @@ servers python3-libvirt      the Python of the hosts in the test bed is the syst
 servers mariadb-server       tests of the store; they start one of their own
 servers postgresql           the same
 servers prometheus           the alerts are checked by its promtool
+servers ipmitool             tests of switching hosts off; they start controllers of their own
 servers slapd                tests of logins by a directory; they start one of their own
 servers libldap2-dev         the Python binding of OpenLDAP is compiled
 servers libsasl2-dev         the same

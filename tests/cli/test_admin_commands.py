@@ -38,6 +38,12 @@ def _run(
         ("oneimage snapshot-flatten 0 2", ("one.image.snapshotflatten", (0, 2))),
         ("onehost disable 0", ("one.host.status", (0, 1))),
         ("onehost offline 0", ("one.host.status", (0, 2))),
+        ("onehost recover 0 --migrate", ("one.host.recover", (0, "migrate", False, 0, True))),
+        (
+            "onehost recover 0 --delete --force --cycles 3 --no-fencing",
+            ("one.host.recover", (0, "delete", True, 3, False)),
+        ),
+        ("onehost recover 0 --confirm", ("one.host.recover", (0, "confirm", False, 0, True))),
         ("onehost create n1 -i kvm -v kvm", ("one.host.allocate", ("n1", "kvm", "kvm", -1))),
         ("onehost create n1 -i kvm -v qemu -c 100", ("one.host.allocate", ("n1", "kvm", "qemu", 100))),
         ("onevnet rmar 0 1", ("one.vn.rm_ar", (0, 1, False))),

@@ -20,6 +20,9 @@ TABLE = Path(__file__).resolve().parents[3] / "shared" / "spec" / "xmlrpc.yaml"
 #: Parameters of ours that the published signature has not, all at the end and optional.
 MORE = {name: ("test",) for name in METHODS if name.endswith(".lock")}
 
+#: Methods of ours that 5.12 has not.
+OURS = {"one.host.recover"}
+
 ACCESS = {
     ("uid 0 only",): Access.ONEADMIN,
     ("effective gid must be 0",): Access.ADMIN_GROUP,
@@ -36,7 +39,7 @@ def published() -> dict[str, Any]:
 
 
 def test_every_published_method_is_there_and_no_other() -> None:
-    assert set(METHODS) == set(published())
+    assert set(METHODS) - OURS == set(published())
 
 
 def _default(param: dict[str, Any]) -> Any:
@@ -46,7 +49,7 @@ def _default(param: dict[str, Any]) -> Any:
     return {"[]": (), "'#own'": ""}.get(repr(param["default"]), param["default"])
 
 
-@pytest.mark.parametrize("name", sorted(METHODS))
+@pytest.mark.parametrize("name", sorted(METHODS.keys() - OURS))
 def test_parameters_have_the_published_names_types_order_and_defaults(name: str) -> None:
     wanted = [(param["n"], param["t"], _default(param)) for param in published()[name]["params"]]
     method = METHODS[name]
@@ -57,12 +60,12 @@ def test_parameters_have_the_published_names_types_order_and_defaults(name: str)
     assert all(default is not ... for _, _, default in more)
 
 
-@pytest.mark.parametrize("name", sorted(METHODS))
+@pytest.mark.parametrize("name", sorted(METHODS.keys() - OURS))
 def test_the_result_has_the_published_type(name: str) -> None:
     assert METHODS[name].returns.value == published()[name]["returns"].partition(":")[0]
 
 
-@pytest.mark.parametrize("name", sorted(METHODS))
+@pytest.mark.parametrize("name", sorted(METHODS.keys() - OURS))
 def test_what_is_hidden_from_logs_is_the_published_list(name: str) -> None:
     # Position 1 is the first parameter after the session.
     hidden = [place for place, param in enumerate(METHODS[name].params, 1) if param.hidden]
@@ -76,7 +79,7 @@ def _needs(method: Method) -> set[str]:
     }
 
 
-@pytest.mark.parametrize("name", sorted(METHODS))
+@pytest.mark.parametrize("name", sorted(METHODS.keys() - OURS))
 def test_rights_are_the_published_ones_or_checked_in_the_command_that_says_so(name: str) -> None:
     auth = published()[name]["auth"]
     method = METHODS[name]

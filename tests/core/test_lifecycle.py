@@ -77,7 +77,9 @@ def drive(cloud: Cloud, oid: int, event: str, phase: Phase) -> None:
     elif event.startswith(("found-", "host-")):
         report = {word: said for said, word in vm_results.REPORTS.items()}.get(event)
         tx = cloud.transaction(SYSTEM)
-        if report is None:
+        if event == "host-dead":
+            vm_machine.fire(tx, tx.edit(VM, oid), event)
+        elif report is None:
             vm_results.host_lost(tx, oid)
         else:
             assert vm_results.found(tx, oid, report)

@@ -124,6 +124,22 @@ def test_hooks_on_calls_and_on_states_run_and_are_logged(cloud: Cloud) -> None:
     assert ElementTree.fromstring(told).findtext("ID") == str(oid)
 
 
+def test_the_program_of_hosts_in_error_is_there_by_its_name_in_5_12(cloud: Cloud) -> None:
+    """This host is well: what the hook is about is the state that it gets into, whichever that is."""
+    cloud.hook(
+        "host_error",
+        "TYPE=state\nRESOURCE=HOST\nSTATE=MONITORED\nREMOTE=no\n"
+        'COMMAND="ft/host_error.rb"\nARGUMENTS="$TEMPLATE -m -p 5"',
+    )
+    with cloud.sandbox.client() as client:
+        client.number("one.host.allocate", "node0", "dummy", "dummy", -1)
+    until(lambda: len(cloud.records()) == 1)
+    [record] = cloud.records()
+    assert record.findtext("EXECUTION_RESULT/CODE") == "0"
+    told = b64decode(record.findtext("EXECUTION_RESULT/STDOUT", "")).decode()
+    assert told == "Host node0 (0) is not in ERROR any more: nothing is to be done.\n"
+
+
 def test_a_hook_may_use_the_commands_and_the_api(cloud: Cloud) -> None:
     cloud.script("ask.sh", 'echo "$ONE_XMLRPC"; test -r "$ONE_AUTH" && echo may')
     cloud.hook("ask", "TYPE=api\nCALL=one.vm.allocate\nCOMMAND=ask.sh")

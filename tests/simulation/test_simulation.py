@@ -31,6 +31,11 @@ QUICKLY_FOUND = (
     "cpus-kept",
     "source-kept",
     "device-given-twice",
+    "recovered-unconfirmed",
+    "command-taken-for-truth",
+    "moved-from-anywhere",
+    "storm-ignored",
+    "recovery-forgotten",
 )
 
 
@@ -48,7 +53,7 @@ def log_of_the_process() -> Iterator[None]:
 
 def first_failure(mutation: str) -> Outcome | None:
     with mutations.switched_on(mutation):
-        outcomes = (schedule.run(seed) for seed in range(60))
+        outcomes = (schedule.run(seed) for seed in range(90))
         return next((outcome for outcome in outcomes if outcome.failure), None)
 
 

@@ -57,6 +57,26 @@ def flush(ctx: Context) -> int:
     return ctx.for_each(ctx.ids(), act)
 
 
+#: Option of `onehost recover` → what it asks for.
+RECOVERIES = {
+    "migrate": "move its machines to other hosts, once it is off",
+    "recreate": "delete its machines and make them anew, once it is off: what they wrote is lost",
+    "delete": "delete its machines, once it is off",
+    "confirm": "you have made sure that it is off: go on",
+    "proceed": "go on although so many hosts have failed",
+    "cancel": "do nothing for its machines",
+}
+
+
+def recover(ctx: Context) -> int:
+    wanted = [name for name in RECOVERIES if ctx.flag(name)]
+    if len(wanted) != 1:
+        raise UsageError(f"Exactly one of {', '.join(f'--{name}' for name in RECOVERIES)} must be given.")
+    cycles = ctx.option("cycles", int) or 0
+    more = (wanted[0], ctx.flag("force"), cycles, not ctx.flag("no-fencing"))
+    return ctx.for_each(ctx.ids(), lambda oid: ctx.client.call("one.host.recover", oid, *more))
+
+
 def importvm(ctx: Context) -> None:
     host = ctx.oid()
     name = ctx.word("name")

@@ -17,6 +17,8 @@ from merope.model.effect import Effect
 from merope.model.hook_run import TABLE as HOOK_RUNS
 from merope.model.hook_run import HookRun
 from merope.model.host import Host
+from merope.model.host_failure import TABLE as HOST_FAILURES
+from merope.model.host_failure import HostFailure
 from merope.model.image import Image
 from merope.model.kinds import Kind
 from merope.model.marketplace_app import MarketplaceApp
@@ -174,6 +176,14 @@ def hook_run_faults(row: Row) -> Iterator[Finding]:
         HookRun.from_json(run_id, str(row["body"]))
     except (ValueError, TypeError) as error:
         yield _unreadable(HOOK_RUNS, run_id, f"run {run_id} of a hook: {error!r}")
+
+
+def host_failure_faults(row: Row) -> Iterator[Finding]:
+    host_id = int(row["oid"] or 0)
+    try:
+        HostFailure.from_json(host_id, str(row["body"]))
+    except (ValueError, KeyError, TypeError) as error:
+        yield _unreadable(HOST_FAILURES, host_id, f"the failures of host {host_id}: {error!r}")
 
 
 def _unreadable(table: str, oid: int, sentence: str) -> Finding:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from merope.core import acl, generic, vdc
+from merope.core import acl, generic, host_fencing, vdc
 from merope.core.host import DEFAULT_CLUSTER, apply_reservation
 from merope.core.methods import Need, integer, method, text
 from merope.core.transaction import Transaction
@@ -159,6 +159,7 @@ def delvnet(tx: Transaction, oid: int, network_id: int) -> int:
 def check_update(tx: Transaction, value: Document, new: Template) -> Template:
     """What the cluster reserves takes effect at once on hosts that reserve nothing themselves."""
     assert isinstance(value, Cluster)
+    host_fencing.check(tx, new, value.id)
     changed = any(value.template.get(key) != new.get(key) for key in RESERVED)
     cluster = tx.edit(Cluster, value.id)
     cluster.template = new

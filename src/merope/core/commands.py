@@ -14,6 +14,8 @@ _NAMES = (
     "hook",
     "hook_log",
     "host",
+    "host_recovery",
+    "host_return",
     "image",
     "image_create",
     "image_snapshots",

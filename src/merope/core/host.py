@@ -1,6 +1,15 @@
 """Hosts: commands, and what their monitoring changes."""
 
-from merope.core import acl, generic, host_topology, vdc
+from merope.core import (
+    acl,
+    generic,
+    host_failure,
+    host_fencing,
+    host_recovery,
+    host_return,
+    host_topology,
+    vdc,
+)
 from merope.core.methods import Need, integer, method, text
 from merope.core.transaction import Transaction
 from merope.model.cluster import Cluster
@@ -59,6 +68,7 @@ def delete(tx: Transaction, oid: int) -> int:
     tx.edit(Cluster, host.cluster_id).hosts.discard(oid)
     acl.drop_rules_about(tx, ObjectType.HOST, oid)
     vdc.forget_resource(tx, Host, oid)
+    host_failure.forget(tx, oid)
     tx.delete(host)
     return oid
 
@@ -69,6 +79,10 @@ def status(tx: Transaction, oid: int, wanted: int) -> int:
     if wanted not in STATUS:
         raise ApiError(Code.INTERNAL, f"Wrong status code [{wanted}], it must be 0, 1 or 2", oid)
     set_state(tx.edit(Host, oid), STATUS[wanted])
+    if STATUS[wanted] is HostState.INIT:
+        host_return.forgive(tx, oid)
+    elif STATUS[wanted] is HostState.OFFLINE:
+        host_recovery.not_monitored(tx, oid)
     return oid
 
 
@@ -81,7 +95,9 @@ def check_update(tx: Transaction, value: Document, new: Template) -> Template:
     """Reserved amounts, ISOLCPUS and VMS_THREAD take effect at once; what the probes report is kept where it
     isn't replaced."""
     assert isinstance(value, Host)
+    host_fencing.check(tx, new, value.id)
     host = tx.edit(Host, value.id)
+    host_failure.keep_shown(host.template, new)
     host.template = new
     apply_reservation(tx, host)
     host_topology.apply_settings(host)

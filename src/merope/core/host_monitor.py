@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from merope.core import host as hosts
-from merope.core import host_topology, measured_topology, vm_import, vm_results
+from merope.core import host_recovery, host_return, host_topology, measured_topology, vm_import, vm_results
+from merope.core.host_return import Verdict
 from merope.core.results import note_error
 from merope.core.transaction import Transaction
 from merope.model.datastore import Datastore
@@ -58,8 +59,14 @@ def take(tx: Transaction, host_id: int, measured: Measured) -> bool:
     host = tx.find(Host, host_id)
     if host is None or host.state == HostState.OFFLINE:
         return False
-    changed = _take_capacity(tx, host, measured)
-    return (measured.found is not None and _take_found(tx, host, measured.found)) or changed
+    if measured.found is None:
+        # It says nothing of VMs, nor of when it was: that is no reason to use a host again that had failed.
+        return _take_capacity(tx, host, measured, good=host_return.is_good(tx, host))
+    verdict = _heard(tx, host, measured.found)
+    if verdict is Verdict.STALE:
+        return False
+    changed = _take_capacity(tx, host, measured, good=verdict is Verdict.GOOD)
+    return _take_found(tx, host, measured.found, verdict) or changed
 
 
 def take_states(tx: Transaction, host_id: int, found: Found) -> bool:
@@ -67,13 +74,21 @@ def take_states(tx: Transaction, host_id: int, found: Found) -> bool:
     host = tx.find(Host, host_id)
     if host is None or host.state == HostState.OFFLINE:
         return False
-    changed = host.state in _LISTENING and host.host_share.total_cpu > 0
+    verdict = _heard(tx, host, found)
+    if verdict is Verdict.STALE:
+        return False
+    good = verdict is Verdict.GOOD and host.host_share.total_cpu > 0
+    changed = good and host.state in _LISTENING
     if changed:
         _is_heard(tx.edit(Host, host_id))
-    return _take_found(tx, host, found) or changed
+    return _take_found(tx, host, found, verdict) or changed
 
 
-def _take_found(tx: Transaction, host: Host, found: Found) -> bool:
+def _heard(tx: Transaction, host: Host, found: Found) -> Verdict:
+    return host_return.heard(tx, host, found.since, found.vms, complete=found.complete)
+
+
+def _take_found(tx: Transaction, host: Host, found: Found, verdict: Verdict) -> bool:
     changed = False
     for vm_id in sorted(host.vms):
         if _changed_since(tx, vm_id, found.since):
@@ -81,11 +96,19 @@ def _take_found(tx: Transaction, host: Host, found: Found) -> bool:
         state = found.vms.get(vm_id) or _imported(tx, vm_id, found)
         if state is None and found.complete and _should_be_there(tx, vm_id):
             state = _MISSING.get(found.missing, found.missing)
+        if state == "POWEROFF" and host_return.waits_elsewhere(tx, host.id, vm_id):
+            continue
         if state is not None:
             changed = vm_results.found(tx, vm_id, state) or changed
-    for vm_id in sorted(found.vms.keys() - host.vms):
-        if found.vms[vm_id] == "RUNNING" and not _changed_since(tx, vm_id, found.since):
-            changed = vm_results.found_elsewhere(tx, vm_id, host) or changed
+    others = {
+        vm_id
+        for vm_id in found.vms.keys() - host.vms
+        if found.vms[vm_id] == "RUNNING" and not _changed_since(tx, vm_id, found.since)
+    }
+    for vm_id in sorted(others):
+        changed = vm_results.found_elsewhere(tx, vm_id, host) or changed
+    if verdict is Verdict.GOOD:
+        host_return.strays(tx, host, others - host.vms)
     return changed
 
 
@@ -105,7 +128,7 @@ def _should_be_there(tx: Transaction, vm_id: int) -> bool:
     return vm is not None and vm.phase.name in ("RUNNING", "UNKNOWN")
 
 
-def _take_capacity(tx: Transaction, host: Host, measured: Measured) -> bool:
+def _take_capacity(tx: Transaction, host: Host, measured: Measured, *, good: bool) -> bool:
     template = _template(tx, host, measured)
     total, used, free = measured.disk
     disks = Template(
@@ -122,7 +145,7 @@ def _take_capacity(tx: Transaction, host: Host, measured: Measured) -> bool:
     devices = measured_topology.devices(host, measured.topology)
     same = (
         (share.total_cpu, share.total_mem) == (measured.total_cpu, measured.total_memory)
-        and host.state not in _LISTENING
+        and not (good and host.state in _LISTENING)
         and template == host.template
         and nodes is None
         and devices is None
@@ -140,7 +163,8 @@ def _take_capacity(tx: Transaction, host: Host, measured: Measured) -> bool:
         own.host_share.pci_devices = devices
     hosts.apply_reservation(tx, own)
     host_topology.apply_settings(own)
-    _is_heard(own)
+    if good:
+        _is_heard(own)
     return True
 
 
@@ -216,12 +240,13 @@ def _pairs(tx: Transaction, host: Host, measured: Measured) -> Iterable[tuple[st
 def lost(tx: Transaction, host_id: int, message: str) -> bool:
     """The host could not be monitored: it is in error, and nobody knows of its VMs."""
     host = tx.find(Host, host_id)
-    if host is None or host.state in (HostState.OFFLINE, HostState.ERROR):
+    if host is None or host.state == HostState.OFFLINE or not host_recovery.is_news(tx, host):
         return False
     own = tx.edit(Host, host_id)
     if own.state != HostState.DISABLED:
         own.state = own.prev_state = HostState.ERROR
     note_error(tx, own.template, f"Error monitoring Host {own.name} ({host_id}): {message}")
+    host_recovery.failed(tx, host_id, message)
     for vm_id in sorted(own.vms):
         vm_results.host_lost(tx, vm_id)
     return True

@@ -2,6 +2,7 @@
 
 from merope.core import (
     authorization,
+    host_failure,
     vm_disks,
     vm_import,
     vm_machine,
@@ -54,7 +55,7 @@ def deploy(tx: Transaction, vm_id: int, host_id: int, enforce: bool, ds_id: int,
     vm_rights.require(tx, vm, "deploy", *targets)
     if system is None:
         raise ApiError(Code.ACTION, f"Deploy action is not available for state {phase.name}", vm_id)
-    check_host(host)
+    check_host(tx, host)
     if enforce or vm_requirements.is_pinned(vm):
         check_fit(vm, host)
     own = tx.edit(VM, vm_id)
@@ -111,9 +112,10 @@ def check_datastore(system: Datastore, host: Host) -> None:
         )
 
 
-def check_host(host: Host) -> None:
+def check_host(tx: Transaction, host: Host) -> None:
     if host.state == HostState.OFFLINE:
         raise ApiError(Code.ACTION, "Host is offline, cannot use it to deploy VM", host.id)
+    host_failure.check_usable(tx, host)
 
 
 def check_fit(vm: VM, host: Host) -> None:
@@ -181,9 +183,11 @@ def migrate(
     if cold_type not in _COLD:
         raise ApiError(Code.ACTION, f"Wrong migration type {cold_type}, it must be 0, 1 or 2", vm_id)
     system = tx.get(Datastore, ds_id if ds_id >= 0 else current.ds_id)
-    check_host(host)
+    check_host(tx, host)
     check_datastore(system, host)
     _check_move(tx, vm, host, system)
+    if vm.phase is Phase.UNKNOWN:
+        host_failure.check_leaving(tx, vm)
     source = tx.find(Host, current.hid) or host
     vm_placement.check_move(vm, source, host, live=live, saved=cold_type == 0)
     if live and vm.phase is Phase.RUNNING and system.id != current.ds_id:

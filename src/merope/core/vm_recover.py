@@ -1,6 +1,7 @@
 """Getting VMs out of where they are stuck: recover, and deleting them whatever their state."""
 
 from merope.core import (
+    host_failure,
     lifecycle,
     vm_console,
     vm_flight,
@@ -135,6 +136,8 @@ def delete(tx: Transaction, vm_id: int, *, in_database_only: bool = False) -> No
         if not in_database_only:
             _clean_up(tx, own, away or phase, "vm.delete")
         _give_back(tx, own, phase)
+        if in_database_only:
+            host_failure.is_left_alone(tx, own)
         vm_machine.note_action(tx, own, HistoryAction.DELETE)
     vm_console.release(own)
     vm_release.free_all(tx, own, failed=phase.active)
@@ -151,10 +154,18 @@ def _recreate(tx: Transaction, vm: VM) -> None:
     row = vm_machine.row_for(tx, vm, "delete-recreate")
     if phase in _RECREATED_NOT or not (phase.active or phase in _AWAY or row):
         raise _wrong_state(vm, "recover operation")
-    own = tx.edit(VM, vm.id)
     if row is not None and away is None:
-        vm_machine.go(tx, own, row)
+        vm_machine.go(tx, tx.edit(VM, vm.id), row)
         return
+    recreate(tx, vm)
+
+
+def recreate(tx: Transaction, vm: VM) -> None:
+    """Removes what there is of a placed VM, whatever its state, and has it wait for a host. Raises ApiError
+    for one that was there before the cloud."""
+    vm_import.refuse(tx, vm, "delete-recreate")
+    phase, away = vm.phase, vm_machine.put_away(vm)
+    own = tx.edit(VM, vm.id)
     vm_flight.call_off(tx, own)
     tx.drop_effects("vm", vm.id)
     _give_back(tx, own, away or phase)

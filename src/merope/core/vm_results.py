@@ -1,6 +1,6 @@
 """What becomes of a VM when the world answers: results of effects, images that are ready, monitoring."""
 
-from merope.core import host_topology, image, lifecycle, vm_machine, vm_steps
+from merope.core import host_failure, host_topology, image, lifecycle, vm_machine, vm_steps
 from merope.core.results import on_result
 from merope.core.transaction import Transaction
 from merope.core.vm_facts import Facts
@@ -26,6 +26,8 @@ def _take(tx: Transaction, effect: Effect, ok: bool, message: str, data: dict[st
     if tx.find(VM, effect.oid) is None:
         return
     vm = tx.edit(VM, effect.oid)
+    if ok and data.get("arrived") == "no":
+        ok, message = False, "Its host failed before it had arrived where it was being moved to"
     event = f"{lifecycle.ANSWERS[effect.op]}-{'ok' if ok else 'ko'}"
     vm_machine.fire(tx, vm, event, Facts("" if ok else message, data, effect.arguments))
     if not ok and vm.history is not None:
@@ -35,8 +37,9 @@ def _take(tx: Transaction, effect: Effect, ok: bool, message: str, data: dict[st
 def _doubt(tx: Transaction, vm_id: int, host_id: int) -> None:
     """What failed says nothing of a VM whose host is in error: that was told of those that ran then."""
     host = tx.find(Host, host_id)
-    if host is not None and host.state == HostState.ERROR:
+    if host is not None and (host.state == HostState.ERROR or host_failure.is_down(tx, host_id)):
         host_lost(tx, vm_id)
+        host_failure.rearm(tx, host_id)
 
 
 for _op in lifecycle.ANSWERS:
@@ -77,20 +80,25 @@ def found_elsewhere(tx: Transaction, vm_id: int, host: Host) -> bool:
     """Takes in that a VM runs on a host that is not that of its record; answers whether that changed it.
 
     A live migration that was cut off may have come to its end all the same. The record moves when its own
-    host has been found not to have the VM, which is POWEROFF then, and nothing is under way. 5.12 leaves
-    such a VM to the administrator.
+    host has been found not to have the VM, which is POWEROFF then, or is not heard any more, and nothing is
+    under way. 5.12 leaves such a VM to the administrator.
     """
     if vm_id not in tx.state.pools[BY_DOCUMENT[VM].table].entries:
         return False
     vm = tx.get(VM, vm_id)
     current = vm.history
-    if current is None or vm.phase is not Phase.POWEROFF or current.hid == host.id:
+    if current is None or current.hid == host.id:
+        return False
+    if vm.phase is not Phase.POWEROFF and not (
+        vm.phase is Phase.UNKNOWN and host_failure.is_down(tx, current.hid)
+    ):
         return False
     if host_topology.wants_parts(vm):
         return False  # its CPUs or devices are those of its own host: it is not migrated live
     if not found(tx, vm_id, "RUNNING"):
         return False
     own = tx.edit(VM, vm_id)
+    own.resched = 0
     moved = vm_steps.record(own)
     vm_steps.release_capacity(tx, own, moved.hid)
     moved.hid, moved.hostname, moved.cid, moved.vm_mad = host.id, host.name, host.cluster_id, host.vm_mad

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from merope.core import (
+    host_failure,
     host_topology,
     vm_console,
     vm_disk_snapshot_steps,
@@ -79,7 +80,18 @@ def _count_out(tx: Transaction, vm: VM, host_id: int) -> bool:
     host.host_share.cpu_usage -= cpu
     host.host_share.mem_usage -= memory
     host.host_share.running_vms -= 1
+    if host_failure.is_down(tx, host_id):
+        _note_left(tx, vm, host_id)
     return True
+
+
+def _note_left(tx: Transaction, vm: VM, host_id: int) -> None:
+    """The record of the host that the VM leaves: its current one, or the one before."""
+    left = vm.history
+    if left is not None and left.hid != host_id and left.seq:
+        left = source_record(tx, vm)
+    if left is not None and left.hid == host_id:
+        host_failure.note_left(tx, vm, left)
 
 
 def write_record(tx: Transaction, vm: VM, closed: History) -> None:

@@ -28,8 +28,9 @@ from merope.daemon.adoption import adopt
 from merope.daemon.arguments import Started, read
 from merope.daemon.authentication import Authentication, Enabled
 from merope.daemon.config import ConfigError
+from merope.daemon.hook_programs import install
 from merope.daemon.layout import UnsafeError, write_private
-from merope.daemon.running import Running
+from merope.daemon.running import Running, hook_base
 from merope.daemon.service import BAD_CONFIGURATION
 from merope.drivers.auth.base import Places as AuthPlaces
 from merope.drivers.errors import DriverError
@@ -112,6 +113,8 @@ class Core:
             executor=self._writer,
         )
         await self._prepare(cloud)
+        for sentence in install(hook_base(self._started)):
+            log.warning("%s", sentence)
         check_operations()
         # What was loaded stays: the collector need not look at it again and again.
         gc.collect()

@@ -25,6 +25,7 @@ from merope.core.transaction import SYSTEM, Context, Transaction
 from merope.model.change import Row
 from merope.model.effect import TABLE as EFFECTS
 from merope.model.hook_run import TABLE as HOOK_RUNS
+from merope.model.host_failure import TABLE as HOST_FAILURES
 from merope.model.kinds import KINDS
 from merope.model.settings import Settings
 from merope.model.state import State
@@ -185,6 +186,8 @@ def _rows(store: SqlStore, report: Report) -> Iterator[Finding]:
         yield from check_rows.effect_faults(row)
     for row in _each(store, HOOK_RUNS, report):
         yield from check_rows.hook_run_faults(row)
+    for row in _each(store, HOST_FAILURES, report):
+        yield from check_rows.host_failure_faults(row)
 
 
 def _each(store: SqlStore, table: str, report: Report) -> Iterator[Row]:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -36,6 +37,7 @@ from merope.engine.event_bus import EventBus, address_of
 from merope.engine.hook_executor import Places as HookPlaces
 from merope.engine.hook_process import HookProcess
 from merope.engine.hooks import Hooks
+from merope.engine.host_watch import HostWatch
 from merope.engine.inline import InlineExecutor
 from merope.engine.job import Job
 from merope.engine.places import Layout as Places
@@ -44,6 +46,7 @@ from merope.engine.recovery import Recovery
 from merope.engine.remote import Remote
 from merope.engine.toolbox import SimulatedDrivers
 from merope.engine.workers import WorkerPool
+from merope.model.host_failure import Stage
 from merope.model.settings import Settings
 from merope.monitor.recorder import Recorder
 from merope.scheduler.snapshot import Limits
@@ -84,6 +87,8 @@ class Running:
             seconds=settings.hook_timeout,
         )
         self._bus = EventBus(cloud, address_of(settings.hm_mad), later)
+        registry = Registry()
+        self._host_watch = HostWatch(cloud, later, _counting(registry))
         monitor = started.config.monitor
         self._recorder = Recorder(
             store,
@@ -120,6 +125,7 @@ class Running:
             cloud, store.probe, writer, later, settle=store.settle, superseded=superseded
         )
         measure(registry, cloud, self._engine, self._hooks)
+        _measure_failures(registry, self._host_watch)
         self._door = Door(registry, lambda: cloud.trouble or None)
 
     async def start(self) -> None:
@@ -128,6 +134,7 @@ class Running:
         self._engine.resume()
         self._hooks.resume()
         self._bus.start()
+        self._host_watch.start()
         self._poller.start()
         self._monitoring.start()
         self._recovery.start()
@@ -138,6 +145,7 @@ class Running:
         """Nothing new is begun, what was begun has its time, and what was answered is stored."""
         self._scheduling.stop()
         self._timetable.stop()
+        self._host_watch.stop()
         self._poller.stop()
         self._recovery.stop()
         await self._door.stop(DRAIN_SECONDS)
@@ -207,13 +215,19 @@ def _noting_progress(cloud: Cloud) -> Callable[[Job, int], None]:
     return note
 
 
+def hook_base(started: Started) -> Path:
+    """The directory in which commands of hooks are looked for."""
+    stated = started.config.settings.hook_base_path
+    return Path(stated) if stated else started.layout.home / "remotes" / "hooks"
+
+
 def _hook_places(started: Started) -> HookPlaces:
     """Hooks may use the commands, which are in their PATH, know the cloud and log in as its administrator."""
     settings, layout = started.config.settings, started.layout
     options = Options(str(layout.home), settings.port, settings.listen_address)
     commands = str(Path(sys.executable).parent)
     return HookPlaces(
-        base=settings.hook_base_path or str(layout.home / "remotes" / "hooks"),
+        base=str(hook_base(started)),
         remote_base=settings.hook_remote_base_path,
         environment={
             "ONE_XMLRPC": options.endpoint,
@@ -272,3 +286,19 @@ def _door_settings(started: Started) -> DoorSettings:
         field: value for name, (field, value) in names.items() if started.config.given(name)
     }
     return DoorSettings(host=settings.listen_address, port=settings.port, **given)
+
+
+def _measure_failures(registry: Registry, watch: HostWatch) -> None:
+    stages = registry.gauge("merope_hosts_failed", "Hosts that have failed.", ("stage",))
+    for stage in Stage:
+        if stage is not Stage.GOOD:
+            stages.labels(stage.value.lower()).follow(partial(watch.in_stage, stage))
+
+
+def _counting(registry: Registry) -> Callable[[str], None]:
+    counted = registry.counter(
+        "merope_fencing_total",
+        "Hosts that were to be switched off; held: too many had failed.",
+        ("result",),
+    )
+    return lambda result: counted.labels(result).inc()

@@ -5,7 +5,7 @@ import selectors
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -37,6 +37,7 @@ class CompletedCommand:
 
     stdout: str
     stderr: str
+    code: int = 0
 
 
 def run(
@@ -48,13 +49,14 @@ def run(
     cwd: Path | None = None,
     output_limit: int = OUTPUT_LIMIT,
     secrets: Sequence[str] = (),
+    accepted: Collection[int] = (0,),
 ) -> CompletedCommand:
     """Runs `argv` in a process group of its own and waits for it, `timeout` seconds at most.
 
     `env` is added to this process's environment (LC_ALL is C). `secrets` must not be in `argv` and are
     blotted out of errors. Raises DriverError when the command is not installed, and CommandError when it
-    exits with a status other than 0, is ended by a signal, writes more than `output_limit` bytes or takes too
-    long; in the last two cases it and all that it started are killed.
+    exits with a status not `accepted`, is ended by a signal, writes more than `output_limit` bytes or takes
+    too long; in the last two cases it and all that it started are killed.
     """
     if any(secret and secret in word for secret in secrets for word in argv):
         raise ValueError(f"{_name(argv)}: a secret must not be an argument; every process can read it")
@@ -83,10 +85,10 @@ def run(
     stderr = _blotted(exchange.stderr.decode("utf-8", "replace"), secrets)
     if failure is not None:
         raise CommandError(f"{_name(argv)} {failure}{said(stderr)}", None, stderr)
-    if process.returncode != 0:
+    if process.returncode not in accepted:
         message = f"{_name(argv)} {_status(process.returncode)}{said(stderr)}"
         raise CommandError(message, process.returncode, stderr)
-    return CompletedCommand(exchange.stdout.decode("utf-8", "replace"), stderr)
+    return CompletedCommand(exchange.stdout.decode("utf-8", "replace"), stderr, process.returncode)
 
 
 class _Exchange:

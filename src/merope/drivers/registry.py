@@ -1,4 +1,4 @@
-"""Which driver a name in a document (VM_MAD, TM_MAD, DS_MAD, VN_MAD, IPAM_MAD, AUTH_DRIVER) means.
+"""Which driver a name in a document (VM_MAD, TM_MAD, DS_MAD, VN_MAD, IPAM_MAD, AUTH_DRIVER, FENCING) means.
 
 Drivers are loaded when they are first asked for: one whose library is not installed hinders nobody else.
 Third parties add theirs as entry points of the group `merope.drivers.<kind>`, which may not take a name
@@ -15,6 +15,7 @@ from typing import cast
 from merope.drivers.auth.base import AuthDriver
 from merope.drivers.datastore.base import DatastoreDriver
 from merope.drivers.errors import DriverError
+from merope.drivers.fencing.base import FencingDriver
 from merope.drivers.hypervisor.base import Hypervisor
 from merope.drivers.ipam.base import AddressManager
 from merope.drivers.market.base import MarketDriver
@@ -32,6 +33,7 @@ class Kind(Enum):
     MARKET = "market"
     AUTH = "auth"
     IPAM = "ipam"
+    FENCING = "fencing"
 
 
 BUILT_IN: dict[Kind, dict[str, str]] = {
@@ -57,6 +59,12 @@ BUILT_IN: dict[Kind, dict[str, str]] = {
     Kind.IPAM: {
         "ledger": "merope.drivers.ipam.ledger:LedgerManager",
         "dummy": "merope.drivers.simulated.addresses:SimulatedManager",
+    },
+    Kind.FENCING: {
+        "command": "merope.drivers.fencing.command:CommandFencing",
+        "ipmi": "merope.drivers.fencing.ipmi:IpmiFencing",
+        "redfish": "merope.drivers.fencing.redfish:RedfishFencing",
+        "dummy": "merope.drivers.simulated.fencing:SimulatedFencing",
     },
     Kind.NETWORK: {
         "bridge": "merope.drivers.network.bridge:BridgeNetwork",
@@ -109,6 +117,11 @@ def market(name: str) -> Callable[..., MarketDriver]:
 def ipam(name: str) -> Callable[..., AddressManager]:
     """The class of the address management called `name`. Raises DriverError when there is none."""
     return cast("Callable[..., AddressManager]", driver(Kind.IPAM, name))
+
+
+def fencing(name: str) -> Callable[..., FencingDriver]:
+    """The class of the fencing driver called `name`. Raises DriverError when there is none."""
+    return cast("Callable[..., FencingDriver]", driver(Kind.FENCING, name))
 
 
 def names(kind: Kind) -> list[str]:

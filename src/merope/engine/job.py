@@ -14,7 +14,8 @@ from merope.model.vm import VM, History
 @dataclass(frozen=True, slots=True)
 class Job:
     """`source` is the record of the host that a migration leaves; `original` the SOURCE that is cloned;
-    `token` the VM's OneGate token, where its CONTEXT is written."""
+    `token` the VM's OneGate token, where its CONTEXT is written; `off` the names of those of its hosts that
+    are known to be off."""
 
     effect: Effect
     vm: VM | None = None
@@ -24,6 +25,7 @@ class Job:
     datastore: Datastore | None = None
     original: str = ""
     token: str = field(default="", repr=False)
+    off: frozenset[str] = frozenset()
 
     @property
     def hosts(self) -> list[str]:
@@ -43,6 +45,7 @@ class Job:
                 "datastore": self.datastore and self.datastore.to_xml(),
                 "original": self.original,
                 "token": self.token,
+                "off": sorted(self.off),
             }
         )
 
@@ -58,6 +61,7 @@ class Job:
             data["datastore"] and Datastore.from_xml(data["datastore"]),
             data["original"],
             data["token"],
+            frozenset(data["off"]),
         )
 
 

@@ -2,8 +2,10 @@
 
 from typing import Protocol
 
+from merope.core.host_failure import is_off
 from merope.engine.job import Job
 from merope.engine.token import onegate_token
+from merope.model.cluster import Cluster
 from merope.model.datastore import Datastore
 from merope.model.effect import Effect
 from merope.model.host import Host
@@ -37,6 +39,8 @@ def build(state: State, effect: Effect, finished: Finished | None) -> Job:
         return _image_job(state, effect)
     if effect.op.startswith(_SELF_CONTAINED):
         return Job(effect)
+    if effect.op.startswith("host."):
+        return _host_job(state, effect)
     vm = state.pools["vm_pool"].parsed(effect.oid)
     if vm is None and finished is not None:
         document = finished.vm_document(effect.oid)
@@ -45,15 +49,31 @@ def build(state: State, effect: Effect, finished: Finished | None) -> Job:
         raise MissingObject(f"virtual machine {effect.oid} is not there any more")
     host = state.pools["host_pool"].parsed(effect.host)
     image, datastore = _target(state, effect)
+    source = _source(state, effect, vm, finished)
+    records = [vm.history] if source is None else [vm.history, source]
     return Job(
         effect,
         vm=vm,
         host=host if isinstance(host, Host) else None,
-        source=_source(state, effect, vm, finished),
+        source=source,
         image=image,
         datastore=datastore,
         token=_token(state, effect, vm),
+        off=frozenset(record.hostname for record in records if is_off(state, record.hid)),
     )
+
+
+def _host_job(state: State, effect: Effect) -> Job:
+    """A host that says nothing of its fencing has that of its cluster."""
+    host = state.pools["host_pool"].parsed(effect.oid)
+    if not isinstance(host, Host):
+        raise MissingObject(f"host {effect.oid} is not there any more")
+    cluster = state.pools["cluster_pool"].parsed(host.cluster_id)
+    if isinstance(cluster, Cluster) and not host.template.vectors("FENCING"):
+        host = Host.from_xml(host.to_xml())
+        for fencing in cluster.template.vectors("FENCING"):
+            host.template.add("FENCING", fencing)
+    return Job(effect, host=host)
 
 
 def _target(state: State, effect: Effect) -> tuple[Image | None, Datastore | None]:

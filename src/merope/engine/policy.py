@@ -8,6 +8,7 @@ RETRY_SECONDS = (1.0, 5.0, 15.0)
 #: What takes away the rest of something that is gone, or begins anew: nobody else will, so it is tried until
 #: it succeeds, later and later, as long as its host is there. Doing it twice is doing it once.
 CLEANING = frozenset({"vm.delete", "vm.cleanup"})
+#: So is a migration whose source is off: its destination is asked, as long as it takes, what has arrived.
 #: What was given by others and is theirs again: they are told until they have heard it.
 RETURNING = frozenset({"ipam.free", "ipam.unregister"})
 CLEANING_SECONDS = (*RETRY_SECONDS, 60.0, 300.0, 900.0)
@@ -20,6 +21,7 @@ ASKED_AGAIN = frozenset({"vm.migrate", "vm.attach_disk", "vm.detach_disk", "vm.a
 #: Seconds that an operation may take; then it has failed. Those not named have DEFAULT_TIMEOUT.
 TIMEOUTS: dict[str, float] = {
     "vm.update_sg": 60.0,
+    "host.fence": 300.0,
     "vm.shutdown": 900.0,
     "vm.migrate": 7200.0,
     "vm.save": 3600.0,
@@ -56,7 +58,8 @@ def seconds_for(effect: Effect) -> float:
 
 def pause(effect: Effect, failed: int, *, retry_safe: bool, host_is_there: bool) -> float | None:
     """Seconds until the next attempt after `failed` that have failed; None when there is none."""
-    if (effect.op in CLEANING and host_is_there) or effect.op in RETURNING:
+    insists = effect.op in CLEANING or "arrived" in effect.arguments
+    if (insists and host_is_there) or effect.op in RETURNING:
         return CLEANING_SECONDS[min(failed, len(CLEANING_SECONDS)) - 1]
     if effect.op in ASKED_AGAIN and failed == 1:
         return RETRY_SECONDS[0]

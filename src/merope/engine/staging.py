@@ -21,7 +21,7 @@ async def carry_out(job: Job, place: Callable[[str], str], ask: Ask) -> Answer:
     done: list[int] = []
     for number, stage in stages:
         answer = await ask(places[number], {**request, "stage": number, "undo": False})
-        if not answer.ok and not (stage.forgiving and answer.unreached):
+        if not answer.ok and not (answer.unreached and stage.forgives(job, stage.host(job))):
             for each in reversed(done):
                 if PLANS[job.effect.op][each].undo is not None:
                     await ask(places[each], {**request, "stage": each, "undo": True})

@@ -10,6 +10,8 @@ from merope.drivers.carrier import Carrier
 from merope.drivers.datastore.base import DatastoreDriver
 from merope.drivers.errors import DriverError
 from merope.drivers.fence import Fence
+from merope.drivers.fencing.base import FencingDriver
+from merope.drivers.fencing.executable import ExecutableFencing
 from merope.drivers.files import Progress
 from merope.drivers.hypervisor.base import Hypervisor
 from merope.drivers.ipam.base import AddressManager
@@ -19,6 +21,7 @@ from merope.drivers.market.executable import ExecutableMarket
 from merope.drivers.network.base import NetworkDriver
 from merope.drivers.simulated.addresses import SimulatedManager
 from merope.drivers.simulated.datastore import SimulatedDatastore
+from merope.drivers.simulated.fencing import SimulatedFencing
 from merope.drivers.simulated.hypervisor import SimulatedHypervisor
 from merope.drivers.simulated.market import SimulatedMarket
 from merope.drivers.simulated.network import SimulatedNetwork
@@ -73,6 +76,9 @@ class SimulatedDrivers:
 
     def market(self, name: str) -> MarketDriver:  # noqa: ARG002 - as above
         return self.market_place
+
+    def fencing(self, name: str) -> FencingDriver:  # noqa: ARG002 - as above
+        return SimulatedFencing(self.world)
 
     @contextmanager
     def hold(self, vm_id: int, epoch: int) -> Iterator[None]:
@@ -190,8 +196,20 @@ class LocalDrivers:
         made = registry.market(_real(name, "MARKET_MAD"))
         return made(protected=(self._home,))
 
+    def fencing(self, name: str) -> FencingDriver:
+        """A driver of ours, else the executable that an administrator has put in its place."""
+        path = self._home / "remotes" / "fencing" / name
+        if name not in registry.names(registry.Kind.FENCING) and _is_plain(name) and path.is_file():
+            return ExecutableFencing(path)
+        return registry.fencing(_real(name, "DRIVER of FENCING"))()
+
     def hold(self, vm_id: int, epoch: int) -> AbstractContextManager[None]:
         return self._fence.hold(vm_id, epoch)
+
+
+def _is_plain(name: str) -> bool:
+    """Whether a name is one of a file, and not a way to somewhere else."""
+    return name not in ("", ".", "..") and "/" not in name
 
 
 def _real(name: str, attribute: str) -> str:

@@ -35,6 +35,13 @@ _LISTS: dict[type[Document], str] = {
 }
 
 
+#: What is stored encrypted whatever the lists say, which are 5.12's and don't know of it.
+_ALWAYS: dict[type[Document], tuple[str, ...]] = {
+    Host: ("FENCING/PASSWORD",),
+    Cluster: ("FENCING/PASSWORD",),
+}
+
+
 class _Change(Protocol):
     def __call__(self, value: str, key: str, /) -> str: ...
 
@@ -107,12 +114,12 @@ def reveal(value: Document, settings: Settings) -> bool:
 
 def is_concealed(value: Document, settings: Settings) -> bool:
     """Whether the object has attributes that are stored encrypted."""
-    entries = getattr(settings, _LISTS.get(type(value), ""), ())
+    entries = _entries(value, settings)
     return bool(settings.one_key) and any(True for _ in _places(value, entries))
 
 
 def _change(value: Document, settings: Settings, change: _Change, key: str) -> bool:
-    entries = getattr(settings, _LISTS.get(type(value), ""), ())
+    entries = _entries(value, settings)
     found = False
     for template, name in _places(value, entries):
         if isinstance(template, Template):
@@ -122,6 +129,11 @@ def _change(value: Document, settings: Settings, change: _Change, key: str) -> b
             template[name] = change(template[name], key)
         found = True
     return found
+
+
+def _entries(value: Document, settings: Settings) -> tuple[str, ...]:
+    listed: tuple[str, ...] = getattr(settings, _LISTS.get(type(value), ""), ())
+    return (*listed, *_ALWAYS.get(type(value), ()))
 
 
 def _places(

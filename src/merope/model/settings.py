@@ -421,6 +421,75 @@ class Settings:
         "Where commands of hooks are on hosts.",
     )
 
+    # Hosts that fail
+    failure_cycle: int = option(
+        "HOST_FAILURE/CYCLE",
+        Integer(1),
+        "60",
+        "Seconds of a monitoring cycle, of which ft/host_error waits so many (-p) for a host to come back.",
+        ours=True,
+        shown=False,
+    )
+    failure_settle: int = option(
+        "HOST_FAILURE/SETTLE",
+        Integer(0),
+        "30",
+        "Least seconds between the failure of a host and its being switched off: others may fail with it.",
+        ours=True,
+        shown=False,
+    )
+    failure_max_hosts: int = option(
+        "HOST_FAILURE/MAX_HOSTS",
+        Integer(0),
+        "10",
+        "So many hosts may fail at a time; when more do, nothing is recovered unasked. 0: only MAX_SHARE.",
+        ours=True,
+        shown=False,
+    )
+    failure_max_share: int = option(
+        "HOST_FAILURE/MAX_SHARE",
+        Integer(1, 100),
+        "34",
+        "The same as a share of the hosts of a cluster, and of all, in percent; one host may always fail.",
+        ours=True,
+        shown=False,
+    )
+    failure_window: int = option(
+        "HOST_FAILURE/WINDOW",
+        Integer(1),
+        "600",
+        "Seconds in which failures are at a time; a host whose recovery waits counts for longer.",
+        ours=True,
+        shown=False,
+    )
+    failure_flapping: int = option(
+        "HOST_FAILURE/FLAPPING",
+        Integer(0, 1000),
+        "3",
+        "A host that fails so often within FLAPPING_WINDOW gets no VMs before it is STABLE. 0: it does.",
+        ours=True,
+        shown=False,
+    )
+    failure_flapping_window: int = option(
+        "HOST_FAILURE/FLAPPING_WINDOW", Integer(1), "3600", "Seconds.", ours=True, shown=False
+    )
+    failure_stable: int = option(
+        "HOST_FAILURE/STABLE",
+        Integer(1),
+        "600",
+        "Seconds that such a host must be heard without a break.",
+        ours=True,
+        shown=False,
+    )
+    failure_strays: str = option(
+        "HOST_FAILURE/STRAYS",
+        Choice(("remove", "report")),
+        "remove",
+        "What becomes of a VM on a host that came back, when the VM is somewhere else now.",
+        ours=True,
+        shown=False,
+    )
+
     # Attributes that only administrators may set, that are stored encrypted, that VMs inherit
     vm_restricted_attr: tuple[str, ...] = names(
         "VM_RESTRICTED_ATTR", given.VM_RESTRICTED_ATTR, "Attributes of a VM for administrators only."

@@ -17,6 +17,8 @@ from merope.model.effect import Effect
 from merope.model.hook import Logged
 from merope.model.hook_run import TABLE as HOOK_RUN_TABLE
 from merope.model.hook_run import HookRun
+from merope.model.host_failure import TABLE as HOST_FAILURE_TABLE
+from merope.model.host_failure import HostFailure
 from merope.model.kinds import KINDS, Kind
 from merope.model.long_text import LongText
 from merope.model.quota import Quotas
@@ -207,6 +209,8 @@ class State:
         """hook → number of the execution → what is logged of it."""
         self.hook_runs: dict[int, HookRun] = {}
         """Runs of hooks that are due, oldest first."""
+        self.host_failures: dict[int, HostFailure] = {}
+        """Host → what is known of its failures."""
         self.effects: dict[int, Effect] = {}
         self.effects_of: dict[tuple[str, int], set[int]] = {}
         self.vnc_ports: dict[tuple[int, int], int] = {}
@@ -226,6 +230,7 @@ class State:
             "hook_log": self._put_execution,
             EFFECT_TABLE: self._put_effect,
             HOOK_RUN_TABLE: self._put_hook_run,
+            HOST_FAILURE_TABLE: self._put_host_failure,
         }
 
     def pool(self, kind: Kind) -> Pool:
@@ -360,6 +365,11 @@ class State:
         assert isinstance(key, int)
         new = None if row is None else HookRun.from_json(key, str(row["body"]))
         return _put_value(self.hook_runs, key, new)
+
+    def _put_host_failure(self, key: Key, row: Row | None) -> Callable[[], object]:
+        assert isinstance(key, int)
+        new = None if row is None else HostFailure.from_json(key, str(row["body"]))
+        return _put_value(self.host_failures, key, new)
 
     def _put_effect(self, key: Key, row: Row | None) -> Callable[[], object]:
         assert isinstance(key, int)

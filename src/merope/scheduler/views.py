@@ -205,7 +205,7 @@ def _wants_a_host(state: int, lcm_state: int, resched: bool) -> bool:
     if state == VmState.PENDING:
         return True
     running = state == VmState.ACTIVE and lcm_state in (LcmState.RUNNING, LcmState.UNKNOWN)
-    return resched and (running or state == VmState.POWEROFF)
+    return resched and (running or state in (VmState.POWEROFF, VmState.SUSPENDED))
 
 
 def _automatic_nics(template: Element) -> Iterator[NicRequest]:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from merope.model.change import Change, Key, Put, Row
 from merope.model.effect import TABLE as EFFECT_TABLE
 from merope.model.hook_run import TABLE as HOOK_RUN_TABLE
+from merope.model.host_failure import TABLE as HOST_FAILURE_TABLE
 from merope.model.kinds import KINDS
 from merope.model.state import Entry, State
 from merope.model.states import VmState
@@ -24,6 +25,7 @@ _LOADED = (
     "hook_log",
     EFFECT_TABLE,
     HOOK_RUN_TABLE,
+    HOST_FAILURE_TABLE,
 )
 _UNIQUE = [
     (name, tuple(constraint.removeprefix("UNIQUE").strip("()").replace(" ", "").split(",")))

@@ -49,6 +49,17 @@ _CALLS: tuple[tuple[str, list[Any], int], ...] = (
     *(("one.host.allocate", [name, "dummy", "dummy", -1], 0) for name in PINNED_HOSTS),
     ("one.host.update", [4, "PIN_POLICY=PINNED", 1], 0),
     ("one.host.update", [5, "PIN_POLICY=PINNED\nVMS_THREAD=2", 1], 0),
+    # One host has a controller of its own, others their cluster's, and annex0 has none.
+    ("one.host.update", [0, "FENCING=[DRIVER=dummy,ADDRESS=bmc0]", 1], 0),
+    ("one.cluster.update", [0, 'FENCING=[DRIVER=dummy,ADDRESS="bmc-$NAME"]', 1], 0),
+    (
+        "one.hook.allocate",
+        [
+            "NAME=host_error\nTYPE=state\nRESOURCE=HOST\nSTATE=ERROR\nREMOTE=no\n"
+            'COMMAND="ft/host_error.rb"\nARGUMENTS="$TEMPLATE -m -p 1"'
+        ],
+        0,
+    ),
     ("one.datastore.allocate", [_DATASTORE.format("other", "SYSTEM_DS", 'DS_MIGRATE="YES"'), -1], 0),
     ("one.datastore.allocate", [_DATASTORE.format("more", "IMAGE_DS", 'DS_MAD="dummy"'), -1], 0),
     ("one.image.allocate", ['NAME="os"\nPATH="/images/os"', 1, False], 0),

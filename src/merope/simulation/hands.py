@@ -11,7 +11,7 @@ from typing import Any
 from merope.drivers.simulated.faults import Fault, Faults, Plan
 from merope.engine import plans, probes
 from merope.engine.job import Answer, Job
-from merope.engine.plans import Drivers
+from merope.engine.toolbox import SimulatedDrivers
 from merope.model.addressing import Question, Told
 from merope.simulation.loop import Event, SimulatedLoop
 
@@ -38,7 +38,9 @@ class SimulatedHands:
     Late and repeated answers reach the engine: that it does not take them twice is part of what is tried.
     """
 
-    def __init__(self, loop: SimulatedLoop, drivers: Drivers, faults: Faults, typical: float) -> None:
+    def __init__(
+        self, loop: SimulatedLoop, drivers: SimulatedDrivers, faults: Faults, typical: float
+    ) -> None:
         self.loop = loop
         self.drivers = drivers
         self.faults = faults
@@ -48,6 +50,10 @@ class SimulatedHands:
         self.lost: set[int] = set()
         """VMs that may be on either of two hosts, because a live migration was cut off: when it fails at the
         second attempt too, the core takes the VM to be where it was, until monitoring finds it elsewhere."""
+
+    @property
+    def shared_storage(self) -> bool:
+        return self.drivers.world.shared_storage
 
     def submit(self, job: Job, timeout: float, done: Callable[[Answer], None]) -> _Call:
         # A worker gets a copy: what becomes of the objects in the meantime is not its business.

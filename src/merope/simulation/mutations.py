@@ -5,18 +5,37 @@ Each takes the place of something in the running code for as long as a schedule 
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
-from merope.core import check_topology, host_topology, image_use, ipam, quota, results, vm_nics, vm_steps
+from merope.core import (
+    check_topology,
+    host_evacuation,
+    host_failure,
+    host_limits,
+    host_recovery,
+    host_return,
+    host_topology,
+    image_use,
+    ipam,
+    quota,
+    results,
+    vm_nics,
+    vm_steps,
+)
 from merope.core.transaction import Transaction
 from merope.daemon.timetable import Timetable
+from merope.drivers.fencing.base import Power, Target
+from merope.drivers.simulated.fencing import SimulatedFencing
 from merope.drivers.simulated.world import World
 from merope.engine import cloud as cloud_module
 from merope.engine import engine as engine_module
+from merope.engine import jobs
 from merope.engine.cloud import Cloud
 from merope.engine.engine import Engine
 from merope.engine.moments import Moments
+from merope.engine.plans import host as host_plans
 from merope.model import pci, pinning
 from merope.model import schedule as scheduled
 from merope.model.address_range import AddressRange
@@ -236,6 +255,39 @@ def device_given_twice() -> list[Patch]:
 def reports_taken_again() -> list[Patch]:
     """what an agent said is taken again when it comes again, and for what is true now"""
     return [(Window, "admit", lambda *_: True), (Moments, "at", lambda self, _: self._indexes[-1])]
+def recovered_unconfirmed() -> list[Patch]:
+    """VMs leave a host that could not be confirmed to be off"""
+    return [(host_recovery, "_unconfirmed", host_recovery._is_off)]
+
+
+def command_taken_for_truth() -> list[Patch]:
+    """a host counts as off when its controller was told, whatever its power reads"""
+
+    def told(driver: SimulatedFencing, target: Target) -> Power:
+        driver.power_state(target)
+        return Power.OFF
+
+    return [(host_plans, "switched_off", told)]
+
+
+def moved_from_anywhere() -> list[Patch]:
+    """an UNKNOWN VM may leave a host of which nobody knows whether it is off"""
+    return [(host_failure, "check_leaving", _nothing), (jobs, "is_off", lambda *_: True)]
+
+
+def storm_ignored() -> list[Patch]:
+    """hosts are switched off however many fail at a time"""
+    return [(host_limits, "too_many", lambda *_: "")]
+
+
+def host_not_cleared() -> list[Patch]:
+    """a host that is back keeps what it had of VMs that are elsewhere now"""
+    return [(host_return, "_cleared", lambda _, failure, *__: (replace(failure, left=()), ""))]
+
+
+def recovery_forgotten() -> list[Patch]:
+    """a host that is off keeps its VMs, and they don't say why"""
+    return [(host_evacuation, "leave", lambda *_: False)]
 
 
 def _puts_only(original: Callable[[SqliteStore, Sequence[Change]], None]) -> Callable[..., None]:
@@ -277,6 +329,12 @@ TABLE: dict[str, Mutation] = {
         source_kept,
         device_given_twice,
         reports_taken_again,
+        recovered_unconfirmed,
+        command_taken_for_truth,
+        moved_from_anywhere,
+        storm_ignored,
+        host_not_cleared,
+        recovery_forgotten,
     )
 }
 

@@ -19,6 +19,7 @@ def portrait(state: State) -> dict[str, Any]:
         "history": {vm: dict(records) for vm, records in state.history.items() if records and vm in live},
         "effects": {oid: effect.to_json() for oid, effect in state.effects.items()},
         "effects_of": {key: set(ids) for key, ids in state.effects_of.items()},
+        "host_failures": {oid: failure.to_json() for oid, failure in state.host_failures.items()},
         "to_be_moved": set(state.to_be_moved),
         "vnc_ports": dict(state.vnc_ports),
         "index": state.index,

@@ -1,5 +1,6 @@
 """The process that runs the cloud: everything that is gone when it is killed."""
 
+from base64 import b64decode
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from dataclasses import replace
@@ -11,18 +12,20 @@ from merope.core import commands, ipam
 from merope.core.execute import execute
 from merope.core.ipam import Asked
 from merope.core.login import caller
-from merope.core.methods import Method, Result
-from merope.core.transaction import ALL_ARCHIVED, Archived, Transaction
+from merope.core.methods import METHODS, Method, Result
+from merope.core.transaction import ALL_ARCHIVED, ONEADMIN, Archived, Transaction
 from merope.daemon.scheduling import Scheduling
 from merope.engine.agents import Agents
 from merope.engine.cloud import Cloud, Inputs
 from merope.engine.engine import Engine
 from merope.engine.hook_executor import Request
 from merope.engine.hooks import Hooks
+from merope.engine.host_watch import HostWatch
 from merope.engine.polling import Poller
 from merope.model.addressing import Answers, Question, Told
 from merope.model.errors import ApiError, Code
 from merope.model.hook import Execution
+from merope.model.host import Host
 from merope.model.settings import SchedulerSettings, Settings
 from merope.scheduler.snapshot import Limits
 from merope.simulation.agents import SILENCE, SimulatedAgents, SimulatedReceiver, has_agent
@@ -37,7 +40,13 @@ T = TypeVar("T")
 
 #: The first zone of a federation, so that there can be others. Lists are long soon.
 SETTINGS = replace(Settings(), password_kdf_cost=1, federation_mode="MASTER", long_list=2)
+#: Each host has its own storage.
+APART = replace(
+    SETTINGS, tm_mad_conf={**SETTINGS.tm_mad_conf, "dummy": {**SETTINGS.tm_mad_conf["dummy"], "SHARED": "NO"}}
+)
 KNOWN = commands.MODULES
+#: The hook of hosts that fail, by the name that 5.12 has for it.
+HOST_ERROR = "ft/host_error.rb"
 
 
 class Threads(Executor):
@@ -60,13 +69,20 @@ class Threads(Executor):
 
 
 class QuickHooks:
-    """Runs hooks in no time, and they succeed."""
+    """Runs hooks in no time, and they succeed. That of hosts that fail does what the real one does."""
 
-    def __init__(self, loop: SimulatedLoop) -> None:
+    def __init__(self, loop: SimulatedLoop, recover: Callable[[int], None]) -> None:
         self._loop = loop
+        self._recover = recover
 
     def submit(self, request: Request, done: Callable[[Execution], None]) -> None:
-        self._loop.call_later(0.001, lambda: done(Execution(request.command, request.arguments)))
+        def run() -> None:
+            if request.command == HOST_ERROR:
+                document = b64decode(request.arguments.partition(" ")[0]).decode()
+                self._recover(Host.from_xml(document).id)
+            done(Execution(request.command, request.arguments))
+
+        self._loop.call_later(0.001, run)
 
 
 class Process:
@@ -79,17 +95,20 @@ class Process:
         self._hands = hands
         self._now = loop.now
         self.state = disk.loaded()
+        self.settings = SETTINGS if hands.shared_storage else APART
         threads = Threads(loop)
         self.cloud = Cloud(
             self.state,
             disk,
-            SETTINGS,
+            self.settings,
             now=loop.now,
             random=Random(seed).randbytes,  # noqa: S311 - reproducible is what it is to be
             executor=threads,
         )
         self.engine = Engine(self.cloud, hands, loop.call_later, limit=4, finished=disk)
-        self.hooks = Hooks(self.cloud, QuickHooks(loop), loop.call_later, most=4, seconds=0)
+        hooks = QuickHooks(loop, self._recover)
+        self.hooks = Hooks(self.cloud, hooks, loop.call_later, most=4, seconds=0)
+        self.host_watch = HostWatch(self.cloud, loop.call_later)
         self.poller = Poller(
             self.cloud,
             hands,
@@ -125,11 +144,16 @@ class Process:
     def start(self) -> None:
         self.engine.resume()
         self.hooks.resume()
+        self.host_watch.start()
         self.poller.start()
         self.agents.start()
         self.agents.hear({"listening": 1})
         self.scheduling.wake()
         self.timetable.start()
+
+    def _recover(self, host_id: int) -> None:
+        """As `host_error -m -p 1`."""
+        self.request(METHODS["one.host.recover"], [host_id, "migrate", False, 1, True], ONEADMIN)
 
     @property
     def idle(self) -> bool:
@@ -138,7 +162,7 @@ class Process:
 
     def request(self, method: Method, arguments: list[Any], uid: int) -> tuple[Result | ApiError, int]:
         """What the door does with a call: the answer, and the change that it waits for."""
-        who = caller(self.state, SETTINGS, uid)
+        who = caller(self.state, self.settings, uid)
         if who is None:
             return ApiError(Code.AUTHENTICATION, "not authenticated"), self.state.index
         inputs: dict[str, Any] = {"archive": {}, "archived_vms": None, "addresses": Answers()}

@@ -14,7 +14,7 @@ from random import Random
 from merope.drivers.simulated.faults import NO_FAULTS, Fault, FaultRates
 from merope.simulation import genesis
 from merope.simulation.database import real_database
-from merope.simulation.deeds import HAPPENINGS, SUBJECTS, requests
+from merope.simulation.deeds import SUBJECTS, events, requests
 from merope.simulation.deeds.anything import take_turn
 from merope.simulation.draws import Draw
 from merope.simulation.simulation import Base, Simulation, Violation, Weather
@@ -22,8 +22,6 @@ from merope.simulation.simulation import Base, Simulation, Violation, Weather
 STEPS = 32
 #: Steps at which a method of the API has its turn: so many schedules later each has had one.
 _TURNS = (14, 27)
-#: How much of a schedule's steps are the world's.
-_WORLDLY = 0.2
 
 _EVERY = [fault for fault in Fault if fault is not Fault.NONE]
 _CLIMATES: tuple[FaultRates, ...] = (
@@ -34,7 +32,7 @@ _CLIMATES: tuple[FaultRates, ...] = (
     FaultRates({Fault.LATE_ANSWER: 0.1, Fault.STALLED: 0.15, Fault.LOST: 0.1}, typical_delay=50.0),
 )
 _WEIGHTED = [tuple(zip(*requests(subject), strict=True)) for subject in SUBJECTS]
-_EVENTS, _EVENT_WEIGHTS = zip(*HAPPENINGS, strict=True)
+_WORLDLY = [events(subject) for subject in SUBJECTS]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,11 +105,12 @@ def _step(simulation: Simulation, seed: int, number: int) -> None:
     chance = Random(f"{seed}/{number}")  # noqa: S311 - as above
     draw = Draw(simulation.process.state, chance, simulation.loop.now(), seed * len(_TURNS))
     simulation.note(f"step {number}")
+    happenings, odds, share = _WORLDLY[seed % len(_WORLDLY)]
     if number in _TURNS:
         draw.turn += _TURNS.index(number)
         simulation.request(*take_turn(draw))
-    elif chance.random() < _WORLDLY:
-        happening = chance.choices(_EVENTS, _EVENT_WEIGHTS)[0]
+    elif chance.random() < share:
+        happening = chance.choices(happenings, odds)[0]
         simulation.note(happening(simulation, draw))
     else:
         deeds, weights = _WEIGHTED[seed % len(_WEIGHTED)]

@@ -26,6 +26,7 @@ from merope.model.vnet import VirtualNetwork
 from merope.simulation import invariants, pins
 from merope.simulation.agents import SimulatedAgents
 from merope.simulation.disk import Disk
+from merope.simulation.failures import Failures, unsettled
 from merope.simulation.hands import SimulatedHands
 from merope.simulation.loop import SimulatedLoop
 from merope.simulation.portrait import difference, portrait
@@ -39,6 +40,10 @@ _VM_OF = re.compile(r"VM (\d+)|/datastores/\d+/(\d+)")
 PATIENCE = 20_000
 #: Seconds in which everything that was begun must have ended when nothing goes wrong any more.
 SETTLING = 400_000.0
+#: Looks at every host in the end.
+_FEWEST_LOOKS, _LOOKS = 3, 20
+#: Steps after which somebody looks after hosts that are off.
+_SOMETIMES = 100
 
 
 class Violation(AssertionError):  # noqa: N818 - what it is called in the trade
@@ -116,6 +121,7 @@ class Simulation:
         """VMs of which an administrator has said something that may not be true."""
         self.calls: dict[str, tuple[int, int]] = {}
         self.actions = Actions()
+        self.failures = Failures()
         self._lives = 0
         self._checked: dict[invariants.Check, tuple[object, ...]] = {}
         self._in_trouble = False
@@ -251,6 +257,8 @@ class Simulation:
         for sentence in self.world.violations:
             if not self._is_forgiven(sentence):
                 raise Violation(f"world: {sentence}")
+        for sentence in self.failures.check(state, self.loop.now(), self.process.settings):
+            raise Violation(f"failures of hosts: {sentence}")
         for vm, note, moment in self.actions.twice:
             raise Violation(f"VM {vm}: the action {note} of {moment} was carried out twice")
         if self._in_trouble and not self.process.cloud.trouble:
@@ -267,15 +275,17 @@ class Simulation:
         self.note("from here on nothing goes wrong")
         self.writes_to_fail = 0
         self.hands.faults = Faults(self.seed, FaultRates(timeout=self.weather.rates.timeout))
-        for name in self.world.hosts:
-            self.world.host_returns(name)
+        self._all_hosts_return()
         self.world.deaf.clear()
         self.agents.reliable = True
+        self.world.silent.clear()
         for host in list(invariants.every(self.process.state, Host)):
             if host.state == HostState.OFFLINE:
                 self.request("one.host.status", [host.id, 0])
         end = self.loop.clock + SETTLING
-        for _ in range(PATIENCE):
+        for number in range(PATIENCE):
+            if number % _SOMETIMES == 0:
+                self._all_hosts_return()
             if not self.process.state.effects and self.process.idle and not self.loop.world_is_busy:
                 break
             if not self.step(end):
@@ -284,8 +294,12 @@ class Simulation:
         if effects:
             raise Violation(f"after {SETTLING:.0f} quiet seconds there are still {effects}")
         self.check()
-        # Monitoring looks at every host a few times, and what it finds is dealt with.
-        for _ in range(3):
+        # Monitoring looks at every host a few times, and what it finds is dealt with; those that failed
+        # again and again are watched for longer.
+        for look in range(_LOOKS):
+            if look >= _FEWEST_LOOKS and not any(unsettled(self.process.state)):
+                break
+            self._all_hosts_return()
             self.process.poller.start()
             self.agents.look()
             end = self.loop.clock + 90.0
@@ -296,10 +310,17 @@ class Simulation:
         self.check()
         self._check_rest()
 
+    def _all_hosts_return(self) -> None:
+        """Also those that were switched off meanwhile, because they had not been heard yet."""
+        for name in self.world.hosts:
+            self.world.host_returns(name)
+
     def _check_rest(self) -> None:
         state = self.process.state
         for sentence in invariants.documents(state):
             raise Violation(f"documents: {sentence}")
+        for sentence in unsettled(state):
+            raise Violation(f"failures of hosts: {sentence}")
         for sentence in overdue(state, self.loop.now()):
             raise Violation(f"scheduled actions: {sentence}")
         for look in CHECKS:
@@ -315,6 +336,8 @@ class Simulation:
             if vm.phase in lifecycle.WAITING or vm.phase is Phase.LCM_INIT:
                 raise Violation(f"VM {vm.id} is {vm.phase.name} for ever")
             self._check_domain(vm)
+        for sentence in self._forgotten_files():
+            raise Violation(f"left in the world: {sentence}")
         strays = self.world.strays(alive | self.forgiven | self.hands.lost)
         if strays:
             raise Violation(f"left in the world: {strays}")
@@ -345,6 +368,17 @@ class Simulation:
         uncertain = (Phase.UNKNOWN, *lifecycle.FAILURES)
         if where != expected and vm.phase not in uncertain:
             raise Violation(f"VM {vm.id} is {vm.phase.name}; its domain is on {where or 'no host'}")
+
+    def _forgotten_files(self) -> Iterator[str]:
+        """Files of VMs on the own storage of hosts that they are not on: they would be taken for theirs."""
+        vms = {vm.id: vm for vm in invariants.every(self.process.state, VM)}
+        for owner, path in self.world.storage:
+            vm = vms.get(int(path.parent.name)) if path.parent.name.isdigit() else None
+            if vm is None or vm.id in self.forgiven | self.hands.lost or vm.phase in lifecycle.FAILURES:
+                continue
+            current = vm.history
+            if owner in self.world.hosts and (current is None or current.hostname != owner):
+                yield f"{path} on {owner}, VM {vm.id} is {vm.phase.name}"
 
     def _check_finished(self) -> None:
         records: dict[int, list[History]] = {}

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from merope.model.effect import TABLE as EFFECT_TABLE
 from merope.model.hook_run import TABLE as HOOK_RUN_TABLE
+from merope.model.host_failure import TABLE as HOST_FAILURE_TABLE
 from merope.store.errors import StoreError
 from merope.store.parts import TABLE as PART_TABLE
 
@@ -125,10 +126,11 @@ TABLES: dict[str, Table] = {
         ),
         ("log_index",),
     ),
-    # Ours: effects that were asked for and have not been answered, hooks that are due, long lists of
-    # documents (parts.py), the last change.
+    # Ours: effects that were asked for and have not been answered, hooks that are due, hosts that
+    # failed, long lists of documents (parts.py), the last change.
     EFFECT_TABLE: Table((("oid", INTEGER), ("body", TEXT))),
     HOOK_RUN_TABLE: Table((("oid", INTEGER), ("body", TEXT))),
+    HOST_FAILURE_TABLE: Table((("oid", INTEGER), ("body", TEXT))),
     PART_TABLE: Table(
         (
             ("tablename", "VARCHAR(32)"),
@@ -143,7 +145,7 @@ TABLES: dict[str, Table] = {
 }
 
 #: Tables that 5.12 has not got.
-OURS = (EFFECT_TABLE, HOOK_RUN_TABLE, PART_TABLE, "merope_log")
+OURS = (EFFECT_TABLE, HOOK_RUN_TABLE, HOST_FAILURE_TABLE, PART_TABLE, "merope_log")
 #: Tables of what was measured, whose rows are no part of a change and pass.
 FIGURES = ("host_monitoring", "vm_monitoring")
 #: Index → table and columns. Those of figures let the oldest be found; 5.12 has not got them.

@@ -14,6 +14,7 @@ from merope.model.change import Cell, Change, Delete, Key, Operation, Put
 from merope.model.document import escape
 from merope.model.effect import TABLE as EFFECT_TABLE
 from merope.model.hook_run import TABLE as HOOK_RUN_TABLE
+from merope.model.host_failure import TABLE as HOST_FAILURE_TABLE
 from merope.model.kinds import BY_TABLE, KINDS
 from merope.model.long_text import LongText
 from merope.model.state import Entry, State
@@ -33,6 +34,7 @@ _LOADED = (
     "hook_log",
     EFFECT_TABLE,
     HOOK_RUN_TABLE,
+    HOST_FAILURE_TABLE,
 )
 #: Keys that one statement removes.
 _KEYS = 200

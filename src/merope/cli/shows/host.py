@@ -66,6 +66,7 @@ _CPU = tuple(
 def show(ctx: Context, page: Page, host: Element) -> None:
     page.heading(f"HOST {host.findtext('ID')} INFORMATION")
     page.fields(_INFORMATION, host)
+    _failure(page, host)
     page.line()
     page.heading("HOST SHARES")
     page.field("RUNNING VMS", host.findtext("HOST_SHARE/RUNNING_VMS", "0"))
@@ -76,7 +77,7 @@ def show(ctx: Context, page: Page, host: Element) -> None:
     for store in host.iterfind("HOST_SHARE/DATASTORES/DS"):
         _datastore(page, store)
     page.line()
-    page.template("MONITORING INFORMATION", host.find("TEMPLATE"), ("VM",))
+    page.template("MONITORING INFORMATION", host.find("TEMPLATE"), ("VM", "FAILURE"))
     _pci(page, host)
     _numa(page, host)
     page.line()
@@ -85,6 +86,31 @@ def show(ctx: Context, page: Page, host: Element) -> None:
     page.table(_WILD, [_wild(v) for v in host.iterfind("TEMPLATE/VM") if v.findtext("DEPLOY_ID")])
     page.line()
     virtual_machines(ctx, page, [e.text for e in host.iterfind("VMS/ID")])
+
+
+def _next_step(failure: Element) -> str | None:
+    due = formats.integer(failure.findtext("DUE"))
+    return formats.date(due) if due else None
+
+
+_FAILURE = (
+    Field("STAGE", path("STAGE")),
+    Field("FAILED AT", lambda f: formats.date(formats.integer(f.findtext("SINCE")))),
+    Field("FAILURES", path("FAILURES")),
+    Field("ITS VMS", lambda f: f.findtext("ACTION") or "nothing was ordered"),
+    Field("ATTEMPTS", lambda f: f.findtext("ATTEMPTS")),
+    Field("NEXT STEP", _next_step),
+    Field("MESSAGE", path("MESSAGE")),
+)
+
+
+def _failure(page: Page, host: Element) -> None:
+    """How far the recovery of a host that failed is."""
+    failure = host.find("TEMPLATE/FAILURE")
+    if failure is not None:
+        page.line()
+        page.heading("FAILURE")
+        page.fields(_FAILURE, failure)
 
 
 def _datastore(page: Page, store: Element) -> None:

@@ -116,6 +116,19 @@ TOOL = Tool(
             host_actions.flush,
             (ids("host"),),
         ),
+        Command(
+            "recover",
+            "decide what becomes of the machines of hosts that have failed",
+            host_actions.recover,
+            (ids("host"),),
+            (
+                *(flag(f"--{name}", text) for name, text in host_actions.RECOVERIES.items()),
+                flag("--force", "also machines that are suspended or powered off"),
+                opt("--cycles", "cycles", "monitoring cycles to wait for them", "", values.natural),
+                flag("--no-fencing", "you vouch for it that they are off: they are not switched off"),
+            ),
+            ("recover 3 --migrate", "recover 3 --confirm"),
+        ),
         rename_command("host"),
         Command(
             "importvm",

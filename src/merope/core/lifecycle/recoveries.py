@@ -57,4 +57,6 @@ MONITOR_ROWS: tuple[Row, ...] = (
     Row("found-suspended", UP, P.SUSPENDED, (Step.CLOSE_RUNNING,), action=Action.MONITOR),
     Row("found-poweroff", UP, P.POWEROFF, (Step.CLOSE_RUNNING,), action=Action.MONITOR),
     Row("host-lost", (P.RUNNING,), P.UNKNOWN),
+    # The host is known to be off: whatever was begun there runs no more.
+    Row("host-dead", (P.RUNNING, *BOOT_FAILED), P.UNKNOWN),
 )

@@ -88,9 +88,12 @@ class SimulatedTransfer:
 
     def delete(self, target: Place) -> None:
         owner, path = self._open("delete", target)
-        self._world.touched("delete", path)
+        elsewhere = self._world.runs_elsewhere(owner, path)
+        if not elsewhere:
+            self._world.touched("delete", path)
         self._remove(owner, path)
-        self._world.removed(path)
+        if not elsewhere:
+            self._world.removed(path)
 
     def _remove(self, owner: str, path: Path) -> None:
         """Also what belongs to a disk; the snapshots of an image are not its VM's."""

@@ -54,6 +54,9 @@ class SimulatedHost:
     total_cpu: int = HOST_CPU
     total_memory: int = HOST_MEMORY
     up: bool = True
+    """Whether it can be reached."""
+    powered: bool = True
+    """One that is powered and cannot be reached is cut off: its domains go on running."""
     topology: tuple[tuple[str, dict[str, str]], ...] = ()
     """What its probes say of cores, memory, huge pages and PCI devices."""
     domains: dict[str, SimulatedDomain] = field(default_factory=dict)
@@ -76,6 +79,8 @@ class World:
         self.violations: list[str] = []
         self.deaf: set[int] = set()
         """VMs whose guests do not react to ACPI."""
+        self.silent: set[str] = set()
+        """Hosts whose controllers answer nothing."""
         self.snapshots: dict[int, dict[str, dict[Path, int]]] = {}
         """The content of every disk at each system snapshot, by VM id and the snapshot's name."""
         self.filtered: Counter[tuple[int, int]] = Counter()
@@ -187,6 +192,11 @@ class World:
         place = self._places.get(_vm_id(path))
         return place is not None and any(disk == path or disk.parent == path for disk in place[1].disks)
 
+    def runs_elsewhere(self, owner: str, path: Path) -> bool:
+        """Whether the domain that a file on the storage of one host is of is on another host."""
+        place = self._places.get(_vm_id(path))
+        return place is not None and owner in self.hosts and place[0].name != owner
+
     def links_to(self, path: Path, source: str) -> bool:
         """Whether the disk `path` is the image `source` itself."""
         file = self.storage.find(SHARED, path)
@@ -242,14 +252,25 @@ class World:
 
     def host_fails(self, name: str) -> None:
         """The host is off: its domains are gone, and no call reaches it."""
-        host = self.host(name)
-        host.up = False
+        self.host(name)
+        self.power_off(name)
+
+    def power_off(self, name: str) -> None:
+        """The host is off, whether it can be reached or not."""
+        host = self.hosts.get(name)
+        if host is None:
+            raise DriverError(f"nobody knows the host {name}")
+        host.up = host.powered = False
         host.nics.clear()
         for deploy_id in list(host.domains):
             self.stop(host, deploy_id)
 
+    def host_is_cut_off(self, name: str) -> None:
+        """No call reaches the host, and its domains run on."""
+        self.host(name).up = False
+
     def host_returns(self, name: str) -> None:
-        self.hosts[name].up = True
+        self.hosts[name].up = self.hosts[name].powered = True
 
     def start_wild(self, host: str, name: str, *, memory_kb: int = 1048576, vcpus: int = 1) -> None:
         """A domain that somebody else has started."""

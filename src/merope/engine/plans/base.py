@@ -11,6 +11,7 @@ from merope.drivers.carrier import Carrier
 from merope.drivers.context import Context, context_of
 from merope.drivers.datastore.base import DatastoreDriver
 from merope.drivers.errors import DriverError
+from merope.drivers.fencing.base import FencingDriver
 from merope.drivers.hypervisor.base import Hypervisor
 from merope.drivers.ipam.base import AddressManager
 from merope.drivers.market.base import MarketDriver
@@ -47,6 +48,8 @@ class Drivers(Protocol):
     def ipam(self, name: str, request: int) -> AddressManager:
         """`request` is the number that drivers of third parties are told."""
         ...
+
+    def fencing(self, name: str) -> FencingDriver: ...
 
     def hold(self, vm_id: int, epoch: int) -> AbstractContextManager[None]:
         """Keeps other operations of the VM out; refuses (DriverError) one older than one that was begun."""

@@ -15,30 +15,40 @@ from merope.engine.plans.base import Drivers, Plan
 
 
 class Where(Enum):
-    """The machine of a stage: the front-end, the VM's host, or the host that a migration leaves (which is the
-    VM's own where nothing is left)."""
+    """The machine of a stage: the front-end, the VM's host, the host that a migration leaves (which is the
+    VM's own where nothing is left), the host that the job is about, or the one that its effect calls home."""
 
     FRONT_END = auto()
     HOST = auto()
     LEFT = auto()
+    ITSELF = auto()
+    HOME = auto()
 
 
 def _always(job: Job) -> bool:  # noqa: ARG001 - a condition
     return True
 
 
+def _never(job: Job, host: str) -> bool:  # noqa: ARG001 - a condition
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """`forgiving`: a host that cannot be reached has nothing to be done on it, and hinders nobody."""
+    """`forgives`: that the stage's host, of which it is told the name, cannot be reached hinders nobody."""
 
     where: Where
     do: Plan
     undo: Plan | None = None
     when: Callable[[Job], bool] = _always
-    forgiving: bool = False
+    forgives: Callable[[Job, str], bool] = _never
 
     def host(self, job: Job) -> str:
         """The name of the stage's host; empty for the front-end."""
+        if self.where is Where.HOME:
+            return str(job.effect.arguments["home"])
+        if self.where is Where.ITSELF and job.host is not None:
+            return job.host.name
         if self.where is Where.FRONT_END or job.vm is None or job.vm.history is None:
             return ""
         left = job.source if self.where is Where.LEFT else None
@@ -62,7 +72,9 @@ def go_through(stages: Stages, drivers: Drivers, job: Job) -> dict[str, str]:
             continue
         try:
             found |= stage.do(drivers, job)
-        except DriverError:
+        except DriverError as error:
+            if error.retry_safe and stage.forgives(job, stage.host(job)):
+                continue
             for each in reversed(done):
                 if each.undo is not None:
                     each.undo(drivers, job)

@@ -108,10 +108,32 @@ def _migrate(drivers: Drivers, job: Job) -> dict[str, str]:
     return {}
 
 
+def _has_arrived(job: Job) -> bool:
+    """Whether it is only asked if the VM has arrived: its source is off."""
+    return bool(job.effect.arguments.get("arrived"))
+
+
+def _is_to_move(job: Job) -> bool:
+    return not _has_arrived(job)
+
+
 def _settle_migration(drivers: Drivers, job: Job) -> dict[str, str]:
     on = here(drivers, job)
+    if _has_arrived(job) and not any(domain.vm_id == on.vm.id for domain in on.hypervisor.domains()):
+        clean(on)
+        return {"arrived": "no"}
     for network in on.networks:
         network.post(on.vm, on.deploy_id)
+    return {}
+
+
+def _arrived(target: On) -> dict[str, str]:
+    """The source is off: the VM has arrived, or runs nowhere."""
+    if not any(domain.vm_id == target.vm.id for domain in target.hypervisor.domains()):
+        clean(target)
+        return {"arrived": "no"}
+    for network in target.networks:
+        network.post(target.vm, target.deploy_id)
     return {}
 
 
@@ -192,18 +214,18 @@ def _prolog_migrate(drivers: Drivers, job: Job) -> dict[str, str]:
 
 
 def _leave(source: On) -> None:
-    """What a VM still has on the host that it leaves: one that is UNKNOWN may run there, or lie there failed.
+    """What a VM still has on the host that it leaves: an UNKNOWN one may run there, or lie there failed."""
+    if source.vm.phase is Phase.PROLOG_MIGRATE_UNKNOWN:
+        source.hypervisor.cancel(source.deploy_id)
+    require_off(source)
+    clean(source)
 
-    A host that cannot be reached is why such a VM is moved, and does not stop it.
-    """
-    try:
-        if source.vm.phase is Phase.PROLOG_MIGRATE_UNKNOWN:
-            source.hypervisor.cancel(source.deploy_id)
-        require_off(source)
-        clean(source)
-    except DriverError as error:
-        if not error.retry_safe:
-            raise
+
+def _is_left_all_the_same(job: Job, host: str) -> bool:
+    """A host that cannot be reached does not stop a VM that rests; one of which nobody knows whether it runs
+    there only when the host is known to be off."""
+    assert job.vm is not None
+    return job.vm.phase is not Phase.PROLOG_MIGRATE_UNKNOWN or host in job.off
 
 
 def _has_host(job: Job) -> bool:
@@ -213,6 +235,12 @@ def _has_host(job: Job) -> bool:
 
 def _had_another_host(job: Job) -> bool:
     return job.source is not None and _has_host(job)
+
+
+def _begins_anew_without(job: Job, host: str) -> bool:
+    """A VM that is to begin anew does not wait for a host that is off, which is cleared when it is back; what
+    is left of one that is gone waits for the host."""
+    return job.effect.op == "vm.cleanup" and host in job.off
 
 
 def _end(on: On) -> dict[str, str]:
@@ -233,12 +261,30 @@ def _delete_local(drivers: Drivers, job: Job) -> dict[str, str]:
     return {}
 
 
+def _on_host(do: Callable[[On], dict[str, str]]) -> Stage:
+    return Stage(
+        Where.HOST,
+        lambda drivers, job: do(here(drivers, job)),
+        when=_has_host,
+        forgives=_begins_anew_without,
+    )
+
+
+def _on_host_left(do: Callable[[On], dict[str, str]]) -> Stage:
+    return Stage(
+        Where.LEFT,
+        lambda drivers, job: do(here(drivers, job, job.source)),
+        when=_had_another_host,
+        forgives=_begins_anew_without,
+    )
+
+
 _REMOVAL = (
     # Hosts may share the directory: nothing is deleted before the VM is off all of them.
-    Stage(Where.HOST, lambda drivers, job: _end(here(drivers, job)), when=_has_host),
-    Stage(Where.LEFT, lambda drivers, job: _end(here(drivers, job, job.source)), when=_had_another_host),
-    Stage(Where.HOST, lambda drivers, job: _delete(here(drivers, job)), when=_has_host),
-    Stage(Where.LEFT, lambda drivers, job: _delete(here(drivers, job, job.source)), when=_had_another_host),
+    _on_host(_end),
+    _on_host_left(_end),
+    _on_host(_delete),
+    _on_host_left(_delete),
     Stage(Where.FRONT_END, _delete_local),
 )
 """Everything of a VM is taken off the host, off the other host of a migration, and off the front-end."""
@@ -272,12 +318,12 @@ PLANS: dict[str, Stages] = {
         Stage(Where.HOST, _epilog_stop),
     ),
     "vm.migrate": (
-        Stage(Where.HOST, _prepare_migration, undo=_undo_migration),
-        Stage(Where.LEFT, _migrate),
+        Stage(Where.HOST, _prepare_migration, undo=_undo_migration, when=_is_to_move),
+        Stage(Where.LEFT, _migrate, when=_is_to_move),
         Stage(Where.HOST, _settle_migration),
     ),
     "vm.prolog_migrate": (
-        Stage(Where.LEFT, _leave_for_migration, forgiving=True),
+        Stage(Where.LEFT, _leave_for_migration, forgives=_is_left_all_the_same),
         carrying.BETWEEN_HOSTS,
         Stage(Where.HOST, _prolog_migrate),
         carrying.FORGET_LEFT,

@@ -4,6 +4,7 @@ from merope.simulation.deeds import (
     administration,
     anything,
     devices,
+    hosts,
     images,
     life,
     networks,
@@ -13,7 +14,7 @@ from merope.simulation.deeds import (
     timetable,
 )
 from merope.simulation.deeds.call import Deed
-from merope.simulation.deeds.world import HAPPENINGS
+from merope.simulation.deeds.world import HAPPENINGS, Happening
 
 Weighted = tuple[tuple[Deed, int], ...]
 
@@ -28,6 +29,7 @@ SUBJECTS: dict[str, Weighted] = {
     "devices": devices.DEEDS,
     "timetable": timetable.DEEDS,
     "pinned": pinned.DEEDS,
+    "hosts": hosts.DEEDS,
     "anything": anything.DEEDS,
 }
 #: A subject that is dwelt on has this part of what people do.
@@ -43,4 +45,15 @@ def requests(subject: str) -> Weighted:
     return (*others, *((deed, weight * factor) for deed, weight in own))
 
 
-__all__ = ["HAPPENINGS", "SUBJECTS", "requests"]
+def events(subject: str) -> tuple[list[Happening], list[int], float]:
+    """What the world does by itself, with weights, where a schedule dwells on a subject; and its part of all
+    steps. Hosts fail in every schedule once in a while, and all the time in those that are about that."""
+    dwelt_on = subject == "hosts"
+    weighted = [
+        *HAPPENINGS,
+        *((event, weight * (5 if dwelt_on else 1)) for event, weight in hosts.HAPPENINGS),
+    ]
+    return [event for event, _ in weighted], [weight for _, weight in weighted], 0.5 if dwelt_on else 0.2
+
+
+__all__ = ["SUBJECTS", "events", "requests"]

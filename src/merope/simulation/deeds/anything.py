@@ -85,6 +85,13 @@ _SENSE: dict[str, Arguments] = {
     "one.template.instantiate": lambda draw: [draw.oid("template"), "", False, "", False],
     "one.vdc.allocate": lambda draw: [_named(draw, "vdc")],
     "one.host.allocate": lambda draw: [f"spare{draw.chance.randrange(3)}", "dummy", "dummy", -1],
+    "one.host.recover": lambda draw: [
+        draw.oid("host"),
+        draw.one(("migrate", "recreate", "delete", "proceed", "cancel")),
+        draw.likely(0.5),
+        draw.one((0, 1)),
+        True,
+    ],
     # A host's name is its address: with another name it is another machine.
     "one.host.rename": lambda draw: _same_name(draw, "host"),
     "one.datastore.allocate": lambda draw: [f"{_named(draw, 'ds')}\nTYPE=SYSTEM_DS\nTM_MAD=dummy", -1],

@@ -8,6 +8,8 @@ from merope.drivers.simulated.parts import topology
 from merope.simulation.draws import Draw
 from merope.simulation.simulation import Simulation
 
+Happening = Callable[[Simulation, Draw], str]
+
 #: The first marketplace of a new cloud, which is read and not written.
 PUBLIC_MARKET = 0
 
@@ -115,7 +117,7 @@ def _hardware(simulation: Simulation, draw: Draw) -> str:
     return f"host {host.name} has {'all its parts' if gone is None else f'no {gone}'}"
 
 
-HAPPENINGS: tuple[tuple[Callable[[Simulation, Draw], str], int], ...] = (
+HAPPENINGS: tuple[tuple[Happening, int], ...] = (
     (_guest, 6),
     (_host_fails, 2),
     (_host_returns, 3),

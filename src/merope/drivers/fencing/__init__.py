@@ -1,0 +1,1 @@
+"""Switching hosts off, and reading back that they are."""

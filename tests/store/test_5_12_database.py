@@ -178,9 +178,7 @@ def test_it_is_kept_as_it_was_and_what_was_done_is_said(old: Location, tmp_path:
     sentences = adopt(home, old, login=LOGIN)
     assert "was written by OpenNebula 5.12.0" in sentences[0]
     assert "4 VMs and 1 that are done" in sentences[0]
-    added = (
-        "Tables were added: merope_effect, merope_hook_run, merope_host_failure, merope_part, merope_log"
-    )
+    added = "Tables were added: merope_effect, merope_hook_run, merope_host_failure, merope_part, merope_log"
     assert any(added in sentence for sentence in sentences)
     assert any("begun anew: VM 4 (PROLOG)" in sentence for sentence in sentences)
     assert not any("login" in sentence for sentence in sentences)

@@ -179,7 +179,7 @@ def hook_run_faults(row: Row) -> Iterator[Finding]:
 
 
 def host_failure_faults(row: Row) -> Iterator[Finding]:
-    host_id = int(row["oid"] or 0)
+    host_id = number(row, "oid")
     try:
         HostFailure.from_json(host_id, str(row["body"]))
     except (ValueError, KeyError, TypeError) as error:

@@ -63,6 +63,8 @@ onehost forceupdate node2
 onehost sync => All hosts updated successfully.
 onehost flush node2
 onehost enable node2
+onehost recover node1 --migrate !> is heard: there is nothing to recover from
+onehost recover node1 !> Exactly one of --migrate, --recreate, --delete
 onehost monitoring node1 NOSUCH !> Nothing was measured of NOSUCH
 onehost update node2 - -a << VM=[VM_NAME=wild,DEPLOY_ID=w-1,IMPORT_TEMPLATE="Q1BVPTEKTUVNT1JZPTY0Cg=="]
 onehost show node2 => wild +w-1 +1 +64

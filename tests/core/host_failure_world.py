@@ -6,7 +6,7 @@ from typing import Any
 from tests.core.vm_world import NODE0, NODE1, Cloud
 
 from merope.core import host_monitor, host_recovery, results
-from merope.core.host_monitor import Measured
+from merope.core.host_monitor import Found, Measured
 from merope.core.transaction import SYSTEM
 from merope.model.host import Host
 from merope.model.host_failure import HostFailure, Stage
@@ -38,10 +38,18 @@ class FailingCloud(Cloud):
         host_monitor.lost(tx, host, "no answer")
         self.commit(tx)
 
-    def hear(self, host: int, vms: Mapping[int, str] | None = None, *, since: int | None = None) -> None:
+    def hear(
+        self,
+        host: int,
+        vms: Mapping[int, str] | None = None,
+        *,
+        since: int | None = None,
+        complete: bool = True,
+    ) -> None:
         """The host answers; `vms` are its domains."""
         tx = self.transaction(SYSTEM)
-        measured = Measured(400, 4 << 20, {}, (1, 0, 1), dict(vms or {}), since=since)
+        found = Found(dict(vms or {}), complete=complete, since=since)
+        measured = Measured(400, 4 << 20, {}, (1, 0, 1), found)
         host_monitor.take(tx, host, measured)
         self.commit(tx)
 

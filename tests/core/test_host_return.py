@@ -4,6 +4,9 @@ import pytest
 from tests.core.host_failure_world import NODE0, NODE1, OWN_STORAGE, FailingCloud
 from tests.core.vm_world import check
 
+from merope.core import host_monitor
+from merope.core.host_monitor import Found, Measured
+from merope.core.transaction import SYSTEM
 from merope.model.host import Host
 from merope.model.host_failure import Stage
 from merope.model.phase import Phase
@@ -180,6 +183,32 @@ def test_nothing_is_placed_on_a_host_that_is_being_cleared(cloud: FailingCloud) 
     cloud.hear(NODE0, {0: "RUNNING"})
     error = cloud.fails(0, "one.vm.migrate", 0, NODE0, True)
     assert "may still have VMs that were recovered elsewhere" in error.message
+
+
+def test_what_a_host_measures_of_itself_does_not_make_it_good(cloud: FailingCloud) -> None:
+    moved(cloud)
+    tx = cloud.transaction(SYSTEM)
+    host_monitor.take(tx, NODE0, Measured(800, 4 << 20, {}, (1, 0, 1)))
+    cloud.commit(tx)
+    assert (state(cloud, NODE0), cloud.stage(NODE0)) == (HostState.ERROR, Stage.RECOVERING)
+
+
+def test_an_agent_says_that_the_host_is_back_by_what_its_vms_do(cloud: FailingCloud) -> None:
+    cloud.lose(NODE0)
+    tx = cloud.transaction(SYSTEM)
+    host_monitor.take_states(tx, NODE0, Found({0: "RUNNING"}))
+    cloud.commit(tx)
+    assert (state(cloud, NODE0), cloud.phase(0)) == (HostState.MONITORED, Phase.RUNNING)
+
+
+def test_a_host_that_has_not_told_all_is_not_good_while_a_vm_may_be_left(
+    cloud: FailingCloud,
+) -> None:
+    moved(cloud)
+    cloud.hear(NODE0, complete=False)
+    assert (state(cloud, NODE0), cloud.effects()) == (HostState.ERROR, [])
+    cloud.hear(NODE0)
+    assert state(cloud, NODE0) is HostState.MONITORED
 
 
 # Flapping

@@ -255,6 +255,8 @@ def device_given_twice() -> list[Patch]:
 def reports_taken_again() -> list[Patch]:
     """what an agent said is taken again when it comes again, and for what is true now"""
     return [(Window, "admit", lambda *_: True), (Moments, "at", lambda self, _: self._indexes[-1])]
+
+
 def recovered_unconfirmed() -> list[Patch]:
     """VMs leave a host that could not be confirmed to be off"""
     return [(host_recovery, "_unconfirmed", host_recovery._is_off)]

@@ -12,7 +12,7 @@ from functools import partial
 
 from merope.api.metrics import Registry
 from merope.core import vm_deploy
-from merope.core.transaction import SYSTEM, Transaction
+from merope.core.transaction import SYSTEM, Archived, Transaction
 from merope.daemon import vm_groups
 from merope.daemon.measures import SchedulerMeasures
 from merope.daemon.sights import Sights
@@ -227,6 +227,8 @@ class Scheduling:
             log.info("virtual machine %d was not placed: %s", placement.vm_id, error.message)
             self._sights.again((placement.vm_id,))
             self._measures.refused.inc()
+        except Archived:
+            log.info("virtual machine %d has ended before it was placed", placement.vm_id)
 
     def _say(self, vm_id: int, sentence: str, parts: Iterable[Mapping[str, str]] = ()) -> None:
         """SCHED_MESSAGE in the user template, and SCHED_REASON for each reason; written again only when

@@ -148,6 +148,32 @@ def test_states_are_told_when_they_change_some_times_more_and_now_and_then(virsh
     assert probe.report(70 + CONFIG.periods["SYNC_STATE_VM"])
 
 
+def test_libvirt_is_asked_again_when_its_notes_changed_or_are_old(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked: list[bool] = []
+
+    def read(uri: str, figures: bool) -> list[Domain]:
+        asked.append(figures)
+        return []
+
+    monkeypatch.setattr(domains, "read", read)
+    probe = StateProbe(CONFIG, tmp_path)
+    note = tmp_path / "one-1.xml"
+    note.write_text("running")
+    for now in (0, 5, 10):
+        probe.report(now)
+    assert len(asked) == 1
+    os.utime(note, ns=(1, 1))
+    probe.report(15)
+    note.unlink()
+    (tmp_path / "one-2.xml").touch()
+    probe.report(20)
+    assert len(asked) == 3
+    probe.report(20 + vms.ASK_SECONDS)
+    assert len(asked) == 4
+
+
 def test_the_use_of_a_processor_is_that_between_two_looks(virsh: list[Domain]) -> None:
     probe = FiguresProbe(CONFIG)
     virsh.append(Domain("one-1", "RUNNING", 1000, cpu_time=10**9))

@@ -4,16 +4,14 @@ All of them run by `make e2e`; those marked `quick` with everything else too.
 """
 
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from tests.e2e.cloud import BedCloud
-from tests.real.machine import guest_image
-from tests.testbed.bed import Bed, why_not
+from tests.e2e.making import running_cloud, temporary_bed
+from tests.testbed.bed import Bed
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -30,40 +28,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if item not in slow]
 
 
-@contextmanager
-def _bed(size: int) -> Iterator[Bed]:
-    reason = why_not()
-    if reason:
-        pytest.skip(reason)
-    directory = Path(tempfile.mkdtemp(prefix="mrp-bed-", dir="/tmp"))
-    try:
-        yield Bed.up(directory, size)
-    finally:
-        Bed.at(directory).down()
-
-
-@contextmanager
-def _cloud(made: BedCloud, transfer: str) -> Iterator[BedCloud]:
-    image, problem = guest_image()
-    if image is None:
-        pytest.skip(f"the guest image cannot be built: {problem}")
-    made.start()
-    try:
-        for host in made.bed.hosts:
-            made.add(host)
-        made.prepare(image, transfer)
-        for host in made.bed.hosts:
-            made.wait_for_host(host.name)
-        yield made
-    finally:
-        made.stop()
-        shutil.rmtree(made.home)
-
-
 @pytest.fixture(scope="session")
 def bed() -> Iterator[Bed]:
     """Three hosts for the tests of this process, removed with all that is on them."""
-    with _bed(3) as made:
+    with temporary_bed(3) as made:
         yield made
 
 
@@ -71,7 +39,7 @@ def bed() -> Iterator[Bed]:
 def cloud(bed: Bed) -> Iterator[BedCloud]:
     """Its hosts are in it and monitored; its storage is shared, and disks are chains."""
     home = Path(tempfile.mkdtemp(prefix="mrp-"))
-    with _cloud(BedCloud(bed, home, bed.shared / "datastores"), "qcow2") as made:
+    with running_cloud(BedCloud(bed, home, bed.shared / "datastores"), "qcow2") as made:
         yield made
 
 
@@ -79,7 +47,7 @@ def cloud(bed: Bed) -> Iterator[BedCloud]:
 def own_storage() -> Iterator[BedCloud]:
     """Two hosts with storage of their own: images are on the front-end alone."""
     home = Path(tempfile.mkdtemp(prefix="mrp-"))
-    with _bed(2) as bed:
+    with temporary_bed(2) as bed:
         made = BedCloud(bed, home, bed.local / "datastores", 26000 + os.getpid() % 4000)
-        with _cloud(made, "ssh"):
+        with running_cloud(made, "ssh"):
             yield made

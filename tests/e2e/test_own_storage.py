@@ -106,6 +106,17 @@ def test_what_is_written_to_a_persistent_disk_is_in_its_image_when_it_is_taken_o
     assert not (directory(own_storage, vm, vm.host) / f"disk.{number}").exists()
 
 
+def test_a_live_migration_is_refused_with_the_reason_and_the_guest_goes_on(
+    own_storage: BedCloud, vm: BedVm
+) -> None:
+    boot, host = vm.guest.boot_id(), vm.host
+    vm.migrate("node2" if host == "node1" else "node1", live=True)
+    eventually("it is refused", lambda: "migrate it without --live" in vm.look().error)
+    vm.wait_for(RUNNING)
+    assert vm.guest.boot_id() == boot
+    assert own_storage.runs_on(vm.id) == [host]
+
+
 def test_a_vm_that_ends_leaves_nothing_on_any_machine(own_storage: BedCloud, vm: BedVm) -> None:
     vm.remove()
     assert where(own_storage, vm) == []

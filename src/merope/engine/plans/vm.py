@@ -91,6 +91,11 @@ def _save(drivers: Drivers, job: Job) -> dict[str, str]:
 
 def _prepare_migration(drivers: Drivers, job: Job) -> dict[str, str]:
     on = here(drivers, job)
+    if carrying.moves_by_carrier(drivers, job):
+        raise DriverError(
+            f"VM {on.vm.id} cannot move live: its disks are on storage that is its host's own (TM_MAD "
+            f"{on.record.tm_mad}); migrate it without --live"
+        )
     for network in on.networks:
         network.pre(on.vm)
     return {}

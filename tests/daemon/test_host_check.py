@@ -8,7 +8,7 @@ import pytest
 from tests.drivers.ssh.server import Sshd, why_not
 
 from merope.daemon.host_check import NEEDED, Finding, check, judge, main
-from merope.drivers.ssh import SshSettings
+from merope.drivers.ssh import Ssh, SshSettings
 from merope.engine.remote import Remote
 
 
@@ -91,5 +91,6 @@ def test_a_machine_that_is_not_reached_has_the_reason_and_status_1(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["no-such-host.invalid", "--home", str(tmp_path / "home")]) == 1
+    Ssh(tmp_path / "home").close()
     told = capsys.readouterr().out
     assert "cannot be reached by SSH: no address is known for its name" in told

@@ -154,6 +154,7 @@ async def test_a_host_that_cannot_be_reached_is_named_with_the_reason(places: Pl
     code, told, why = await outcome(Request(1, "a.sh", remote=True, host="no-such-host.invalid"), places)
     assert (code, told) == (255, "")
     assert "The hook was not run: host no-such-host.invalid cannot be reached by SSH: no address" in why
+    places.hosts.close()
 
 
 @pytest.fixture

@@ -119,9 +119,12 @@ def test_a_host_whose_key_is_not_known_is_refused_where_keys_must_be_known(serve
         strict.connect("node1")
 
 
-def test_a_name_that_does_not_resolve_is_said_so(tmp_path: Path) -> None:
+def test_a_name_that_does_not_resolve_is_said_so_and_close_leaves_nothing(tmp_path: Path) -> None:
+    ssh = Ssh(tmp_path)
     with pytest.raises(UnreachableError, match="no address is known for its name"):
-        Ssh(tmp_path).connect("no-such-host.invalid")
+        ssh.connect("no-such-host.invalid")
+    ssh.close()
+    assert not ssh.sockets.exists()
 
 
 def test_a_name_that_is_an_option_never_reaches_ssh(tmp_path: Path) -> None:

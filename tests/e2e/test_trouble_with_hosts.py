@@ -78,6 +78,8 @@ def test_a_host_that_no_longer_accepts_the_key_says_what_to_do(cloud: BedCloud) 
     cloud.bed.refuse(public)
     try:
         Ssh(cloud.home).disconnect("node2")
+        with cloud.client as client:
+            client.call("one.host.status", cloud.hosts["node2"], 0)
         cloud.ask("one.host.status", cloud.hosts["node2"], 0)
         cloud.wait_for_host("node2", HostState.ERROR, 60)
         assert "it accepts none of our keys" in error_of(cloud, "node2")

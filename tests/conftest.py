@@ -1,11 +1,23 @@
 """For all tests: which of them show what the API's methods do (method_tests)."""
 
+import os
 import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 from tests import method_tests
+
+# How long an example takes says nothing on a machine that others use too. A developer's runs search on with
+# examples of their own; where a change is judged, the same tests say the same twice.
+settings.register_profile(
+    "house",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    derandomize="CI" in os.environ,
+)
+settings.load_profile("house")
 
 _PYPROJECT = Path(__file__).parent.parent / "pyproject.toml"
 _WORKER = "method_calls"

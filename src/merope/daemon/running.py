@@ -8,7 +8,6 @@ from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -23,7 +22,7 @@ from merope.daemon.arguments import Started
 from merope.daemon.authentication import Authentication
 from merope.daemon.layout import Layout
 from merope.daemon.local_time import local_zone
-from merope.daemon.measures import SchedulerMeasures, measure
+from merope.daemon.measures import SchedulerMeasures, fencing_counts, measure, measure_hosts
 from merope.daemon.monitoring import Monitoring
 from merope.daemon.preparations import Preparations
 from merope.daemon.scheduling import Scheduling
@@ -46,7 +45,6 @@ from merope.engine.recovery import Recovery
 from merope.engine.remote import Remote
 from merope.engine.toolbox import SimulatedDrivers
 from merope.engine.workers import WorkerPool
-from merope.model.host_failure import Stage
 from merope.model.settings import Settings
 from merope.monitor.recorder import Recorder
 from merope.scheduler.snapshot import Limits
@@ -88,7 +86,7 @@ class Running:
         )
         self._bus = EventBus(cloud, address_of(settings.hm_mad), later)
         registry = Registry()
-        self._host_watch = HostWatch(cloud, later, _counting(registry))
+        self._host_watch = HostWatch(cloud, later, fencing_counts(registry))
         monitor = started.config.monitor
         self._recorder = Recorder(
             store,
@@ -108,7 +106,6 @@ class Running:
             has_agent=self._monitoring.has_agent,
         )
         wanted = started.config.scheduler
-        registry = Registry()
         self._scheduling = Scheduling(
             cloud,
             wanted,
@@ -125,7 +122,7 @@ class Running:
             cloud, store.probe, writer, later, settle=store.settle, superseded=superseded
         )
         measure(registry, cloud, self._engine, self._hooks)
-        _measure_failures(registry, self._host_watch)
+        measure_hosts(registry, cloud, self._monitoring.agents, self._host_watch)
         self._door = Door(registry, lambda: cloud.trouble or None)
 
     async def start(self) -> None:
@@ -286,19 +283,3 @@ def _door_settings(started: Started) -> DoorSettings:
         field: value for name, (field, value) in names.items() if started.config.given(name)
     }
     return DoorSettings(host=settings.listen_address, port=settings.port, **given)
-
-
-def _measure_failures(registry: Registry, watch: HostWatch) -> None:
-    stages = registry.gauge("merope_hosts_failed", "Hosts that have failed.", ("stage",))
-    for stage in Stage:
-        if stage is not Stage.GOOD:
-            stages.labels(stage.value.lower()).follow(partial(watch.in_stage, stage))
-
-
-def _counting(registry: Registry) -> Callable[[str], None]:
-    counted = registry.counter(
-        "merope_fencing_total",
-        "Hosts that were to be switched off; held: too many had failed.",
-        ("result",),
-    )
-    return lambda result: counted.labels(result).inc()

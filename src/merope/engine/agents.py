@@ -106,6 +106,15 @@ class Agents:
         self.taken = 0
         cloud.subscribe(self._changed)
 
+    @property
+    def number(self) -> int:
+        return len(self._watches)
+
+    @property
+    def number_silent(self) -> int:
+        """Those that were started again because nothing was heard, and have not been heard since."""
+        return sum(watch.silent for watch in self._watches.values())
+
     def start(self) -> None:
         self._stopped = False
         for oid in list(self._cloud.state.pools["host_pool"].entries):

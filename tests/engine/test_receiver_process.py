@@ -44,7 +44,7 @@ class Site:
 
     def wanted(self) -> Wanted:
         database = described(self.place)
-        return Wanted("127.0.0.1", 0, True, MASTER.hex(), self.private_key, database, 60.0, 15.0, 900, 900)
+        return Wanted("127.0.0.1", 0, True, MASTER.hex(), self.private_key, database, 60.0, 15.0, 900, 900, 0)
 
     def greet(self) -> list[dict[str, Any]]:
         return [{"expect": 5, "session": "s1", "began": self.began}]

@@ -82,8 +82,8 @@ class Monitoring:
             self._receiver.restart()
 
     def _wanted(self) -> Wanted:
-        settings = self._settings
-        database = location_of(self._started.config.settings, self._started.layout.database)
+        settings, core = self._settings, self._started.config.settings
+        database = location_of(core, self._started.layout.database)
         return Wanted(
             address=self._told_address or (_EVERYWHERE if self._open else settings.network_address),
             port=settings.network_port,
@@ -95,6 +95,7 @@ class Monitoring:
             timer=float(settings.manager_timer),
             keep_host_seconds=settings.host_monitoring_expiration_time,
             keep_vm_seconds=settings.vm_monitoring_expiration_time,
+            keep_vm_every=core.monitoring_interval_db_update,
         )
 
     def _site(self) -> Site:

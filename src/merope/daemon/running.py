@@ -93,6 +93,7 @@ class Running:
             self._threads,
             host_seconds=monitor.host_monitoring_expiration_time,
             vm_seconds=monitor.vm_monitoring_expiration_time,
+            vm_every=settings.monitoring_interval_db_update,
         )
         hosts = Ssh(started.layout.home, ssh_settings(settings))
         self._monitoring = Monitoring(started, cloud, self._recorder, hosts)

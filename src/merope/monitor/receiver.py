@@ -58,6 +58,7 @@ class Wanted:
     timer: float
     keep_host_seconds: int
     keep_vm_seconds: int
+    keep_vm_every: int
 
 
 class Receiver:
@@ -77,6 +78,7 @@ class Receiver:
             self._threads,
             host_seconds=wanted.keep_host_seconds,
             vm_seconds=wanted.keep_vm_seconds,
+            vm_every=wanted.keep_vm_every,
         )
         ahead = time.time() - time.monotonic()
         self._intake = Intake(self.sessions, self.outbox, self._recorder.record, lambda at: round(at + ahead))

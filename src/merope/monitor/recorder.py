@@ -29,24 +29,38 @@ class Rows(Protocol):
 class Recorder:
     """Collects measurements and writes them when there are BATCH of them or BATCH_SECONDS have passed."""
 
-    def __init__(self, rows: Rows, executor: Executor, *, host_seconds: int, vm_seconds: int) -> None:
-        """The seconds are how long measurements are kept; 0: none are."""
+    def __init__(
+        self, rows: Rows, executor: Executor, *, host_seconds: int, vm_seconds: int, vm_every: int = 0
+    ) -> None:
+        """The seconds are how long measurements are kept; 0: none are. `vm_every` is the least seconds
+        between two of a VM that are kept, -1: none are (MONITORING_INTERVAL_DB_UPDATE)."""
         self._rows = rows
         self._executor = executor
-        self._lasting = {"host_pool": host_seconds, "vm_pool": vm_seconds}
+        self._lasting = {"host_pool": host_seconds, "vm_pool": vm_seconds if vm_every >= 0 else 0}
+        self._vm_every = vm_every
+        self._kept: dict[int, int] = {}
         self._collected: dict[str, list[tuple[int, int, str]]] = {table: [] for table in _TABLES}
         self._written = time.monotonic()
         self._expired = dict.fromkeys(_TABLES, 0.0)
 
     def record(self, table: str, oid: int, now: int, document: str) -> None:
-        if self._lasting[table] <= 0:
+        if self._lasting[table] <= 0 or (table == "vm_pool" and self._is_early(oid, now)):
             return
         self._collected[table].append((oid, now, document))
         late = time.monotonic() - self._written > BATCH_SECONDS
         if late or len(self._collected[table]) >= BATCH:
             self._written = time.monotonic()
+            self._kept = {vm: at for vm, at in self._kept.items() if now - at < self._vm_every}
             for name, rows in self._take():
                 self._executor.submit(self._write, name, rows)
+
+    def _is_early(self, oid: int, now: int) -> bool:
+        """Whether another measurement of the VM was kept a short while ago."""
+        if self._vm_every > 0:
+            if now - self._kept.get(oid, now - self._vm_every) < self._vm_every:
+                return True
+            self._kept[oid] = now
+        return False
 
     async def written(self) -> None:
         """Returns when what was recorded until now is written."""

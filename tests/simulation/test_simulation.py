@@ -34,7 +34,6 @@ QUICKLY_FOUND = (
     "device-given-twice",
     "recovered-unconfirmed",
     "command-taken-for-truth",
-    "moved-from-anywhere",
     "storm-ignored",
     "recovery-forgotten",
 )
@@ -55,7 +54,7 @@ def log_of_the_process() -> Iterator[None]:
 #: Bugs that schedules about something else seldom meet.
 SUBJECT_OF = {
     "actions-forgotten": "timetable",
-    **dict.fromkeys(("recovered-unconfirmed", "command-taken-for-truth", "moved-from-anywhere"), "hosts"),
+    **dict.fromkeys(("recovered-unconfirmed", "command-taken-for-truth"), "hosts"),
 }
 
 

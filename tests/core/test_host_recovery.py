@@ -222,6 +222,16 @@ def test_recreate_begins_anew_elsewhere(cloud: FailingCloud) -> None:
     check(cloud)
 
 
+def test_a_host_is_cleared_of_a_vm_that_was_leaving_it_and_begins_anew(cloud: FailingCloud) -> None:
+    cloud.call(0, "one.vm.migrate", 0, NODE1, False)
+    cloud.call(0, "one.vm.recover", 0, 4)
+    cloud.switched_off(NODE0)
+    [cleanup] = cloud.effects("vm.cleanup")
+    assert (cleanup.host, cleanup.arguments["source"]) == (NODE1, NODE0)
+    assert [left.vm for left in cloud.failure(NODE0).left] == [0]
+    check(cloud)
+
+
 def test_delete_ends_them(cloud: FailingCloud) -> None:
     cloud.switched_off(NODE0, "delete")
     assert cloud.phase(0) is Phase.DONE

@@ -30,14 +30,16 @@ def end_operations(tx: Transaction, host_id: int) -> None:
 
 
 def _clean_up_without(tx: Transaction, host_id: int) -> None:
-    """A VM that is to begin anew does not wait for the host, which is cleared of it when it is back."""
+    """A VM that is to begin anew does not wait for the host, nor for the one that it was leaving, which is
+    cleared of it when it is back."""
     for effect in list(tx.state.effects.values()):
-        if effect.op != "vm.cleanup" or effect.host != host_id:
+        if effect.op != "vm.cleanup" or host_id not in (effect.host, effect.arguments["source"]):
             continue
         vm = tx.get(VM, effect.oid)
-        host_failure.note_left(tx, vm, vm_steps.record(vm))
+        record = vm_steps.record(vm) if effect.host == host_id else vm_steps.source_record(tx, vm)
+        host_failure.note_left(tx, vm, record)
         tx.drop_effects("vm", vm.id)
-        tx.effect(effect.op, vm.id, host_id, **effect.arguments)
+        tx.effect(effect.op, vm.id, effect.host, **effect.arguments)
 
 
 def leave(tx: Transaction, host_id: int, order: Order) -> bool:

@@ -21,6 +21,9 @@ class Failures:
         self.stages: Counter[Stage] = Counter()
         """How often each stage was entered."""
         self._before: dict[int, Stage] = {}
+        self._explained: set[tuple[int, int, int]] = set()
+        """VMs that have said why they stay, with their host and the time of its failure: their owners may
+        take the sentence out again."""
 
     def check(self, state: State, now: int, settings: Settings) -> Iterator[str]:
         """Sentences for what is wrong since the last time."""
@@ -32,7 +35,24 @@ class Failures:
             if entered and failure.stage is Stage.FENCING and not failure.allowed:
                 yield from _storm(state, failure, now, settings)
             if failure.is_off and not failure.due:
-                yield from _unexplained(state, failure)
+                yield from self._unexplained(state, failure)
+
+    def _unexplained(self, state: State, failure: HostFailure) -> Iterator[str]:
+        """A VM of a host that is off waits for a host, or says why it does not."""
+        host = state.pools["host_pool"].parsed(failure.id)
+        if not isinstance(host, Host) or failure.order is None or failure.order.action is not Action.MIGRATE:
+            return
+        for vm_id in host.vms:
+            vm = state.pools["vm_pool"].parsed(vm_id)
+            if not isinstance(vm, VM) or vm.history is None or vm.history.hid != host.id:
+                continue
+            if vm.phase is not Phase.UNKNOWN or vm.resched:
+                continue
+            stay = (vm_id, host.id, failure.down)
+            if "ERROR" in vm.user_template:
+                self._explained.add(stay)
+            elif stay not in self._explained:
+                yield f"VM {vm_id} is on host {host.id}, which is off, and neither waits nor says why"
 
 
 def _storm(state: State, failure: HostFailure, now: int, settings: Settings) -> Iterator[str]:
@@ -50,19 +70,6 @@ def _storm(state: State, failure: HostFailure, now: int, settings: Settings) -> 
         count = len(failed.intersection(members))
         if count > most:
             yield f"host {failure.id} is switched off although {count} of {len(members)} hosts have failed"
-
-
-def _unexplained(state: State, failure: HostFailure) -> Iterator[str]:
-    """A VM of a host that is off waits for a host, or says why it does not."""
-    host = state.pools["host_pool"].parsed(failure.id)
-    if not isinstance(host, Host) or failure.order is None or failure.order.action is not Action.MIGRATE:
-        return
-    for vm_id in host.vms:
-        vm = state.pools["vm_pool"].parsed(vm_id)
-        if not isinstance(vm, VM) or vm.history is None or vm.history.hid != host.id:
-            continue
-        if vm.phase is Phase.UNKNOWN and not vm.resched and "ERROR" not in vm.user_template:
-            yield f"VM {vm_id} is on host {host.id}, which is off, and neither waits nor says why"
 
 
 def unsettled(state: State) -> Iterator[str]:

@@ -270,7 +270,10 @@ async def test_the_session_of_an_agent_that_is_started_again_is_a_new_one(site: 
     site.begin()
     site.receiver.told.clear()
     site.hear(silent=1)
-    assert site.receiver.told == [{"expect": 1, "session": "s3", "began": None}]
+    assert site.receiver.told == [
+        {"expect": 1, "session": "s3", "began": None},
+        {"start": 1, "began": 1000.0},
+    ]
 
 
 async def test_who_speaks_again_after_all_is_asked_for_everything(site: Site) -> None:

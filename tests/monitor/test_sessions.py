@@ -136,6 +136,23 @@ def test_after_the_receiver_died_old_messages_are_not_taken_for_new_ones(session
     assert sessions.take(fresh, 5000.0).at == 5000.0
 
 
+def test_the_first_message_of_an_agent_is_dated_from_its_start_however_late_it_comes(
+    sessions: Sessions,
+) -> None:
+    sessions.start(0, 1000.0)
+    assert sessions.take(FakeAgent().say(STATES, clock=0.3), 1050.0).at == pytest.approx(1000.3)
+
+
+def test_an_agent_that_took_long_to_start_is_dated_by_its_fastest_message_after_a_while(
+    sessions: Sessions,
+) -> None:
+    agent = FakeAgent()
+    sessions.start(0, 1000.0)
+    assert sessions.take(agent.say(clock=0), 1020.0).at == pytest.approx(1000.0)
+    sessions.take(agent.say(clock=320), 1340.0)
+    assert sessions.take(agent.say(clock=640), 1660.0).at == pytest.approx(1660.0)
+
+
 # Encryption
 
 

@@ -59,11 +59,14 @@ class Receiver(Protocol):
 
 @dataclass(slots=True)
 class Watch:
-    """What is known of a host's agent. `began` is when it was started, by the receiver's clock."""
+    """What is known of a host's agent. `asked` is when its start was ordered, by the receiver's clock,
+    `began` the same once it runs: its own clock began no earlier, so that a report is taken for too old,
+    never for news."""
 
     host: Place
     session: str
     state: object
+    asked: float = 0.0
     began: float | None = None
     attempts: int = 0
     failures: int = 0
@@ -188,6 +191,8 @@ class Agents:
     def _try(self, watch: Watch) -> None:
         watch.retry = None
         watch.attempts += 1
+        watch.asked = self._clock()
+        self._receiver.tell({"start": watch.host.id, "began": watch.asked})
         self._starter.start(watch.host, watch.session, lambda reason: self._started(watch, reason))
 
     def _started(self, watch: Watch, reason: str) -> None:
@@ -195,7 +200,7 @@ class Agents:
         if self._stopped or self._watches.get(oid) is not watch:
             return
         if not reason:
-            watch.attempts, watch.began = 0, self._clock()
+            watch.attempts, watch.began = 0, watch.asked
             self._receiver.tell({"wait": oid})
             return
         log.warning("the agent of host %d was not started: %s", oid, reason)

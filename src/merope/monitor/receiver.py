@@ -113,6 +113,8 @@ class Receiver:
         if "expect" in command:
             now = time.monotonic()
             self.sessions.expect(command["expect"], command["session"], now, command["began"])
+        elif "start" in command:
+            self.sessions.start(command["start"], command["began"])
         elif "wait" in command:
             self.sessions.wait(command["wait"], time.monotonic())
         elif "forget" in command:

@@ -89,6 +89,12 @@ class Sessions:
             before.before = None
         self._of[host] = Session(name, Keys.of(secret), now, ages=Ages(began), before=before)
 
+    def start(self, host: int, began: float) -> None:
+        """The host's agent is started, and its clock begins no earlier: that dates its first messages."""
+        session = self._of.get(host)
+        if session is not None:
+            session.ages = Ages(began)
+
     def wait(self, host: int, now: float) -> None:
         """The host's agent runs from now on: it has its time to be heard of."""
         session = self._of.get(host)

@@ -58,6 +58,8 @@ class SimulatedReceiver:
     def tell(self, what: Said) -> None:
         if "expect" in what:
             self._sessions.expect(what["expect"], what["session"], self._loop.time(), what["began"])
+        elif "start" in what:
+            self._sessions.start(what["start"], what["began"])
         elif "wait" in what:
             self._sessions.wait(what["wait"], self._loop.time())
         else:

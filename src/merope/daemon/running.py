@@ -87,14 +87,7 @@ class Running:
         self._bus = EventBus(cloud, address_of(settings.hm_mad), later)
         registry = Registry()
         self._host_watch = HostWatch(cloud, later, fencing_counts(registry))
-        monitor = started.config.monitor
-        self._recorder = Recorder(
-            store,
-            self._threads,
-            host_seconds=monitor.host_monitoring_expiration_time,
-            vm_seconds=monitor.vm_monitoring_expiration_time,
-            vm_every=settings.monitoring_interval_db_update,
-        )
+        self._recorder = _recorder(started, store, self._threads)
         hosts = Ssh(started.layout.home, ssh_settings(settings))
         self._monitoring = Monitoring(started, cloud, self._recorder, hosts)
         self._poller = Poller(
@@ -106,19 +99,9 @@ class Running:
             market_seconds=float(settings.monitoring_interval_market),
             has_agent=self._monitoring.has_agent,
         )
-        wanted = started.config.scheduler
-        self._scheduling = Scheduling(
-            cloud,
-            wanted,
-            _limits(started),
-            later,
-            self._threads,
-            loop.call_soon_threadsafe,
-            # The loop's own clock stands still within a turn.
-            time.perf_counter,
-            SchedulerMeasures(registry),
-        )
-        self._timetable = Timetable(cloud, later, local_zone(), float(wanted.sched_interval))
+        self._scheduling = _scheduling(started, cloud, self._threads, registry)
+        interval = float(started.config.scheduler.sched_interval)
+        self._timetable = Timetable(cloud, later, local_zone(), interval)
         self._recovery = Recovery(
             cloud, store.probe, writer, later, settle=store.settle, superseded=superseded
         )
@@ -190,6 +173,32 @@ class Finished:
 
     def history(self, oid: int) -> list[str]:
         return self._store.history(oid)
+
+
+def _recorder(started: Started, store: SqlStore, threads: Executor) -> Recorder:
+    monitor = started.config.monitor
+    return Recorder(
+        store,
+        threads,
+        host_seconds=monitor.host_monitoring_expiration_time,
+        vm_seconds=monitor.vm_monitoring_expiration_time,
+        vm_every=started.config.settings.monitoring_interval_db_update,
+    )
+
+
+def _scheduling(started: Started, cloud: Cloud, threads: Executor, registry: Registry) -> Scheduling:
+    loop = asyncio.get_running_loop()
+    return Scheduling(
+        cloud,
+        started.config.scheduler,
+        _limits(started),
+        loop.call_later,
+        threads,
+        loop.call_soon_threadsafe,
+        # The loop's own clock stands still within a turn.
+        time.perf_counter,
+        SchedulerMeasures(registry),
+    )
 
 
 def _executor(started: Started, cloud: Cloud) -> InlineExecutor | WorkerPool:

@@ -57,7 +57,7 @@ class AgentCloud(BedCloud):
 
     @property
     def monitor_port(self) -> int:
-        return 14000 + os.getpid() % 8000
+        return 14000 + os.getpid() % 4000
 
     def memory(self, host: BedHost) -> int:
         """KB, used and free."""

@@ -20,7 +20,8 @@ from merope.drivers.hypervisor.libvirt import LibvirtHypervisor
 from merope.drivers.hypervisor.libvirt_settings import KvmSettings
 from merope.model.states import LcmState, VmState
 
-_PORT = 20000 + os.getpid() % 10000
+#: Below those of the clouds on a bed (tests/e2e), which the same process may have beside this one.
+_PORT = 18000 + os.getpid() % 4000
 RUNNING = (VmState.ACTIVE, LcmState.RUNNING)
 
 

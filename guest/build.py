@@ -110,21 +110,19 @@ def which(tool: str) -> str:
 # --- the kernel -----------------------------------------------------------------------------------------
 
 
-def kernel_package() -> str:
-    """The package of the distribution's current cloud kernel."""
-    found = _current_kernel()
+def kernel_package(meta_package: str = KERNEL_META_PACKAGE) -> str:
+    """The package of the distribution's current kernel, of the kind that a meta package stands for."""
+    found = _current_kernel(meta_package)
     if not found and os.geteuid() == 0:  # a machine whose package lists were never fetched, or thrown away
         run("apt-get", "-o", "DPkg::Lock::Timeout=900", "update")
-        found = _current_kernel()
+        found = _current_kernel(meta_package)
     if not found:
-        raise BuildError(
-            f"apt knows no {KERNEL_META_PACKAGE}: run apt-get update, or check the package sources"
-        )
+        raise BuildError(f"apt knows no {meta_package}: run apt-get update, or check the package sources")
     return found
 
 
-def _current_kernel() -> str:
-    argv = (which("apt-cache"), "depends", KERNEL_META_PACKAGE)
+def _current_kernel(meta_package: str) -> str:
+    argv = (which("apt-cache"), "depends", meta_package)
     done = subprocess.run(argv, capture_output=True, text=True, check=False)  # noqa: S603
     lines = done.stdout.splitlines()
     matches = (re.fullmatch(r"\s*Depends: (linux-image-\S+)", line) for line in lines)

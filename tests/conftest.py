@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 from tests import method_tests
+from tests.helper_vm import plugin as helper_vm_tests
 
 # How long an example takes says nothing on a machine that others use too. A developer's runs search on with
 # examples of their own; where a change is judged, the same tests say the same twice.
@@ -24,6 +25,15 @@ _WORKER = "method_calls"
 _passed: set[str] = set()
 _failed: set[str] = set()
 _stale: list[str] = []
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    helper_vm_tests.register(config)
+    config.addinivalue_line(
+        "markers",
+        "runs(driver, *operations, where): operations of a driver (kind/name) that a test shows, and whether "
+        "here, in the helper VM or against a stand-in",
+    )
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -39,7 +39,7 @@ class Drivers(SimulatedDrivers):
         super().__init__(world, layout, distinct_sources=True)
         self.failing: dict[str, DriverError] = {}
 
-    def hypervisor(self, name: str, host: str) -> SimulatedHypervisor:
+    def hypervisor(self, name: str, host: str, vm: VM | None = None) -> SimulatedHypervisor:
         made = SimulatedHypervisor(self.world, host)
         for call, error in self.failing.items():
             setattr(made, call, partial(fail, error))

@@ -95,12 +95,7 @@ def build(target: Path, context: Context, allowed: Allowed) -> None:
 
     `allowed` says which files may be read. Raises DriverError.
     """
-    names = [SCRIPT, *([TOKEN] if context.token else []), *(file.name for file in context.files)]
-    for name in names:
-        if name in ("", ".", "..") or "/" in name or "\0" in name or len(name.encode()) > 255:
-            raise DriverError(f"{name!r} cannot be the name of a file in the CONTEXT image")
-        if names.count(name) > 1:
-            raise DriverError(f"the CONTEXT image would have two files named {name!r}")
+    check_names(context)
     make_directory(target.parent)
     # The guest's secrets are staged in the VM's own directory, which is private and goes with the VM,
     # under a name by which the next attempt removes what a crash has left.
@@ -108,11 +103,22 @@ def build(target: Path, context: Context, allowed: Allowed) -> None:
         replaced_file(target) as part,
         tempfile.TemporaryDirectory(prefix=f".{target.name}.", suffix=".part", dir=target.parent) as staging,
     ):
-        _fill(Path(staging), context, allowed)
+        fill(Path(staging), context, allowed)
         run([*_writer(), *_ARGUMENTS, "-o", str(part), staging], timeout=_TIMEOUT)
 
 
-def _fill(staging: Path, context: Context, allowed: Allowed) -> None:
+def check_names(context: Context) -> None:
+    """Raises DriverError for what cannot be the name of a file, and for two of one name."""
+    names = [SCRIPT, *([TOKEN] if context.token else []), *(file.name for file in context.files)]
+    for name in names:
+        if name in ("", ".", "..") or "/" in name or "\0" in name or len(name.encode()) > 255:
+            raise DriverError(f"{name!r} cannot be the name of a file in the CONTEXT image")
+        if names.count(name) > 1:
+            raise DriverError(f"the CONTEXT image would have two files named {name!r}")
+
+
+def fill(staging: Path, context: Context, allowed: Allowed) -> None:
+    """Writes the image's files into a directory. Their names have been checked."""
     (staging / SCRIPT).write_text(script(context.variables), "utf-8")
     if context.token:
         (staging / TOKEN).write_text(context.token, "utf-8")

@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
-from merope.drivers import registry
+from merope.drivers import executable, registry
 from merope.drivers.carrier import Carrier
 from merope.drivers.datastore.base import DatastoreDriver
 from merope.drivers.errors import DriverError
@@ -30,6 +30,7 @@ from merope.drivers.simulated.transfer import SimulatedTransfer
 from merope.drivers.simulated.world import World, disk_ids, snapshot_names
 from merope.drivers.ssh import Ssh, SshSettings
 from merope.drivers.transfer.base import Transfer
+from merope.engine import third_parties
 from merope.engine.places import Layout
 from merope.model.phase import Phase
 from merope.model.state import State
@@ -59,10 +60,10 @@ class SimulatedDrivers:
         self.market_place = SimulatedMarket()
         self.addresses = SimulatedManager()
 
-    def hypervisor(self, name: str, host: str) -> Hypervisor:  # noqa: ARG002 - all names mean the same
+    def hypervisor(self, name: str, host: str, vm: VM | None = None) -> Hypervisor:  # noqa: ARG002 - all mean the same
         return SimulatedHypervisor(self.world, host)
 
-    def transfer(self, name: str) -> Transfer:  # noqa: ARG002 - as above
+    def transfer(self, name: str, system: str = "") -> Transfer:  # noqa: ARG002 - as above
         return self._transfer
 
     def datastore(self, name: str) -> DatastoreDriver:  # noqa: ARG002 - as above
@@ -156,7 +157,11 @@ class LocalDrivers:
     def carrier(self) -> Carrier:
         return Carrier(Ssh(self._home, self._ssh))
 
-    def hypervisor(self, name: str, host: str) -> Hypervisor:  # noqa: ARG002 - a stage is on one host
+    def hypervisor(self, name: str, host: str, vm: VM | None = None) -> Hypervisor:
+        """A driver of ours, else the executables that an administrator has put in their place."""
+        directory = self._of_third_party(registry.Kind.HYPERVISOR, "vmm", name)
+        if directory is not None:
+            return third_parties.hypervisor(directory, self._home, self.layout.root, host, vm)
         if name not in self._hypervisors:
             made = registry.hypervisor(_real(name, "VM_MAD"))
             of_cloud = getattr(made, "of_cloud", None)
@@ -165,17 +170,32 @@ class LocalDrivers:
             )
         return self._hypervisors[name]
 
-    def transfer(self, name: str) -> Transfer:
+    def transfer(self, name: str, system: str = "") -> Transfer:
+        """`system` is the TM_MAD of the system datastore, where that is not the one of the disk's image."""
+        directory = self._of_third_party(registry.Kind.TRANSFER, "tm", name)
+        if directory is not None:
+            if self._host:
+                raise DriverError(
+                    f"the transfer driver {name} of a third party runs on the front-end, and the VM is to be "
+                    f"on {self._host}: use it where the front-end is the host, or write it in Python"
+                )
+            return third_parties.transfer(directory, self.layout.root, system)
         made = registry.transfer(_real(name, "TM_MAD"))
         return made(self.layout.root, local_names=(self._host,)) if self._host else made(self.layout.root)
 
     def datastore(self, name: str) -> DatastoreDriver:
         if name == "-":
             name = "fs"
+        directory = self._of_third_party(registry.Kind.DATASTORE, "datastore", name)
+        if directory is not None:
+            return third_parties.datastore(directory)
         made = registry.datastore(_real(name, "DS_MAD"))
         return made(protected=(self._home,), progress=self._progress)
 
     def network(self, name: str, host: str) -> NetworkDriver:  # noqa: ARG002 - as above
+        directory = self._of_third_party(registry.Kind.NETWORK, "vnm", name)
+        if directory is not None:
+            return third_parties.network(directory)
         made = registry.network(name)
         if name == "bridge":
             return made(self._home / "run" / "networks", keep_empty_bridge=self._keep_empty_bridge)
@@ -202,6 +222,10 @@ class LocalDrivers:
         if name not in registry.names(registry.Kind.FENCING) and _is_plain(name) and path.is_file():
             return ExecutableFencing(path)
         return registry.fencing(_real(name, "DRIVER of FENCING"))()
+
+    def _of_third_party(self, kind: registry.Kind, directory: str, name: str) -> Path | None:
+        """The executables of a driver that is none of ours."""
+        return None if name in registry.names(kind) else executable.find(self._home, directory, name)
 
     def hold(self, vm_id: int, epoch: int) -> AbstractContextManager[None]:
         return self._fence.hold(vm_id, epoch)

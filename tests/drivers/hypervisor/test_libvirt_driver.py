@@ -13,10 +13,11 @@ from tests.drivers.contract_hypervisor import HypervisorContract, SnapshotContra
 from merope.drivers.errors import DriverError
 from merope.drivers.hypervisor.base import DomainState, Hypervisor
 from merope.drivers.hypervisor.domain_xml import HostTraits, domain_text
+from merope.drivers.hypervisor.host_figures import LONG_WHILE
 from merope.drivers.hypervisor.libvirt import LibvirtHypervisor
 from merope.drivers.hypervisor.libvirt_api import Connection, Paused, ShutOff, State, load
 from merope.drivers.hypervisor.libvirt_domains import moved_to
-from merope.drivers.hypervisor.libvirt_monitor import LONG_WHILE, HostReader, domain_state, machine_types
+from merope.drivers.hypervisor.libvirt_monitor import HostReader, domain_state, machine_types
 from merope.drivers.hypervisor.libvirt_session import Session
 from merope.drivers.hypervisor.libvirt_settings import KvmSettings
 from merope.model.template import Vector

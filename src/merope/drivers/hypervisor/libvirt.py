@@ -12,11 +12,12 @@ from pathlib import Path
 from merope.drivers.errors import DriverError
 from merope.drivers.hypervisor.base import Domain, HostReport
 from merope.drivers.hypervisor.domain_xml import domain_name, domain_uuid
+from merope.drivers.hypervisor.host_figures import Clock
 from merope.drivers.hypervisor.libvirt_api import Code, Connection, Create, Migrate, SaveImage, State
 from merope.drivers.hypervisor.libvirt_devices import LibvirtDevices
 from merope.drivers.hypervisor.libvirt_disks import LibvirtDisks
 from merope.drivers.hypervisor.libvirt_domains import GONE, POLL, moved_to, require_files, text_of
-from merope.drivers.hypervisor.libvirt_monitor import Clock, DomainReader, HostReader
+from merope.drivers.hypervisor.libvirt_monitor import DomainReader, HostReader
 from merope.drivers.hypervisor.libvirt_session import LibvirtError, Session
 from merope.drivers.hypervisor.libvirt_settings import KvmSettings, settings_of
 from merope.drivers.hypervisor.libvirt_snapshots import LibvirtSnapshots

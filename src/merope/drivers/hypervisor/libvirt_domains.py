@@ -9,8 +9,8 @@ from xml.etree.ElementTree import Element
 from merope.drivers.errors import DriverError
 from merope.drivers.hypervisor.domain_xml import domain
 from merope.drivers.hypervisor.domain_xml.elements import ONE_NAMESPACE
+from merope.drivers.hypervisor.host_figures import Clock
 from merope.drivers.hypervisor.libvirt_api import Code, Connection, DomainHandle, Paused, State, Undefine
-from merope.drivers.hypervisor.libvirt_monitor import Clock
 from merope.drivers.hypervisor.libvirt_session import Session
 from merope.drivers.hypervisor.libvirt_settings import KvmSettings
 from merope.drivers.snapshot_files import followed

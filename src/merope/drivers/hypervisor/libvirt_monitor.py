@@ -1,16 +1,13 @@
 """What libvirt and the host's /proc tell about domains and capacity."""
 
-import os
 import platform
-import socket
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 from xml.etree import ElementTree
 
 from merope.drivers.hypervisor.base import Domain, DomainState, HostReport
 from merope.drivers.hypervisor.domain_xml import vm_id_of
+from merope.drivers.hypervisor.host_figures import Clock, HostFigures
 from merope.drivers.hypervisor.libvirt_api import (
     AllStats,
     Code,
@@ -24,10 +21,6 @@ from merope.drivers.hypervisor.libvirt_api import (
 )
 from merope.drivers.hypervisor.libvirt_session import Session
 from merope.drivers.hypervisor.libvirt_settings import KvmSettings
-from merope_agent import pci, topology
-
-COMPATIBLE_VERSION = "5.12.0"
-"""What the hosts of this cloud say they run (VERSION), for clients that compare it."""
 
 _WANTED = Stats.STATE | Stats.CPU_TOTAL | Stats.BALLOON | Stats.VCPU | Stats.INTERFACE | Stats.BLOCK
 _PAUSED_BY_SOMEBODY = {Paused.USER, Paused.IOERROR, Paused.WATCHDOG}
@@ -39,14 +32,6 @@ _SUMS = {
     "DISKRDIOPS": ("block", "rd.reqs"),
     "DISKWRIOPS": ("block", "wr.reqs"),
 }
-_MB = 1024 * 1024
-
-
-class Clock(Protocol):
-    """The module `time`, or a stand-in."""
-
-    def monotonic(self) -> float: ...
-    def sleep(self, seconds: float, /) -> None: ...
 
 
 def domain_state(state: int, reason: int) -> DomainState:
@@ -131,16 +116,6 @@ def _sum(values: StatValues, group: str, key: str) -> int:
     )
 
 
-LONG_WHILE = 600.0
-"""Seconds between two looks at what hardly changes, as between 5.12's SYSTEM_HOST messages."""
-
-
-@dataclass(frozen=True, slots=True)
-class _CpuTimes:
-    busy: int
-    total: int
-
-
 class HostReader:
     """Measures this host. Capacity comes from /proc: libvirt's own figure is one NUMA node's at times."""
 
@@ -148,102 +123,22 @@ class HostReader:
         self, settings: KvmSettings, clock: Clock, proc: Path = Path("/proc"), root: Path = Path("/")
     ) -> None:
         self._settings = settings
-        self._clock = clock
-        self._proc = proc
-        self._root = root
-        self._parts: list[tuple[str, dict[str, str]]] = []
-        self._parts_at = -LONG_WHILE
-        self._cpu = _CpuTimes(0, 0)
+        self._figures = HostFigures(settings.datastores, clock, proc, root, settings.devices)
         self._fixed: dict[str, str] = {}
 
     def read(self, connection: Connection) -> HostReport:
-        cpus = os.cpu_count() or 1
-        total, available = self._memory()
-        rx, tx = self._traffic()
         if not self._fixed:
             self._fixed = self._attributes(connection)
-        return HostReport(
-            total_cpu=cpus * 100,
-            total_memory=total,
-            used_cpu=round(self._cpu_used() * cpus * 100),
-            used_memory=total - available,
-            attributes=dict(self._fixed),
-            datastores=self._datastores(),
-            disk=disk_usage(existing(self._settings.datastores)),
-            net_rx=rx,
-            net_tx=tx,
-            topology=self._topology(),
-        )
-
-    def _topology(self) -> list[tuple[str, dict[str, str]]]:
-        """Cores and devices, which are looked for once in a long while, and what is free now."""
-        now = self._clock.monotonic()
-        if now - self._parts_at >= LONG_WHILE:
-            self._parts_at = now
-            self._parts = topology.cores(self._root) + pci.devices(self._root, self._settings.devices)
-        return self._parts + topology.usage(self._root)
-
-    def _memory(self) -> tuple[int, int]:
-        """Total and available, in KB."""
-        values = {}
-        for line in (self._proc / "meminfo").read_text().splitlines():
-            name, _, rest = line.partition(":")
-            values[name] = int(rest.split()[0])
-        return values["MemTotal"], values.get("MemAvailable", values["MemFree"])
-
-    def _cpu_used(self) -> float:
-        """The part of all CPUs in use since the last reading (at first: since the host booted), 0 to 1."""
-        words = (self._proc / "stat").read_text().splitlines()[0].split()[1:]
-        times = [int(word) for word in words[:8]]
-        now = _CpuTimes(sum(times) - times[3] - times[4], sum(times))  # idle and waiting for disks
-        before, self._cpu = self._cpu, now
-        passed = now.total - before.total
-        return (now.busy - before.busy) / passed if passed > 0 else 0.0
-
-    def _traffic(self) -> tuple[int, int]:
-        """Bytes received and sent by the interfaces that are hardware, not bridges or taps."""
-        received = sent = 0
-        for line in (self._proc / "net/dev").read_text().splitlines()[2:]:
-            name, _, rest = line.partition(":")
-            if (Path("/sys/class/net") / name.strip() / "device").exists():
-                fields = rest.split()
-                received += int(fields[0])
-                sent += int(fields[8])
-        return received, sent
-
-    def _datastores(self) -> dict[int, tuple[int, int, int]]:
-        try:
-            entries = sorted(self._settings.datastores.iterdir())
-        except OSError:
-            return {}
-        return {int(entry.name): disk_usage(entry) for entry in entries if entry.name.isdecimal()}
+        return self._figures.report(self._fixed)
 
     def _attributes(self, connection: Connection) -> dict[str, str]:
         architecture = platform.machine()
-        model, speed = self._processor()
         attributes = {
             "HYPERVISOR": "qemu" if self._settings.traits.emulated else "kvm",
-            "ARCH": architecture,
-            "MODELNAME": model,
-            "CPUSPEED": speed,
-            "HOSTNAME": socket.gethostname(),
-            "VERSION": COMPATIBLE_VERSION,
             "KVM_MACHINES": " ".join(machine_types(connection.getCapabilities(), architecture)),
             "KVM_CPU_MODELS": " ".join(connection.getCPUModelNames(architecture, 0)),
         }
         return {name: value for name, value in attributes.items() if value}
-
-    def _processor(self) -> tuple[str, str]:
-        """Model name, and MHz as a whole number."""
-        model = speed = ""
-        for line in (self._proc / "cpuinfo").read_text().splitlines():
-            name, _, value = line.partition(":")
-            if name.strip() == "model name":
-                model = value.strip()
-            elif name.strip() == "cpu MHz":
-                speed = str(int(float(value)))
-                break
-        return model, speed
 
 
 def machine_types(capabilities: str, architecture: str) -> Iterable[str]:
@@ -255,20 +150,3 @@ def machine_types(capabilities: str, architecture: str) -> Iterable[str]:
         if arch is not None and arch.get("name") == architecture:
             found.update((machine.text, None) for machine in arch.iter("machine") if machine.text)
     return found
-
-
-def existing(path: Path) -> Path:
-    """The directory, or the nearest above it that is there: a host's first VM makes the rest."""
-    return next((each for each in (path, *path.parents) if each.is_dir()), path)
-
-
-def disk_usage(path: Path) -> tuple[int, int, int]:
-    """Total, used and free MB of the file system that holds `path`; zeros where there is none."""
-    try:
-        stats = os.statvfs(path)
-    except OSError:
-        return 0, 0, 0
-    total, free, available = (
-        blocks * stats.f_frsize // _MB for blocks in (stats.f_blocks, stats.f_bfree, stats.f_bavail)
-    )
-    return total, total - free, available

@@ -46,8 +46,7 @@ class LocalTransfer:
     ) -> None:
         self.location = location
         self._local_names = frozenset(local_names)
-        real = Path(os.path.realpath(location))
-        self._context_files = context_files or Allowed((real,), (*_CLOSED_TO_CONTEXT, real.parent))
+        self._context_files = context_files or files_of_context(location)
 
     def make_swap(self, size: int, target: Place) -> None:
         self.make_image(size, "raw", "swap", target)
@@ -202,6 +201,12 @@ class LocalTransfer:
             return False
         make_directory(path.parent)
         return True
+
+
+def files_of_context(location: Path) -> Allowed:
+    """What CONTEXT may name by default: all but the directories of the system's and the cloud's secrets."""
+    real = Path(os.path.realpath(location))
+    return Allowed((real,), (*_CLOSED_TO_CONTEXT, real.parent))
 
 
 def existing_image(source: Path) -> Path:

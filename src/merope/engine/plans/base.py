@@ -35,9 +35,11 @@ class Drivers(Protocol):
         """Carries disks between machines; asked on the front-end only."""
         ...
 
-    def hypervisor(self, name: str, host: str) -> Hypervisor: ...
+    def hypervisor(self, name: str, host: str, vm: VM | None = None) -> Hypervisor:
+        """`vm` is what it is asked about, where it is a VM: drivers of third parties are told of it."""
+        ...
 
-    def transfer(self, name: str) -> Transfer: ...
+    def transfer(self, name: str, system: str = "") -> Transfer: ...
 
     def datastore(self, name: str) -> DatastoreDriver: ...
 
@@ -90,7 +92,7 @@ class On:
 
     @property
     def hypervisor(self) -> Hypervisor:
-        return self.drivers.hypervisor(self.record.vm_mad, self.host)
+        return self.drivers.hypervisor(self.record.vm_mad, self.host, self.vm)
 
     @property
     def system(self) -> Transfer:
@@ -98,12 +100,16 @@ class On:
 
     def transfer_of(self, disk: Vector) -> Transfer:
         """Who carries a disk: a volatile one is the system datastore's, another one its image's."""
-        return self.drivers.transfer(self.transfer_name(disk))
+        name, system = self.transfer_name(disk), disk.get("TM_MAD_SYSTEM", "")
+        return self.drivers.transfer(name, "" if system == name else system)
 
     def transfer_name(self, disk: Vector) -> str:
+        """Drivers of third parties carry their images themselves to whatever system datastore."""
         if not disk.get("IMAGE_ID"):
             return self.record.tm_mad
-        return disk.get("TM_MAD_SYSTEM") or disk["TM_MAD"]
+        own = disk["TM_MAD"]
+        is_ours = own in registry.names(registry.Kind.TRANSFER)
+        return (disk.get("TM_MAD_SYSTEM") or own) if is_ours else own
 
     def is_carried(self, transfer: str) -> bool:
         """Whether what that driver is for is carried between the front-end and the host."""

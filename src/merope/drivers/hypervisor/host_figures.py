@@ -1,0 +1,154 @@
+"""What /proc and the file systems tell of the host that a hypervisor is on."""
+
+import os
+import platform
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from merope.drivers.hypervisor.base import HostReport
+from merope_agent import pci, topology
+from merope_agent.pci import Filter
+
+COMPATIBLE_VERSION = "5.12.0"
+"""What the hosts of this cloud say they run (VERSION), for clients that compare it."""
+LONG_WHILE = 600.0
+"""Seconds between two looks at what hardly changes, as between 5.12's SYSTEM_HOST messages."""
+_MB = 1024 * 1024
+
+
+class Clock(Protocol):
+    """The module `time`, or a stand-in."""
+
+    def monotonic(self) -> float: ...
+    def sleep(self, seconds: float, /) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _CpuTimes:
+    busy: int
+    total: int
+
+
+class HostFigures:
+    """Measures this host; remembers the CPU times of the last look. `devices` may be given to guests."""
+
+    def __init__(
+        self,
+        datastores: Path,
+        clock: Clock,
+        proc: Path = Path("/proc"),
+        root: Path = Path("/"),
+        devices: Filter | None = None,
+    ) -> None:
+        self._stores = datastores
+        self._clock = clock
+        self._proc = proc
+        self._root = root
+        self._devices = devices or Filter()
+        self._parts: list[tuple[str, dict[str, str]]] = []
+        self._parts_at = -LONG_WHILE
+        self._cpu = _CpuTimes(0, 0)
+
+    def report(self, attributes: Mapping[str, str]) -> HostReport:
+        """`attributes` are the hypervisor's own (HYPERVISOR …)."""
+        cpus = os.cpu_count() or 1
+        total, available = self._memory()
+        rx, tx = self._traffic()
+        return HostReport(
+            total_cpu=cpus * 100,
+            total_memory=total,
+            used_cpu=round(self._cpu_used() * cpus * 100),
+            used_memory=total - available,
+            attributes={**self._attributes(), **attributes},
+            datastores=self._datastores(),
+            disk=disk_usage(existing(self._stores)),
+            net_rx=rx,
+            net_tx=tx,
+            topology=self._topology(),
+        )
+
+    def _topology(self) -> list[tuple[str, dict[str, str]]]:
+        """Cores and devices, which are looked for once in a long while, and what is free now."""
+        now = self._clock.monotonic()
+        if now - self._parts_at >= LONG_WHILE:
+            self._parts_at = now
+            self._parts = topology.cores(self._root) + pci.devices(self._root, self._devices)
+        return self._parts + topology.usage(self._root)
+
+    def _memory(self) -> tuple[int, int]:
+        """Total and available, in KB."""
+        values = {}
+        for line in (self._proc / "meminfo").read_text().splitlines():
+            name, _, rest = line.partition(":")
+            values[name] = int(rest.split()[0])
+        return values["MemTotal"], values.get("MemAvailable", values["MemFree"])
+
+    def _cpu_used(self) -> float:
+        """The part of all CPUs in use since the last reading (at first: since the host booted), 0 to 1."""
+        words = (self._proc / "stat").read_text().splitlines()[0].split()[1:]
+        times = [int(word) for word in words[:8]]
+        now = _CpuTimes(sum(times) - times[3] - times[4], sum(times))  # idle and waiting for disks
+        before, self._cpu = self._cpu, now
+        passed = now.total - before.total
+        return (now.busy - before.busy) / passed if passed > 0 else 0.0
+
+    def _traffic(self) -> tuple[int, int]:
+        """Bytes received and sent by the interfaces that are hardware, not bridges or taps."""
+        received = sent = 0
+        for line in (self._proc / "net/dev").read_text().splitlines()[2:]:
+            name, _, rest = line.partition(":")
+            if (Path("/sys/class/net") / name.strip() / "device").exists():
+                fields = rest.split()
+                received += int(fields[0])
+                sent += int(fields[8])
+        return received, sent
+
+    def _datastores(self) -> dict[int, tuple[int, int, int]]:
+        try:
+            entries = sorted(self._stores.iterdir())
+        except OSError:
+            return {}
+        return {int(entry.name): disk_usage(entry) for entry in entries if entry.name.isdecimal()}
+
+    def _attributes(self) -> dict[str, str]:
+        model, speed = self._processor()
+        attributes = {
+            "ARCH": platform.machine(),
+            "MODELNAME": model,
+            "CPUSPEED": speed,
+            "HOSTNAME": socket.gethostname(),
+            "VERSION": COMPATIBLE_VERSION,
+        }
+        return {name: value for name, value in attributes.items() if value}
+
+    def _processor(self) -> tuple[str, str]:
+        """Model name, and MHz as a whole number."""
+        model = speed = ""
+        for line in (self._proc / "cpuinfo").read_text().splitlines():
+            name, _, value = line.partition(":")
+            if name.strip() == "model name":
+                model = value.strip()
+            elif name.strip() == "cpu MHz":
+                speed = str(int(float(value)))
+                break
+        return model, speed
+
+
+def existing(path: Path) -> Path:
+    """The directory, or the nearest above it that is there: a host's first VM makes the rest."""
+    return next((each for each in (path, *path.parents) if each.is_dir()), path)
+
+
+def disk_usage(path: Path) -> tuple[int, int, int]:
+    """Total, used and free MB of the file system that holds `path`; zeros where there is none."""
+    try:
+        stats = os.statvfs(path)
+    except OSError:
+        return 0, 0, 0
+    total, free, available = (
+        blocks * stats.f_frsize // _MB for blocks in (stats.f_blocks, stats.f_bfree, stats.f_bavail)
+    )
+    return total, total - free, available

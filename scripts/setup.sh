@@ -12,9 +12,9 @@ set -eu
 cd "$(dirname "$0")/.."
 what=${1:-all}
 case $what in
-test) extras=dev,auth,gate,mysql,postgresql,yaml ;;
-cloud) extras=auth,gate,kvm,yaml ;;
-all) extras=dev,auth,bmc,gate,kvm,ldap,mysql,postgresql,yaml ;;
+test) extras=dev,auth,flow,gate,mysql,postgresql,yaml ;;
+cloud) extras=auth,flow,gate,kvm,yaml ;;
+all) extras=dev,auth,bmc,flow,gate,kvm,ldap,mysql,postgresql,yaml ;;
 *)
     echo "usage: scripts/setup.sh test | cloud | all" >&2
     exit 2

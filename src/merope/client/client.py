@@ -48,7 +48,7 @@ class Client:
         """The value of a successful answer; the session is put in front of `arguments`."""
         body = encode_call(method, (self.cloud.auth, *arguments))
         repeatable = method.rpartition(".")[2] in _READING
-        return _unwrap(method, decode_answer(self._transport.send(body, repeatable)))
+        return unwrap(method, decode_answer(self._transport.send(body, repeatable)))
 
     def number(self, method: str, *arguments: Argument) -> int:
         """`call` of a method that answers with an id."""
@@ -110,7 +110,7 @@ def whole(element: Element, path: str = ".", default: int = -1) -> int:
         raise BadAnswer(f"{element.tag}/{path} of the answer is '{text}', which is no whole number.") from e
 
 
-def _unwrap(method: str, answer: Result) -> Scalar:
+def unwrap(method: str, answer: Result) -> Scalar:
     match answer:
         case [True, bool() | int() | str() as value, *_]:
             return value

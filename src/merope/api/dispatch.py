@@ -57,7 +57,7 @@ class Cloud(Protocol):
 
     def is_durable(self, index: int) -> bool: ...
 
-    def durable(self, index: int) -> Awaitable[None]:
+    def durable(self, index: int) -> asyncio.Future[None]:
         """Raises when the change was taken back; the text says why."""
         ...
 
@@ -223,11 +223,12 @@ class Dispatcher:
                 raise
             return self._with_addresses(call, archive, archived_vms, prepared, asked.question)
         if isinstance(result, Pieces):
-            # Asked for now, as in `_later`.
+            # Asked for now, as in `_refused` and below: the number of a change that is taken back is given to
+            # another one.
             return self._gathered(call, self._cloud.durable(index), result)
         if self._cloud.is_durable(index):
             return self._outcome(call, result)
-        return self._later(call, index, result)
+        return self._later(call, self._cloud.durable(index), result)
 
     def _is_watched(self, call: Call) -> bool:
         return hook_calls.watched(self._cloud.state, self._cloud.heard, call.method.name)
@@ -243,11 +244,11 @@ class Dispatcher:
         index = self._cloud.state.index
         if self._cloud.is_durable(index):
             return self._outcome(call, error=error)
-        return self._later(call, index, error=error)
+        return self._later(call, self._cloud.durable(index), error=error)
 
-    async def _gathered(self, call: Call, stored: Awaitable[None], result: Pieces) -> Outcome:
+    async def _gathered(self, call: Call, stored: asyncio.Future[None], result: Pieces) -> Outcome:
         parts = await self._lists.gather(result.parts)
-        outcome = await self._told(call, stored, parts[0], None)
+        outcome = await self._later(call, stored, parts[0])
         return outcome if outcome.code else Outcome(Wire(*parts))
 
     async def _with_archive(
@@ -310,24 +311,32 @@ class Dispatcher:
         return sorted(found, key=lambda entry: entry.oid)
 
     def _later(
-        self, call: Call, index: int, result: Answer = "", error: ApiError | None = None
-    ) -> Awaitable[Outcome]:
-        # Asked for now: the number of a change that is taken back is given to another one.
-        return self._told(call, self._cloud.durable(index), result, error)
+        self, call: Call, stored: asyncio.Future[None], result: Answer = "", error: ApiError | None = None
+    ) -> asyncio.Future[Outcome]:
+        """The answer once `stored` is done; no task, which would cost more than what is left to do."""
+        told: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
 
-    async def _told(
-        self, call: Call, stored: Awaitable[None], result: Answer, error: ApiError | None
+        def tell(_: asyncio.Future[None]) -> None:
+            if told.done():
+                return
+            try:
+                told.set_result(self._told(call, stored.exception(), result, error))
+            except Exception as fault:
+                told.set_exception(fault)
+
+        stored.add_done_callback(tell)
+        return told
+
+    def _told(
+        self, call: Call, trouble: BaseException | None, result: Answer, error: ApiError | None
     ) -> Outcome:
-        try:
-            await stored
-        except asyncio.CancelledError:
-            raise
-        except Exception as trouble:
-            # The connection to the database was lost in the middle of storing it.
-            in_doubt = getattr(trouble, "in_doubt", False)
-            told = _IN_DOUBT if in_doubt else "The change could not be stored and was not made."
-            return self._outcome(call, error=ApiError(Code.INTERNAL, f"{told} {trouble}"))
-        return self._outcome(call, result, error)
+        """What is answered when the change is stored, or was not for a `trouble`."""
+        if trouble is None:
+            return self._outcome(call, result, error)
+        # The connection to the database was lost in the middle of storing it.
+        in_doubt = getattr(trouble, "in_doubt", False)
+        told = _IN_DOUBT if in_doubt else "The change could not be stored and was not made."
+        return self._outcome(call, error=ApiError(Code.INTERNAL, f"{told} {trouble}"))
 
     def _outcome(self, call: Call, result: Answer = "", error: ApiError | None = None) -> Outcome:
         if error is not None:

@@ -133,8 +133,12 @@ class Hall:
         future = asyncio.ensure_future(work)
         # The loop keeps weak references only.
         self.pending.add(future)
-        future.add_done_callback(self.pending.discard)
-        future.add_done_callback(done)
+
+        def end(_: asyncio.Future[Outcome]) -> None:
+            self.pending.discard(future)
+            done(future)
+
+        future.add_done_callback(end)
 
     # Time
 

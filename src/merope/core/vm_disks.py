@@ -4,6 +4,7 @@ Source: spec templates.yaml `DISK_image`, `DISK_volatile`, `disk_derivation`; ex
 """
 
 import re
+from functools import lru_cache
 from string import ascii_lowercase
 
 from merope.core import authorization, image, vm_named, vm_requests
@@ -65,7 +66,8 @@ def take(tx: Transaction, vm_id: int, uid: int, disk: Vector, number: int, *, at
 def _fill(tx: Transaction, disk: Vector, used: Image, asked: str, number: int) -> None:
     disk.pop("TM_MAD_SYSTEM", None)
     filled = image.disk_attributes(tx, used, disk)
-    kept = {key: value for key, value in disk.items() if key not in _ours(tx)}
+    ours = _ours(tx)
+    kept = {key: value for key, value in disk.items() if key not in ours}
     _check_format(tx, used, filled.get("DRIVER", ""), number)
     disk.clear()
     disk.update({**kept, **filled})
@@ -96,7 +98,12 @@ def _check_format(tx: Transaction, used: Image, driver: str, number: int) -> Non
 
 def _ours(tx: Transaction) -> frozenset[str]:
     """What a disk has from its image and datastore; what a template says of it is left out."""
-    return _FROM_IMAGE.union(tx.settings.inherit_datastore_attr, tx.settings.inherit_image_attr)
+    return _with_inherited(tx.settings.inherit_datastore_attr, tx.settings.inherit_image_attr)
+
+
+@lru_cache(maxsize=8)
+def _with_inherited(of_datastore: tuple[str, ...], of_image: tuple[str, ...]) -> frozenset[str]:
+    return _FROM_IMAGE.union(of_datastore, of_image)
 
 
 def _grown(asked: str, used: Image, number: int) -> str:
@@ -122,8 +129,8 @@ def _check_volatile(tx: Transaction, disk: Vector, number: int) -> None:
         raise ApiError(Code.ALLOCATE, f"DISK {number}: Unknown disk type {kind[:32]}")
     if not vm_requests.whole(disk.get("SIZE", ""), vm_requests.LARGEST_SIZE):
         raise ApiError(Code.ALLOCATE, f"DISK {number}: SIZE attribute must be a positive integer value.")
-    for key in _ours(tx) - _OF_VOLATILE:
-        disk.pop(key, None)
+    for key in (disk.keys() & _ours(tx)) - _OF_VOLATILE:
+        del disk[key]
     made = disk.get("FORMAT") or disk.get("DRIVER") or "raw"
     if made not in _FORMATS:
         raise ApiError(

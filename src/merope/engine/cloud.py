@@ -26,6 +26,12 @@ from merope.store.errors import InDoubtError, StoreError, SupersededError
 
 log = logging.getLogger("merope.store")
 
+_QUIET_TURNS = 3
+"""Turns of the loop without another change that end a group: whoever has just been answered has a request on
+its way by then. A group costs the disk, and this thread, nearly the same however many changes are in it."""
+_ENOUGH = 16
+"""Changes that are a group without waiting for more: while they are stored, the next ones are made."""
+
 Command = Callable[[Transaction], Result]
 Listener = Callable[[Change], None]
 Committed = Callable[[int, float], None]
@@ -94,6 +100,9 @@ class Cloud:
         self._durable = state.index
         self._pending: list[_Pending] = []
         self._writing: list[_Pending] = []
+        self._gathering = False
+        self._grouped = 0
+        """Changes in the last group that was written."""
         self._waiters: deque[tuple[int, asyncio.Future[None]]] = deque()
         self._listeners: list[Listener] = []
         self.heard: Heard = nobody
@@ -129,7 +138,7 @@ class Cloud:
         steps = self.state.apply(change, parsed)
         self._pending.append(_Pending(change, steps))
         if not self._writing:
-            self._write()
+            self._write_soon()
         return result, change.index
 
     def _tell_alone(self, change: Change) -> None:
@@ -193,8 +202,26 @@ class Cloud:
         else:
             self.durable(index).add_done_callback(lambda future: tell(future.exception() is None))
 
+    def _write_soon(self) -> None:
+        if self._gathering:
+            return
+        self._gathering = True
+        # After a group of one, there is nobody to wait for.
+        self._gather(0, 0 if self._grouped > 1 else _QUIET_TURNS)
+
+    def _gather(self, seen: int, quiet: int) -> None:
+        count = len(self._pending)
+        if count and quiet < _QUIET_TURNS and count < _ENOUGH:
+            more = 0 if count > seen else quiet + 1
+            asyncio.get_running_loop().call_soon(self._gather, count, more)
+            return
+        self._gathering = False
+        if count:
+            self._write()
+
     def _write(self) -> None:
         self._writing, self._pending = self._pending, []
+        self._grouped = len(self._writing)
         changes = [item.change for item in self._writing]
         loop = asyncio.get_running_loop()
         commit = self._refuse if self._doubtful else self._store.commit
@@ -214,9 +241,8 @@ class Cloud:
         written, self._writing = self._writing, []
         self.committed(len(written), time.perf_counter() - began)
         self._durable = written[-1].change.index
-        # The next group is on its way to the disk while this one's callers are told.
         if self._pending:
-            self._write()
+            self._write_soon()
         while self._waiters and self._waiters[0][0] <= self._durable:
             waiter = self._waiters.popleft()[1]
             if not waiter.done():

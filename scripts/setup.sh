@@ -42,6 +42,8 @@ kvm     syslinux             the boot loader of the guest image
 kvm     syslinux-common      the same
 kvm     mtools               puts it on the image
 kvm     iproute2             bridges and addresses
+kvm     iptables             security groups
+kvm     nftables             filters of spoofed addresses
 kvm     curl                 looks at the page that the guest serves
 kvm     openssh-client       reaches other hosts
 servers openssh-server       tests of hosts; they start one of their own

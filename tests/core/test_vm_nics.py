@@ -207,6 +207,31 @@ def test_a_rule_about_a_network_becomes_one_about_each_of_its_ranges() -> None:
     assert [(rule["IP"], rule["SIZE"]) for rule in rules] == [("10.7.0.1", "5"), ("10.8.0.1", "6")]
 
 
+def test_a_rule_about_a_network_is_about_its_ipv6_addresses_too() -> None:
+    cloud = Cloud()
+    prefix = "GLOBAL_PREFIX=2001:db8::, ULA_PREFIX=fd00::, MAC=02:00:00:00:00:01"
+    other = network(
+        cloud, f"VN_MAD=dummy\nBRIDGE=b\nAR=[TYPE=IP6,SIZE=5,{prefix}]\n"
+        "AR=[TYPE=IP6_STATIC,IP6=2001:db8:1::1,PREFIX_LENGTH=64,SIZE=6]"
+    )  # fmt: skip
+    rule = f"RULE=[PROTOCOL=TCP,RULE_TYPE=inbound,NETWORK_ID={other}]"
+    group = cloud.call(0, "one.secgroup.allocate", f"NAME=peers\n{rule}")
+    oid = cloud.vm(f'{SMALL}NIC=[NETWORK_ID=0,SECURITY_GROUPS="{group}"]', who=0)
+    slaac, static = cloud.get(VM, oid).template.vectors("SECURITY_GROUP_RULE")[2:]
+    assert (slaac["IP6_GLOBAL"], slaac["IP6_ULA"]) == ("2001:db8::ff:fe00:1", "fd00::ff:fe00:1")
+    assert (slaac["MAC"], slaac["SIZE"]) == ("02:00:00:00:00:01", "5")
+    assert (static["IP6"], static["SIZE"]) == ("2001:db8:1::1", "6")
+
+
+def test_what_a_nic_is_joined_to_is_the_networks_and_not_the_users_to_say() -> None:
+    cloud = Cloud()
+    joined = network(cloud, "VN_MAD=vxlan\nPHYDEV=eth1\nVLAN_ID=9\nVXLAN_MODE=evpn\nAR=[TYPE=ETHER,SIZE=2]")
+    oid = cloud.vm(f'{SMALL}NIC=[NETWORK_ID={joined},VLAN_TAGGED_ID="1-4000",VXLAN_TEP=dev]', who=0)
+    [nic] = nics(cloud, oid)
+    assert nic["VXLAN_MODE"] == "evpn"
+    assert not {"VLAN_TAGGED_ID", "VXLAN_TEP"} & set(nic)
+
+
 def test_a_group_that_was_deleted_does_not_make_its_network_useless() -> None:
     cloud = Cloud()
     group = cloud.call(0, "one.secgroup.allocate", "NAME=web")

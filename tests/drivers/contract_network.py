@@ -103,5 +103,5 @@ def _plug(case: NetworkCase, vm: VM) -> str:
 def _second_nic(vm: VM) -> int:
     """A NIC 1 on the network of the first; answers its id."""
     (first,) = vm.template.vectors("NIC")
-    vm.template.add("NIC", Vector({**first, "NIC_ID": "1"}))
+    vm.template.add("NIC", Vector({**first, "NIC_ID": "1", "TARGET": f"one-{vm.id}-1"}))
     return 1

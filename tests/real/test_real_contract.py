@@ -14,8 +14,10 @@ from tests.real.machine import Host, vector, why_not
 from merope.drivers.diskimage import create_qcow2
 from merope.drivers.hypervisor.base import Hypervisor
 from merope.drivers.network.base import NetworkDriver
-from merope.drivers.network.bridge import MADE_BY_US, BridgeNetwork
+from merope.drivers.network.bridged import BridgeNetwork
 from merope.drivers.network.ip_link import links, run_ip
+from merope.drivers.network.linux_bridge import MADE_BY_US
+from merope.drivers.network.site import Site
 from merope.model.template import Template
 from merope.model.vm import VM
 
@@ -62,7 +64,7 @@ class TestRealHypervisor(HypervisorContract, SnapshotContract):
 
 class BridgeCase:
     def __init__(self, state: Path, bridge: str) -> None:
-        self.driver: NetworkDriver = BridgeNetwork(state)
+        self.driver: NetworkDriver = BridgeNetwork.of_site(Site(state))
         self.bridge = bridge
         self.plugged: list[str] = []
 

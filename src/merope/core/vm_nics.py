@@ -25,6 +25,8 @@ MAX_NICS = 512
 MAX_RULES = 5000
 """Security group rules that one VM carries: a rule about a network is one for each of its ranges."""
 
+_ADDRESSES = ("IP", "IP6", "IP6_ULA", "IP6_GLOBAL", "MAC")
+"""Of the first lease of a range, that a rule about its network is about."""
 _TARGET = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,14}", re.ASCII)
 
 _NOT_IN_DEFAULT = ("NETWORK_ID", "NETWORK", "NETWORK_UID", "NETWORK_UNAME")
@@ -37,6 +39,8 @@ OURS = tuple(
     "ORDER NIC_ID ALIAS_ID ALIAS_IDS PARENT_ID ATTACH "
     "CONF BRIDGE_CONF OVS_BRIDGE_CONF IP_LINK_CONF".split()
 )
+#: How a network is wired: its drivers need it whatever INHERIT_VNET_ATTR says, and nobody else may say it.
+WIRING = tuple("VLAN_TAGGED_ID CVLANS QINQ_TYPE VXLAN_MODE VXLAN_TEP VXLAN_MC".split())
 
 
 def nics_of(template: Template) -> list[Vector]:
@@ -102,7 +106,7 @@ def name_alias(template: Template, alias: Vector, number: int) -> None:
 
 def _number(template: Template, nic: Vector, number: int) -> None:
     theirs = () if template.get("VROUTER_ID") else FLOATING
-    for key in (*OURS, *theirs, *(_NOT_IN_DEFAULT if is_auto(nic) else ())):
+    for key in (*OURS, *WIRING, *theirs, *(_NOT_IN_DEFAULT if is_auto(nic) else ())):
         nic.pop(key, None)
     nic["NIC_ID"] = str(number)
 
@@ -146,7 +150,7 @@ def uses(tx: Transaction, template: Template, uid: int) -> list[authorization.Ta
 def acquire(tx: Transaction, vm_id: int, uid: int, nic: Vector) -> None:
     """Takes a lease for a NIC and fills in what comes from its network; raises ApiError ALLOCATE."""
     network = tx.edit(VirtualNetwork, network_of(tx, nic, uid).id)
-    inherited = tx.settings.inherit_vnet_attr
+    inherited = (*tx.settings.inherit_vnet_attr, *WIRING)
     groups = {*groups_of(nic), *_words(network.template.get("SECURITY_GROUPS"))}
     for key in ("NETWORK_UID", "NETWORK_UNAME"):
         nic.pop(key, None)
@@ -307,7 +311,7 @@ def _expanded(tx: Transaction, rule: Vector) -> list[dict[str, str]]:
     found = []
     for ranged in network.ar_pool:
         first = ranged.lease(0)
-        addresses = {key: first[key] for key in ("IP", "MAC") if key in first}
+        addresses = {key: first[key] for key in _ADDRESSES if key in first}
         found.append(dict(rule) | addresses | {"SIZE": str(ranged.size)})
     return found
 

@@ -48,6 +48,8 @@ NEEDED = (
     Needed(("genisoimage", "mkisofs", "xorriso"), "genisoimage", "writes the CONTEXT disk"),
     Needed(("mkfs.ext4",), "e2fsprogs", "file systems on volatile disks"),
     Needed(("ip",), "iproute2", "bridges and addresses"),
+    Needed(("iptables",), "iptables", "security groups"),
+    Needed(("nft",), "nftables", "filters of spoofed addresses"),
     Needed(("tar",), "tar", "takes what is brought"),
     Needed(("ssh",), "openssh-client", "live migration to other hosts"),
 )

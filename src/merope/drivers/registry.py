@@ -67,7 +67,11 @@ BUILT_IN: dict[Kind, dict[str, str]] = {
         "dummy": "merope.drivers.simulated.fencing:SimulatedFencing",
     },
     Kind.NETWORK: {
-        "bridge": "merope.drivers.network.bridge:BridgeNetwork",
+        "802.1Q": "merope.drivers.network.bridged:VlanNetwork",
+        "bridge": "merope.drivers.network.bridged:BridgeNetwork",
+        "ebtables": "merope.drivers.network.bridged:EbtablesNetwork",
+        "fw": "merope.drivers.network.bridged:FirewallNetwork",
+        "vxlan": "merope.drivers.network.bridged:VxlanNetwork",
         "dummy": "merope.drivers.network.dummy:DummyNetwork",
     },
     Kind.AUTH: {

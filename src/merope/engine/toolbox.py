@@ -19,6 +19,7 @@ from merope.drivers.ipam.executable import ExecutableManager
 from merope.drivers.market.base import MarketDriver
 from merope.drivers.market.executable import ExecutableMarket
 from merope.drivers.network.base import NetworkDriver
+from merope.drivers.network.site import Site
 from merope.drivers.simulated.addresses import SimulatedManager
 from merope.drivers.simulated.datastore import SimulatedDatastore
 from merope.drivers.simulated.fencing import SimulatedFencing
@@ -134,7 +135,6 @@ class LocalDrivers:
         home: Path,
         layout: Layout,
         *,
-        keep_empty_bridge: bool = False,
         progress: Progress | None = None,
         host: str = "",
     ) -> None:
@@ -144,7 +144,6 @@ class LocalDrivers:
         self.layout = layout
         self._progress = progress
         self._home = home
-        self._keep_empty_bridge = keep_empty_bridge
         self._fence = Fence(home / "run" / "epochs")
         self._hypervisors: dict[str, Hypervisor] = {}
 
@@ -197,9 +196,8 @@ class LocalDrivers:
         if directory is not None:
             return third_parties.network(directory)
         made = registry.network(name)
-        if name == "bridge":
-            return made(self._home / "run" / "networks", keep_empty_bridge=self._keep_empty_bridge)
-        return made()
+        of_site = getattr(made, "of_site", None)
+        return made() if of_site is None else of_site(Site.of_cloud(self._home, self.layout.root))
 
     def ipam(self, name: str, request: int) -> AddressManager:
         """A driver of ours, else the executables that an administrator has put in their place."""

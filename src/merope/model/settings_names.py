@@ -2,6 +2,8 @@
 
 VM_RESTRICTED_ATTR has more, in its last two lines: what names files and programs of the host, or is put
 into the domain as XML. With 5.12's own list any user could read what the hypervisor can read.
+VNET_RESTRICTED_ATTR has more in its last three lines: what says which networks a NIC reaches, and how links
+of the host are made. With 5.12's own list who has reserved addresses could join other VLANs.
 """
 
 VM_RESTRICTED_ATTR = tuple(
@@ -34,6 +36,9 @@ VNET_RESTRICTED_ATTR = tuple(
     VN_MAD PHYDEV VLAN_ID BRIDGE CONF BRIDGE_CONF OVS_BRIDGE_CONF IP_LINK_CONF FILTER
     FILTER_IP_SPOOFING FILTER_MAC_SPOOFING AR/VN_MAD AR/PHYDEV AR/VLAN_ID AR/BRIDGE AR/FILTER
     AR/FILTER_IP_SPOOFING AR/FILTER_MAC_SPOOFING CLUSTER_IDS EXTERNAL
+    OUTER_VLAN_ID VLAN_TAGGED_ID CVLANS QINQ_TYPE VXLAN_MODE VXLAN_TEP VXLAN_MC AR/OUTER_VLAN_ID
+    AR/VLAN_TAGGED_ID AR/CVLANS AR/QINQ_TYPE AR/VXLAN_MODE AR/VXLAN_TEP AR/VXLAN_MC
+    AR/CONF AR/BRIDGE_CONF AR/OVS_BRIDGE_CONF AR/IP_LINK_CONF
     """.split()
 )
 USER_RESTRICTED_ATTR = tuple("VM_USE_OPERATIONS VM_MANAGE_OPERATIONS VM_ADMIN_OPERATIONS".split())

@@ -21,10 +21,10 @@ class Kernel:
         match list(arguments):
             case ["-j", "-d", "link", "show"]:
                 return json.dumps([self._described(link) for link in self.links.values()])
-            case ["link", "add", "name", name, "type", kind]:
+            case ["link", "add", "name", name, "type", kind, *_]:
                 self._expect(name not in self.links, "File exists")
                 self.links[name] = Link(name, kind, up=False, mtu=1500, alias="", master="")
-            case ["link", "delete", "dev", name, "type", "bridge"]:
+            case ["link", "delete", "dev", name]:
                 self._expect(name in self.links, "Cannot find device")
                 del self.links[name]
             case ["link", "set", "dev", name, "up"]:

@@ -13,9 +13,11 @@ from tests.drivers.network.kernel import Kernel
 
 from merope.drivers.errors import DriverError
 from merope.drivers.network.base import NetworkDriver
-from merope.drivers.network.bridge import MADE_BY_US, BridgeNetwork
+from merope.drivers.network.bridged import BridgeNetwork
 from merope.drivers.network.host_route import CANDIDATES, free_range, routes
 from merope.drivers.network.ip_link import Link, checked_name, links
+from merope.drivers.network.linux_bridge import MADE_BY_US
+from merope.drivers.network.site import Settings, Site
 from merope.model.template import Template
 from merope.model.vm import VM
 
@@ -28,7 +30,7 @@ def machine(vm_id: int = 7, nic: str = "BRIDGE = onebr0") -> VM:
 class BridgeCase:
     def __init__(self, state: Path) -> None:
         self.kernel = Kernel()
-        self.driver: NetworkDriver = BridgeNetwork(state, run=self.kernel)
+        self.driver: NetworkDriver = BridgeNetwork.of_site(Site(state, ip=self.kernel))
 
     def vm(self, vm_id: int) -> VM:
         return machine(vm_id)
@@ -81,7 +83,7 @@ def test_a_bridge_stays_for_a_vm_that_has_not_started_yet(case: BridgeCase) -> N
 
 def test_a_site_may_keep_empty_bridges(tmp_path: Path) -> None:
     kernel = Kernel()
-    driver = BridgeNetwork(tmp_path, keep_empty_bridge=True, run=kernel)
+    driver = BridgeNetwork.of_site(Site(tmp_path, Settings({"keep_empty_bridge": "true"}), ip=kernel))
     driver.pre(machine())
     driver.clean(machine())
     assert "onebr0" in kernel.links

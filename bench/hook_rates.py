@@ -30,7 +30,8 @@ from merope.client import Client, find_cloud
 from merope.client.wire import encode_call
 from merope.core.hook_matching import as_base64
 from merope.engine.cloud import Cloud
-from merope.engine.event_bus import BusAddress, EventBus
+from merope.engine.event_bus import EventBus
+from merope.model.bus_address import BusAddress
 from merope.model.change import Change
 from merope.model.event import Event
 from merope.model.settings import Settings

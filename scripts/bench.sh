@@ -10,7 +10,7 @@ if [ -z "${ONE_XMLRPC:-}" ]; then
     home=$(mktemp -d)
     trap '$python -m merope.daemon.one stop --home "$home" >/dev/null; rm -rf "$home"' EXIT INT TERM
     port=$($python -c 'import socket; s = socket.create_server(("127.0.0.1", 0)); print(s.getsockname()[1])')
-    $python -m merope.daemon.one start --home "$home" --port "$port" --drivers dummy
+    ONE_SERVICES=core $python -m merope.daemon.one start --home "$home" --port "$port" --drivers dummy
     ONE_XMLRPC=$(cat "$home/endpoint")
     ONE_AUTH=$home/.one/one_auth
     export ONE_XMLRPC ONE_AUTH

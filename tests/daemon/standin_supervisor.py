@@ -8,7 +8,7 @@ from merope.daemon.service import BackOff, Service
 from merope.daemon.supervisor import Supervisor, options_from
 
 CORE = str(Path(__file__).with_name("standin_core.py"))
-SERVICES = (Service("core", (sys.executable, CORE), has_port=True),)
+SERVICES = (Service("core", (sys.executable, CORE), "port"),)
 
 if __name__ == "__main__":
     os.umask(0o077)

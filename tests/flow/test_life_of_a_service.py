@@ -1,6 +1,7 @@
 """What becomes of a service: deployed, scaled, troubled, recovered, ended."""
 
 import json
+from typing import Any
 
 import pytest
 from tests.flow.flow_world import FlowWorld, body, role
@@ -332,3 +333,18 @@ async def test_a_document_that_somebody_deletes_is_not_written_again(world: Flow
     world.core.become(0, VmState.POWEROFF)
     await world.settle()
     assert world.manager.keepers == {}
+
+
+async def test_what_is_heard_of_a_vm_before_the_answer_that_it_was_made_counts(world: FlowWorld) -> None:
+    """The answers of two makings come together, and one VM was up before the other was made."""
+    make = world.core.one_template_instantiate
+
+    def slow(*arguments: Any) -> int:
+        made = make(*arguments)
+        while world.core.step():
+            world.core.deliver()
+        return made
+
+    world.core.one_template_instantiate = slow  # type: ignore[method-assign, assignment]
+    await world.begin(body(role(cardinality=2)))
+    assert world.states() == (S.RUNNING, {"web": S.RUNNING})

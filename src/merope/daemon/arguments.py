@@ -22,6 +22,8 @@ class Started:
     config: Config
     sandbox: bool
     config_file: Path | None = None
+    oneflow_port: int = 0
+    onegate_port: int = 0
 
 
 def read(argv: Sequence[str]) -> Started:
@@ -34,9 +36,11 @@ def read(argv: Sequence[str]) -> Started:
         "--config", type=Path, metavar="FILE", help="oned.conf to use (default: that in the home)"
     )
     parser.add_argument("--drivers", choices=("dummy",), help="dummy: simulated drivers")
+    for name in ("--oneflow-port", "--onegate-port"):
+        parser.add_argument(name, type=int, default=0, metavar="N", help="where that service listens")
     given = parser.parse_args(argv)
     layout = Layout.at(given.home)
     wanted = Wanted(given.port, given.listen, given.config, given.drivers)
     file = wanted.config or layout.config_file
     config = load(layout.home, file, command_line(wanted), wanted.sandbox)
-    return Started(layout, config, wanted.sandbox, file)
+    return Started(layout, config, wanted.sandbox, file, given.oneflow_port, given.onegate_port)

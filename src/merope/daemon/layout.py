@@ -20,7 +20,7 @@ SANDBOX_LOGIN = "oneadmin:opennebula"
 PRIVATE = 0o077
 # What a directory that is to become a home may have in it.
 _MAY_BE = {
-    *("oned.conf", "monitord.conf", "sched.conf"),
+    *("oned.conf", "monitord.conf", "sched.conf", "oneflow-server.conf", "onegate-server.conf"),
     *("auth", "remotes", "datastores", "run", ".ssh", "lost+found"),
 }
 

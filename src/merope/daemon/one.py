@@ -52,6 +52,7 @@ START_FLAGS = (
     Flag(("--listen",), "address of the API (default: 127.0.0.1)", "ADDRESS"),
     Flag(("--config",), "oned.conf to use (default: that in the home, if any)", "FILE"),
     Flag(("--drivers",), "dummy: a sandbox on simulated drivers, oneadmin:opennebula", choices=("dummy",)),
+    Flag(("--oneflow-port",), "port of OneFlow (default: 2474; 0: do not start it)", "N", number=True),
 )
 
 
@@ -129,7 +130,8 @@ def _completion(args: argparse.Namespace) -> int:
 def _wanted(args: argparse.Namespace) -> "Wanted":
     from merope.daemon import start
 
-    return start.Wanted(args.port, args.listen, Path(args.config) if args.config else None, args.drivers)
+    config = Path(args.config) if args.config else None
+    return start.Wanted(args.port, args.listen, config, args.drivers, args.oneflow_port)
 
 
 JSON = Flag(("--json", "-j"), "as JSON")

@@ -32,7 +32,7 @@ from merope.drivers.simulated.world import World
 from merope.drivers.ssh import Ssh, SshSettings
 from merope.engine.cloud import Cloud, Inputs, NotDurable
 from merope.engine.engine import Engine
-from merope.engine.event_bus import EventBus, address_of
+from merope.engine.event_bus import EventBus
 from merope.engine.hook_executor import Places as HookPlaces
 from merope.engine.hook_process import HookProcess
 from merope.engine.hooks import Hooks
@@ -45,6 +45,7 @@ from merope.engine.recovery import Recovery
 from merope.engine.remote import Remote
 from merope.engine.toolbox import SimulatedDrivers
 from merope.engine.workers import WorkerPool
+from merope.model.bus_address import address_of
 from merope.model.settings import Settings
 from merope.monitor.recorder import Recorder
 from merope.scheduler.snapshot import Limits

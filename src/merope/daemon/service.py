@@ -10,16 +10,27 @@ BAD_CONFIGURATION = 78
 
 @dataclass(frozen=True)
 class Service:
-    """A process that the supervisor keeps running: `command` is its argument vector without options."""
+    """A process that the supervisor keeps running: `command` is its argument vector without options.
+
+    `port` names the option with its port. One that is `beside` the core is left out where that is 0.
+    """
 
     name: str
     command: tuple[str, ...]
-    has_port: bool = False
+    port: str = ""
+    beside: bool = False
 
 
-# -P: nothing is imported from the directory in which somebody called `one`.
+def _of(module: str) -> tuple[str, ...]:
+    # -P: nothing is imported from the directory in which somebody called `one`.
+    return (sys.executable, "-P", "-m", f"merope.daemon.{module}")
+
+
 # In the order in which they start; they stop in the opposite order.
-SERVICES = (Service("core", (sys.executable, "-P", "-m", "merope.daemon.core"), has_port=True),)
+SERVICES = (
+    Service("core", _of("core"), "port"),
+    Service("oneflow", _of("oneflow"), "oneflow_port", beside=True),
+)
 
 
 @dataclass(frozen=True)
@@ -31,6 +42,8 @@ class Options:
     listen: str
     config: str | None = None
     drivers: str | None = None
+    oneflow_port: int = 0
+    onegate_port: int = 0
 
     def arguments(self) -> list[str]:
         given = {
@@ -39,8 +52,17 @@ class Options:
             "--listen": self.listen,
             "--config": self.config,
             "--drivers": self.drivers,
+            "--oneflow-port": str(self.oneflow_port) if self.oneflow_port else None,
+            "--onegate-port": str(self.onegate_port) if self.onegate_port else None,
         }
         return [word for name, value in given.items() if value is not None for word in (name, value)]
+
+    def port_of(self, service: Service) -> int | None:
+        """None for a service that has none."""
+        return int(getattr(self, service.port)) if service.port else None
+
+    def runs(self, service: Service) -> bool:
+        return not service.beside or bool(self.port_of(service))
 
     @property
     def host(self) -> str:

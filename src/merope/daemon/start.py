@@ -23,6 +23,7 @@ SUPERVISOR = (sys.executable, "-P", "-m", "merope.daemon.supervisor")
 # Seconds until a cloud must answer.
 START_PATIENCE = 60.0
 _POLL = 0.005
+_BESIDE = frozenset(service.name for service in SERVICES if service.beside)
 _LOG_LINES = 15
 
 
@@ -42,6 +43,8 @@ class Wanted:
     listen: str | None = None
     config: Path | None = None
     drivers: str | None = None
+    oneflow_port: int | None = None
+    onegate_port: int | None = None
 
     @property
     def sandbox(self) -> bool:
@@ -125,10 +128,26 @@ def _prepare(layout: Layout, wanted: Wanted, config_file: Path | None, settings:
     if holder and not _left_over(layout):
         raise StartError(f"Port {port} at {listen} is taken by {holder}. Give another --port, or end it.")
     options = Options(
-        str(layout.home), port, listen, str(config_file) if config_file else None, wanted.drivers
+        str(layout.home),
+        port,
+        listen,
+        str(config_file) if config_file else None,
+        wanted.drivers,
+        **_ports_beside(layout, wanted),
     )
     write_private(layout.options, json.dumps(asdict(options)))
     return options
+
+
+def _ports_beside(layout: Layout, wanted: Wanted) -> dict[str, int]:
+    """Where services beside the core listen: 0 for one that cannot be started, which is said."""
+    from merope.daemon import beside
+
+    return {
+        f"{service.name}_port": beside.port(service, layout, getattr(wanted, f"{service.name}_port"))
+        for service in SERVICES
+        if service.beside
+    }
 
 
 def _adopt(layout: Layout, settings: "Settings") -> None:
@@ -198,7 +217,12 @@ def restart(layout: Layout, wanted: Wanted, supervisor: Sequence[str] = SUPERVIS
         return start(layout, wanted, supervisor)
     config = wanted.config or (Path(last.config) if last.config else None)
     again = Wanted(
-        wanted.port or last.port, wanted.listen or last.listen, config, wanted.drivers or last.drivers
+        wanted.port or last.port,
+        wanted.listen or last.listen,
+        config,
+        wanted.drivers or last.drivers,
+        last.oneflow_port if wanted.oneflow_port is None else wanted.oneflow_port,
+        last.onegate_port if wanted.onegate_port is None else wanted.onegate_port,
     )
     return start(layout, again, supervisor)
 
@@ -272,7 +296,7 @@ def _core_lives(layout: Layout) -> bool:
     except control.NotRunning:
         return False
     for row in rows:
-        if row["exit"] is None and not row["restarts"]:
+        if row["name"] in _BESIDE or (row["exit"] is None and not row["restarts"]):
             continue
         name, status, log = row["name"], row["exit"], layout.log(row["name"])
         how = "" if status is None else f", it ended with status {status}"

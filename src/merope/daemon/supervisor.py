@@ -68,6 +68,7 @@ class Supervisor:
 
     def __post_init__(self) -> None:
         self.layout = Layout.at(self.options.home)
+        self.services = [service for service in self.services if self.options.runs(service)]
         self.children = [Child(service) for service in self.services]
         self.selector = selectors.DefaultSelector()
         self.waiting_for_stop: list[socket.socket] = []
@@ -139,7 +140,7 @@ class Supervisor:
 
     def _end_leftovers(self) -> None:
         """Services of a supervisor that was killed: two cores must never work on one database."""
-        for service in self.services:
+        for service in SERVICES:
             left = Identity.read(self.layout.pid_file(service.name))
             if left:
                 log(f"ending {service.name} (pid {left.pid}), left over from a supervisor that was killed")
@@ -270,7 +271,7 @@ class Supervisor:
         return {
             "name": child.service.name,
             "pid": process.pid if process else None,
-            "port": self.options.port if child.service.has_port else None,
+            "port": self.options.port_of(child.service),
             "uptime": round(time.monotonic() - child.began, 3) if process else 0,
             "restarts": child.restarts,
             "state": child.state,
@@ -292,6 +293,8 @@ def options_from(argv: Sequence[str]) -> Options:
         listen=given["--listen"],
         config=given.get("--config"),
         drivers=given.get("--drivers"),
+        oneflow_port=int(given.get("--oneflow-port", 0)),
+        onegate_port=int(given.get("--onegate-port", 0)),
     )
 
 

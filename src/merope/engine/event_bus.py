@@ -13,8 +13,6 @@ import asyncio
 import logging
 import re
 from base64 import b64decode
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
@@ -23,6 +21,7 @@ from merope.core import hook_log, hook_matching
 from merope.core.transaction import Transaction
 from merope.engine.cloud import Cloud, Inputs
 from merope.engine.engine import Handle, Timer
+from merope.model.bus_address import BusAddress
 from merope.model.change import Change
 from merope.model.event import Event
 from merope.model.hook import Execution
@@ -32,41 +31,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("merope.hooks")
 
-HIGH_WATER = 100_000
-"""Messages that are kept for a subscriber that is slow."""
-_OPTION = re.compile(r"-([plbh])\s+(\S+)")
 _RESULT = re.compile(rb"(-?\d{1,9}) (\d{1,9}) (\S+)")
 _AGAIN_SECONDS = 5.0
 _LARGEST_RESULT = 16 * 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class BusAddress:
-    """Where events are published, and where results of executors outside are taken; a port 0 is any."""
-
-    host: str = "127.0.0.1"
-    publisher: int = 2101
-    replier: int = 2102
-    high_water: int = HIGH_WATER
-
-    @classmethod
-    def of_arguments(cls, arguments: str) -> BusAddress:
-        """ARGUMENTS of HM_MAD: -p and -l ports, -b the address, -h the high-water mark."""
-        given = dict(_OPTION.findall(arguments))
-        names = {"p": "publisher", "l": "replier", "h": "high_water"}
-        numbers = {names[k]: int(v) for k, v in given.items() if k in names and v.isdecimal()}
-        return replace(cls(), host=given.get("b", "127.0.0.1"), **numbers)
-
-    @property
-    def shown(self) -> str:
-        return f"{self.host}, ports {self.publisher} and {self.replier}"
-
-
-def address_of(hm_mad: Mapping[str, Mapping[str, str]]) -> BusAddress | None:
-    """None where oned.conf has no HM_MAD."""
-    for section in hm_mad.values():
-        return BusAddress.of_arguments(section.get("ARGUMENTS", ""))
-    return None
 
 
 class EventBus:

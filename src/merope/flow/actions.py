@@ -63,7 +63,8 @@ class Hands:
             "ID": str(made), "UID": str(owner.uid), "GID": str(owner.gid),
             "UNAME": owner.uname, "GNAME": owner.gname, "NAME": name,
         }  # fmt: skip
-        return Outcome(made, {"VM": vm}, view=self._world.made(made))
+        self._world.made(made, service.id)
+        return Outcome(made, {"VM": vm})
 
     async def _context(self, service: Service, template: int) -> Vector | None:
         found = await text(self._core, service.owner.uname, "one.template.info", template)

@@ -5,8 +5,10 @@ That a subscription is in force is known when an event has come that was provoke
 
 import asyncio
 import logging
+from base64 import b64decode
 from collections.abc import Callable
 from contextlib import suppress
+from secrets import token_hex
 
 from merope.client.errors import ClientError, OneError
 from merope.flow.manager import SUBSCRIPTIONS
@@ -17,6 +19,8 @@ log = logging.getLogger("merope.flow")
 #: A call on nothing: what is heard of it shows that we are heard.
 _PROVOKED, _METHOD = "EVENT API one.vm.rename 0", "one.vm.rename"
 _SECONDS = 0.05
+#: Tries after which it is said that something is odd.
+_MANY = 100
 
 
 class Events:
@@ -36,6 +40,8 @@ class Events:
         self._connected = connected
         self._lost = lost
         self._proved = asyncio.Event()
+        # Another cloud's events may be what is heard at this port.
+        self._word = token_hex(12).encode()
 
     async def run(self) -> None:
         """Until it is cancelled. Raises ImportError where pyzmq is not installed."""
@@ -64,7 +70,8 @@ class Events:
     def _take(self, parts: list[bytes]) -> None:
         key = parts[0].decode("utf-8", "replace")
         if key.startswith(_PROVOKED):
-            self._proved.set()
+            if self._word in b64decode(parts[-1]):
+                self._proved.set()
         elif len(parts) == 2:
             self._hear(key, parts[1])
 
@@ -88,10 +95,17 @@ class Events:
 
     async def _prove(self) -> None:
         self._proved.clear()
+        tries = 0
         while not self._proved.is_set():
+            tries += 1
+            if tries == _MANY:
+                log.warning(
+                    "what is published at %s is not the core's: does another cloud have that port (HM_MAD)?",
+                    self._endpoint,
+                )
             with suppress(OneError):
                 try:
-                    await self._core.call("", _METHOD, -1, "")
+                    await self._core.call("", _METHOD, -1, self._word.decode())
                 except OneError:
                     raise
                 except ClientError:

@@ -63,6 +63,7 @@ def _sort(
     oid = int(vm.findtext("ID", "-1"))
     if oid in owners:
         world.views[oid] = world.told(oid, view_of(vm), since)
+        world.service_of[oid] = owners[oid].id
         return
     named = vm.findtext("USER_TEMPLATE/SERVICE_ID", "")
     if named.isdecimal() and int(named) in by_id:
@@ -86,6 +87,7 @@ def adopt(service: Service, vms: Iterable[Element], world: World, settings: Flow
         role.nodes.append(Node(oid, info, scale_up=role.state is State.SCALING))
         role.rest["adopted"] = max(role.rest.get("adopted", 0), names[name] + 1)
         world.views[oid] = world.told(oid, view, since)
+        world.service_of[oid] = service.id
         log.warning("service %d: VM %d of role %s is found again", service.id, oid, role.name)
     for role in service.roles:
         role.last_vmname = max(role.last_vmname, role.rest.pop("adopted", 0))

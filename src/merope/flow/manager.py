@@ -45,9 +45,8 @@ class Manager:
         self.reactions = 0
         self._core = core
         self._settings = settings
-        self._now = now
+        self.now = now
         self._zone = zone
-        self._of_vm: dict[int, int] = {}
         self._busy: dict[int, asyncio.Task[None]] = {}
         self._dirty: set[int] = set()
         self._timers: dict[int, asyncio.TimerHandle] = {}
@@ -78,10 +77,9 @@ class Manager:
     async def _read_once(self) -> None:
         for keeper in self.keepers.values():
             keeper.forgotten = True
-        self.world.views.clear()
+        self.world.clear()
         services = await load(self._core, self.world, self._settings)
         self.keepers = {service.id: self._keeper(service) for service in services}
-        self._of_vm = {vm: service.id for service in services for vm in service.vm_ids}
         self.down = ""
         log.info("%d services are looked after", len(services))
         for oid in self.keepers:
@@ -101,7 +99,7 @@ class Manager:
         await asyncio.gather(*self._busy.values(), return_exceptions=True)
 
     def _keeper(self, service: Service) -> Keeper:
-        return Keeper(service, self._core, self.world, self._settings, self._now, self._zone)
+        return Keeper(service, self._core, self.world, self._settings, self.now, self._zone)
 
     async def settle(self) -> None:
         """Until nobody is busy: for tests and for an orderly end."""
@@ -158,7 +156,7 @@ class Manager:
             keeper.service.name = document.findtext("NAME", "")
 
     def _wake_of(self, vm: int) -> None:
-        service = self._of_vm.get(vm)
+        service = self.world.service_of.get(vm)
         if service is not None:
             self.wake(service)
 
@@ -199,7 +197,6 @@ class Manager:
                 self._dirty.discard(oid)
                 self.reactions += 1
                 due = await keeper.tend()
-                self._note_vms(keeper)
                 self._sleep(oid, due)
         except ConnectionFailed as error:
             self._note_down(str(error))
@@ -213,16 +210,12 @@ class Manager:
         elif oid in self._dirty:
             self.wake(oid)
 
-    def _note_vms(self, keeper: Keeper) -> None:
-        for vm in keeper.service.vm_ids:
-            self._of_vm[vm] = keeper.service.id
-
     def _sleep(self, oid: int, due: int | None) -> None:
         timer = self._timers.pop(oid, None)
         if timer is not None:
             timer.cancel()
         if due is not None:
-            delay = max(0.0, due - self._now())
+            delay = max(0.0, due - self.now())
             self._timers[oid] = asyncio.get_running_loop().call_later(delay, self.wake, oid)
 
     def _drop(self, oid: int) -> None:
@@ -230,7 +223,6 @@ class Manager:
         self._sleep(oid, None)
         self._dirty.discard(oid)
         for vm in [] if keeper is None else keeper.service.vm_ids:
-            self._of_vm.pop(vm, None)
             self.world.forget(vm)
 
 

@@ -74,7 +74,7 @@ def _made(service: Service, views: Views, action: MakeVm, outcome: Outcome, now:
         return
     role.nodes.append(Node(outcome.made, outcome.info or {}, scale_up=role.state is State.SCALING))
     role.last_vmname = max(role.last_vmname, action.number + 1)
-    views.setdefault(outcome.made, outcome.view or VmView())
+    views.setdefault(outcome.made, VmView())
 
 
 def _of_vm(

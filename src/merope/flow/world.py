@@ -14,6 +14,7 @@ class World:
 
     def __init__(self) -> None:
         self.views: dict[int, VmView] = {}
+        self.service_of: dict[int, int] = {}
         self._recent: OrderedDict[int, VmView] = OrderedDict()
         self._heard: dict[int, int] = {}
         self.messages = 0
@@ -44,9 +45,10 @@ class World:
             gone, _ = self._recent.popitem(last=False)
             self._heard.pop(gone, None)
 
-    def made(self, vm: int) -> VmView | None:
-        """A VM of ours has been made; what was heard of it meanwhile."""
-        return self._recent.pop(vm, None)
+    def made(self, vm: int, service: int) -> None:
+        """A VM of a service has been made; something may have been heard of it before the answer came."""
+        self.views[vm] = self._recent.pop(vm, VmView())
+        self.service_of[vm] = service
 
     def told(self, vm: int, view: VmView, since: int) -> VmView:
         """What is to be believed of an answer about a VM that was asked for after `since` messages."""
@@ -56,6 +58,13 @@ class World:
         asked = vm in self.views and self.views[vm].asked
         return view._replace(asked=asked)
 
+    def clear(self) -> None:
+        """All is to be read anew; what is heard meanwhile is not forgotten."""
+        self._recent.update(self.views)
+        self.views.clear()
+        self.service_of.clear()
+
     def forget(self, vm: int) -> None:
         self.views.pop(vm, None)
+        self.service_of.pop(vm, None)
         self._heard.pop(vm, None)

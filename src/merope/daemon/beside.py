@@ -1,0 +1,76 @@
+"""The services beside the core: where they listen, what they log in with, and how their processes begin."""
+
+import os
+import sys
+import time
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from merope.daemon.layout import Layout
+from merope.daemon.process import port_holder
+from merope.daemon.service import Service
+
+DEFAULTS = {"oneflow": 2474, "onegate": 5030}
+#: ONE_SERVICES names the services that `one start` starts; without it, all.
+ENVIRONMENT = "ONE_SERVICES"
+_LIBRARIES = ("aiohttp", "jsonschema", "cronsim", "zmq", "yaml", "cryptography")
+#: Seconds for which a core may be making the credentials of its services.
+_PATIENCE = 60.0
+
+
+def port(service: Service, layout: Layout, wanted: int | None) -> int:
+    """The port to start it at, 0 for not at all; says why on standard error where that is no choice."""
+    if wanted == 0 or service.name not in os.environ.get(ENVIRONMENT, service.name).split(","):
+        return 0
+    if missing := [name for name in _LIBRARIES if find_spec(name) is None]:
+        _say(f"{service.name} is not started: {', '.join(missing)} is missing (install merope[flow]).")
+        return 0
+    host, stated = _stated(config_file(service.name, layout))
+    number = wanted or stated or DEFAULTS[service.name]
+    if holder := port_holder(host, number):
+        _say(
+            f"{service.name} is not started: port {number} at {host} is taken by {holder}. "
+            f"Give --{service.name}-port."
+        )
+        return 0
+    return number
+
+
+def _say(sentence: str) -> None:
+    print(f"one: {sentence}", file=sys.stderr)
+
+
+def config_file(service: str, layout: Layout) -> Path:
+    """oneflow-server.conf or onegate-server.conf: in the home, else in etc/ of ONE_LOCATION."""
+    name = f"{service}-server.conf"
+    location = os.environ.get("ONE_LOCATION")
+    places = [layout.home / name, *([Path(location) / "etc" / name] if location else [])]
+    return next((path for path in places if path.exists()), places[0])
+
+
+def _stated(path: Path) -> tuple[str, int]:
+    """Host and port of a file; the service itself says what is wrong with one."""
+    found = {":host": "127.0.0.1", ":port": "0"}
+    if path.exists():
+        for line in path.read_text(errors="replace").splitlines():
+            key, _, value = line.partition(": ")
+            if key in found:
+                found[key] = value.split("#")[0].strip().strip("'\"")
+    return found[":host"], int(found[":port"]) if found[":port"].isdecimal() else 0
+
+
+def login(layout: Layout, service: str) -> str:
+    """What it logs in with; a core that starts for the first time is waited for. Raises FileNotFoundError."""
+    path = layout.auth_file.with_name(f"{service}_auth")
+    deadline = time.monotonic() + _PATIENCE
+    while not path.exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return path.read_text().strip()
+
+
+def given(values: Mapping[str, Any], settings: type[Any]) -> dict[str, Any]:
+    """Those of the options of a file that are fields of its settings."""
+    known = settings.__dataclass_fields__
+    return {name: value for name, value in values.items() if name in known}

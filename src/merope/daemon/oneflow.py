@@ -1,0 +1,72 @@
+"""OneFlow's process: `python -m merope.daemon.oneflow --home DIR …`, started by the supervisor.
+
+One at a time acts for a cloud: who comes second waits for the lock in the home.
+"""
+
+import fcntl
+import logging
+import os
+import sys
+from dataclasses import replace
+
+import uvloop
+
+from merope.daemon import beside
+from merope.daemon.arguments import Started, read
+from merope.daemon.config import ConfigError
+from merope.daemon.local_time import local_zone
+from merope.daemon.service import BAD_CONFIGURATION, Options
+from merope.flow.server import FlowServer
+from merope.flow.settings import OPTIONS, FlowSettings
+from merope.model.bus_address import address_of
+from merope.model.yaml_options import OptionsError
+from merope.services.settings import plain
+from merope.services.web import LEVELS
+
+log = logging.getLogger("merope.flow")
+_LOG_FORMAT = "%(asctime)s [%(levelname).1s] %(name)s: %(message)s"
+
+
+def main(argv: list[str] | None = None) -> int:
+    os.umask(0o077)
+    logging.basicConfig(level=logging.INFO, format=_LOG_FORMAT, stream=sys.stderr)
+    try:
+        started = read(sys.argv[1:] if argv is None else argv)
+        settings = configured(started)
+    except (ConfigError, OptionsError) as error:
+        log.error("%s", error)
+        return BAD_CONFIGURATION
+    logging.getLogger().setLevel(LEVELS[settings.debug_level])
+    with open(started.layout.run / "oneflow.lock", "a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            uvloop.run(_serve(settings, beside.login(started.layout, "oneflow")))
+        except OSError as error:
+            log.error("%s", error)
+            return 1
+    return 0
+
+
+async def _serve(settings: FlowSettings, login: str) -> None:
+    await FlowServer(settings, login, local_zone()).run()
+
+
+def configured(started: Started) -> FlowSettings:
+    """What the file says; the cloud's own ports where it says nothing. Raises OptionsError."""
+    layout, core = started.layout, started.config.settings
+    options = Options(str(layout.home), core.port, core.listen_address)
+    bus = address_of(core.hm_mad)
+    found = plain(beside.config_file("oneflow", layout), OPTIONS)
+    settings = replace(
+        FlowSettings(),
+        **{
+            "one_xmlrpc": options.endpoint,
+            **({"subscriber_endpoint": bus.endpoint} if bus else {}),
+            **beside.given(found, FlowSettings),
+        },
+    )
+    return replace(settings, port=started.oneflow_port or settings.port)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -332,6 +332,8 @@ def measured(home: Path, options: argparse.Namespace, pid: int, endpoint: str) -
 
 
 def send_all(home: Path, options: argparse.Namespace, told: Connection) -> None:
+    # It stands for other machines, and is not to be in the way of this one's processes.
+    os.nice(19)
     Fleet(home, options.hosts, options.vms).run(options.interval, told)
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import tempfile
 from contextlib import suppress
-from typing import Sequence
+from typing import IO, Sequence
 
 OUTPUT_LIMIT = 4 * 1024 * 1024
 _SHOWN = 400
@@ -17,9 +16,14 @@ class CommandError(Exception):
     """Why there is no output, as a sentence."""
 
 
+def is_there(command: str) -> bool:
+    """Whether there is an executable of that name."""
+    return any(os.access(os.path.join(path, command), os.X_OK) for path in os.get_exec_path())
+
+
 def run(argv: Sequence[str], seconds: float, text: str = "", environ: dict[str, str] | None = None) -> str:
     """The standard output. Raises CommandError: not there, failed, too slow, too much to say."""
-    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
+    with _scratch() as output, _scratch() as errors:
         try:
             process = subprocess.Popen(
                 list(argv),
@@ -51,3 +55,13 @@ def run(argv: Sequence[str], seconds: float, text: str = "", environ: dict[str, 
             raise CommandError(f"{argv[0]} says more than {OUTPUT_LIMIT} bytes")
         output.seek(0)
         return output.read().decode("utf-8", "replace")
+
+
+def _scratch() -> IO[bytes]:
+    """A file without a name."""
+    if hasattr(os, "memfd_create"):
+        return os.fdopen(os.memfd_create("output"), "w+b")
+    # It brings more along than all of the agent.
+    import tempfile
+
+    return tempfile.TemporaryFile()

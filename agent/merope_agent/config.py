@@ -6,7 +6,6 @@ import base64
 import json
 import os
 from typing import Any, NamedTuple
-from xml.sax.saxutils import escape
 
 from merope_agent.pci import Filter
 from merope_agent.sealing import PublicKey
@@ -80,8 +79,13 @@ class Config(NamedTuple):
         """What an executable gets on its standard input: base64 of the message that starts monitoring."""
         periods = "".join(f"<{name}>{value:.0f}</{name}>" for name, value in sorted(self.periods.items()))
         text = (
-            f"<MONITOR_MESSAGE><DATASTORE_LOCATION>{escape(self.datastores)}</DATASTORE_LOCATION><HOST_ID>{self.host}</HOST_ID>"
-            f"<HYPERVISOR>{escape(self.hypervisor)}</HYPERVISOR><NETWORK><UDP_LISTENER><MONITOR_ADDRESS>{escape(self.address)}</MONITOR_ADDRESS>"
+            f"<MONITOR_MESSAGE><DATASTORE_LOCATION>{_escaped(self.datastores)}</DATASTORE_LOCATION><HOST_ID>{self.host}</HOST_ID>"
+            f"<HYPERVISOR>{_escaped(self.hypervisor)}</HYPERVISOR><NETWORK><UDP_LISTENER><MONITOR_ADDRESS>{_escaped(self.address)}</MONITOR_ADDRESS>"
             f"<PORT>{self.port}</PORT><PUBKEY/></UDP_LISTENER></NETWORK><PROBES_PERIOD>{periods}</PROBES_PERIOD></MONITOR_MESSAGE>"
         )
         return base64.b64encode(text.encode()).decode()
+
+
+def _escaped(text: str) -> str:
+    # What the library has for this brings half of it along: 3 MB of an agent's memory.
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

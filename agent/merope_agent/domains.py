@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
@@ -50,9 +49,22 @@ class Domain(NamedTuple):
         return int(found.group(1)) if found else -1
 
 
+def status_directory(uri: str, environ: Mapping[str, str]) -> str:
+    """Where libvirt notes what domains do; empty where that is not known.
+
+    Each domain has a file there, which is written anew whenever what it does changes.
+    """
+    if uri == "qemu:///system":
+        return "/run/libvirt/qemu"
+    if uri == "qemu:///session":
+        own = environ.get("XDG_RUNTIME_DIR") or os.path.join(environ.get("HOME", ""), ".cache")
+        return os.path.join(own, "libvirt/qemu/run")
+    return ""
+
+
 def read(uri: str, figures: bool) -> list[Domain]:
     """Every domain; only names and states are sure where no `figures` are wanted. Raises CommandError."""
-    if shutil.which("virsh") is None:
+    if not commands.is_there("virsh"):
         return list(processes(Path("/proc")))
     # Without waiting: a domain in the midst of an operation tells what it can.
     wanted = ("--state", *(_FIGURES if figures else ()), "--nowait")

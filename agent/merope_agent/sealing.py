@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import secrets
+import os
 from typing import NamedTuple
 
 SECRET_BYTES = 32
@@ -34,7 +34,7 @@ class PublicKey(NamedTuple):
         if padding < 0:
             raise ValueError(f"the RSA key of {self.modulus.bit_length()} bits is too short")
         block = hashlib.sha256(b"").digest() + bytes(padding) + b"\x01" + secret
-        seed = secrets.token_bytes(_HASH_BYTES)
+        seed = os.urandom(_HASH_BYTES)
         masked = _xor(block, _mask(seed, len(block)))
         encoded = _xor(seed, _mask(masked, _HASH_BYTES)) + masked
         return pow(int.from_bytes(encoded, "big"), self.exponent, self.modulus).to_bytes(size, "big")
@@ -65,7 +65,7 @@ def session_secret(master: bytes, host: int, session: str) -> bytes:
 
 
 def new_secret() -> bytes:
-    return secrets.token_bytes(SECRET_BYTES)
+    return os.urandom(SECRET_BYTES)
 
 
 def _hmac(key: bytes, data: bytes) -> bytes:

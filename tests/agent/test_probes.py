@@ -135,7 +135,7 @@ def test_a_host_is_as_busy_as_its_processors_were_since_the_last_look(tmp_path: 
 
 
 def test_states_are_told_when_they_change_some_times_more_and_now_and_then(virsh: list[Domain]) -> None:
-    probe = StateProbe(CONFIG)
+    probe = StateProbe(CONFIG, "")
     told = [bool(probe.report(now)) for now in range(0, 50, 5)]
     assert told == [True] * (vms.REPEATS + 1) + [False] * 5
     virsh.append(Domain("one-1", "RUNNING"))
@@ -158,7 +158,7 @@ def test_libvirt_is_asked_again_when_its_notes_changed_or_are_old(
         return []
 
     monkeypatch.setattr(domains, "read", read)
-    probe = StateProbe(CONFIG, tmp_path)
+    probe = StateProbe(CONFIG, str(tmp_path))
     note = tmp_path / "one-1.xml"
     note.write_text("running")
     for now in (0, 5, 10):
@@ -172,6 +172,21 @@ def test_libvirt_is_asked_again_when_its_notes_changed_or_are_old(
     assert len(asked) == 3
     probe.report(20 + vms.ASK_SECONDS)
     assert len(asked) == 4
+
+
+@pytest.mark.parametrize(
+    ("uri", "environ", "directory"),
+    [
+        ("qemu:///system", {"XDG_RUNTIME_DIR": "/run/user/7"}, "/run/libvirt/qemu"),
+        ("qemu:///session", {"XDG_RUNTIME_DIR": "/run/user/7"}, "/run/user/7/libvirt/qemu/run"),
+        ("qemu:///session", {"HOME": "/home/one"}, "/home/one/.cache/libvirt/qemu/run"),
+        ("qemu+tcp://elsewhere/system", {"HOME": "/home/one"}, ""),
+    ],
+)
+def test_the_notes_of_libvirt_are_where_it_has_them_for_its_user(
+    uri: str, environ: dict[str, str], directory: str
+) -> None:
+    assert domains.status_directory(uri, environ) == directory
 
 
 def test_the_use_of_a_processor_is_that_between_two_looks(virsh: list[Domain]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import os
-import platform
 import re
 import socket
 from contextlib import suppress
@@ -40,7 +39,7 @@ class HostProbe:
         text = singles(
             {
                 "HYPERVISOR": self._hypervisor(),
-                "ARCH": platform.machine(),
+                "ARCH": os.uname().machine,
                 "MODELNAME": model,
                 "CPUSPEED": speed,
                 "TOTALCPU": self._cpus() * 100,
@@ -137,7 +136,7 @@ class HostProbe:
         """Machine types and CPU models that guests may have: they change with an update of QEMU only."""
         if not self._models:
             virsh = ("virsh", "-q", "-c", self._config.libvirt_uri)
-            arch = platform.machine()
+            arch = os.uname().machine
             with suppress(commands.CommandError):
                 capabilities = commands.run((*virsh, "capabilities"), domains.SECONDS)
                 machines = (

@@ -13,19 +13,17 @@ from merope_agent.template import singles, vector
 
 #: A report goes out again at so many looks after a change: one may be lost, or too early to be believed.
 REPEATS = 4
-#: Where libvirt notes what domains do, in a file for each that it writes anew whenever that changes.
-STATUS = Path("/run/libvirt/qemu")
 ASK_SECONDS = 30.0
-_SYSTEM = "qemu:///system"
 _MB = 1024 * 1024
 
 
 class StateProbe:
     """Says what all VMs do when that has changed, and now and then."""
 
-    def __init__(self, config: Config, status: Path = STATUS) -> None:
+    def __init__(self, config: Config, status: str | None = None) -> None:
+        """`status`: where libvirt's notes are, if not where it has them by default."""
         self._config = config
-        self._status = status if config.libvirt_uri == _SYSTEM else None
+        self._status = domains.status_directory(config.libvirt_uri, os.environ) if status is None else status
         self._mark: list[tuple[str, int]] | None = None
         self._asked = 0.0
         self._last = ""
@@ -55,7 +53,7 @@ class StateProbe:
 
     def _notes(self) -> list[tuple[str, int]] | None:
         """The notes that libvirt has of domains, and when it wrote them; None where they cannot be seen."""
-        if self._status is None:
+        if not self._status:
             return None
         try:
             with os.scandir(self._status) as entries:

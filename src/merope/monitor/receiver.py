@@ -41,6 +41,8 @@ _BUFFER_BYTES = 16 * 1024 * 1024
 _UNREAD_LIMIT = 8 * 1024 * 1024
 _CONNECTIONS = 1000
 _CONNECTION_SECONDS = 30.0
+_NICENESS = 5
+"""What was measured can wait for the calls that the core answers meanwhile."""
 _COMMAND_LIMIT = 1024 * 1024
 
 
@@ -247,6 +249,7 @@ async def _main() -> None:
 
 def main() -> int:
     os.umask(0o077)
+    os.nice(_NICENESS)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     try:
         uvloop.run(_main())

@@ -100,7 +100,8 @@ def test_the_package_has_a_program_for_every_tool() -> None:
     import tomllib
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    own = {name for name, entry in project["scripts"].items() if entry == f"merope.cli.main:{name}"}
+    scripts = project["scripts"].items()
+    own = {name for name, entry in scripts if entry == f"merope.cli.main:{name.replace('-', '_')}"}
     assert own == TOOLS.keys()
 
 

@@ -19,8 +19,6 @@ SPEC = Path(__file__).parents[3] / "shared" / "spec" / "cli.yaml"
 
 #: Commands whose subject does not exist yet, or (vCenter) never will.
 TOOLS_LATER = {
-    "oneflow": "services of several machines",
-    "oneflow-template": "services of several machines",
     "oneprovision": "clusters on rented hosts",
     "onevcenter": "vCenter is no hypervisor of Merope",
 }

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 from xml.etree.ElementTree import Element
 
 from merope.cli import filters, table
@@ -31,14 +32,29 @@ _FILTER_ARGUMENT = Arg("filterflag", optional=True)
 Rows = Callable[[Element], list[Element]]
 
 
+class Form(NamedTuple):
+    """How a pool is listed (`list_commands`)."""
+
+    rows: Rows | None
+    keep: Callable[[Context, Element], bool] | None
+    print_as: Callable[[Context, str], bool]
+
+
 def list_commands(
     kind: str,
     *options: Opt,
     top: bool = True,
     state: Callable[[Context], int] | None = None,
     rows: Rows | None = None,
+    keep: Callable[[Context, Element], bool] | None = None,
+    print_as: Callable[[Context, str], bool] | None = None,
 ) -> tuple[Command, ...]:
-    """`list` and, unless it is declined, `top`.  `rows` finds the elements in the pool's document."""
+    """`list` and, unless it is declined, `top`.
+
+    `rows` finds the elements in the pool's document, `keep` says which of them are shown; `print_as` stands
+    for `print_document`.
+    """
+    form = Form(rows, keep, print_as or print_document)
     label = KINDS[kind].label
     args = (_FILTER_ARGUMENT,) if KINDS[kind].pool_arguments else ()
 
@@ -48,10 +64,10 @@ def list_commands(
         return ctx.client.pool_text(kind, flag, state=state(ctx) if state else -1, search=search)
 
     def run_list(ctx: Context) -> None:
-        _run(ctx, fetch, rows, ctx.option("delay", float))
+        _run(ctx, fetch, form, ctx.option("delay", float))
 
     def run_top(ctx: Context) -> None:
-        _run(ctx, fetch, rows, ctx.option("delay", float) or TOP_DELAY)
+        _run(ctx, fetch, form, ctx.option("delay", float) or TOP_DELAY)
 
     commands = [
         Command(
@@ -78,7 +94,7 @@ def _filter_flag(ctx: Context) -> int:
     return int(word) if word.isascii() and word.isdecimal() else ctx.names.one("user", word)
 
 
-def _run(ctx: Context, fetch: Callable[[Context], str], rows: Rows | None, delay: float | None) -> None:
+def _run(ctx: Context, fetch: Callable[[Context], str], form: Form, delay: float | None) -> None:
     if ctx.flag("describe"):
         describe(ctx)
         return
@@ -86,9 +102,11 @@ def _run(ctx: Context, fetch: Callable[[Context], str], rows: Rows | None, delay
         text = fetch(ctx)
         if delay is not None and ctx.terminal.width:
             ctx.terminal.out.write(_CLEAR)
-        if not print_document(ctx, text):
+        if not form.print_as(ctx, text):
             pool = parse_document(text, KINDS[ctx.kind].pool_method)
-            members = rows(pool) if rows else pool.findall(KINDS[ctx.kind].root)
+            members = form.rows(pool) if form.rows else pool.findall(KINDS[ctx.kind].root)
+            if form.keep is not None:
+                members = [member for member in members if form.keep(ctx, member)]
             print_table(ctx, members, pool)
         if delay is None:
             return

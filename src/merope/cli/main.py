@@ -35,6 +35,8 @@ TOOLS = {
     "onemarket": "market",
     "onemarketapp": "marketapp",
     "onelog": "log",
+    "oneflow": "flow",
+    "oneflow-template": "flow_template",
 }
 
 FAILED = 255
@@ -157,6 +159,7 @@ def main(name: str) -> int:
 
 def __getattr__(name: str) -> Callable[[], int]:
     """The entry point of each tool, as the package declares them: `merope.cli.main:onevm`."""
+    name = name.replace("_", "-")
     if name not in TOOLS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return lambda: main(name)

@@ -47,11 +47,15 @@ def to_json(document: Element) -> str:
 
 
 def to_yaml(document: Element) -> str:
+    return yaml_of(plain(document))
+
+
+def yaml_of(value: object) -> str:
     try:
         import yaml
     except ImportError as e:
         raise CliError("--yaml needs PyYAML: install it, or use --json (which is YAML too).") from e
-    text: str = yaml.safe_dump(plain(document), sort_keys=False, allow_unicode=True, default_flow_style=False)
+    text: str = yaml.safe_dump(value, sort_keys=False, allow_unicode=True, default_flow_style=False)
     return text.rstrip("\n")
 
 

@@ -26,6 +26,7 @@ def show_command(
     decrypt: bool = False,
     optional: bool = False,
     more: Callable[[Context], tuple[Argument, ...]] | None = None,
+    print_as: Callable[[Context, str], bool] = print_document,
 ) -> Command:
     """`load` imports the page's module when it is needed and gives the width of its labels and its
     function; `optional`: without an argument the caller's own object is shown (id -1)."""
@@ -35,7 +36,7 @@ def show_command(
         oid = ctx.optional_oid(f"{kind}id")
         arguments = more(ctx) if more else ((True,) if ctx.flag("decrypt") else ())
         text = ctx.client.info_text(kind, -1 if oid is None else oid, *arguments)
-        if print_document(ctx, text):
+        if print_as(ctx, text):
             return
         from merope.cli.page import Page
 

@@ -1,7 +1,16 @@
 """The client library of the API; the commands and every service beside the core use it."""
 
 from merope.client.client import Client, parse_document, whole
-from merope.client.discovery import Cloud, Places, auth_file, find_cloud, find_endpoint, find_home, timeout_of
+from merope.client.discovery import (
+    Cloud,
+    Places,
+    auth_file,
+    find_cloud,
+    find_endpoint,
+    find_flow,
+    find_home,
+    timeout_of,
+)
 from merope.client.errors import BadAnswer, ClientError, ConnectionFailed, Fault, NoCredentials, OneError
 from merope.client.kinds import KINDS, Filter, Kind
 from merope.client.transport import HttpTransport, Transport
@@ -24,6 +33,7 @@ __all__ = [
     "auth_file",
     "find_cloud",
     "find_endpoint",
+    "find_flow",
     "find_home",
     "parse_document",
     "timeout_of",

@@ -80,6 +80,7 @@ class Client:
         What the pool of `kind` does not take is not sent.
         """
         what = KINDS[kind]
+        state = what.type if state == -1 else state
         arguments = (int(filter_flag), start, end, state)[: what.pool_arguments]
         return self.text(what.pool_method, *arguments, *((search,) if search else ()))
 

@@ -17,6 +17,7 @@ from typing import NamedTuple
 from merope.client.errors import ClientError, NoCredentials
 
 DEFAULT_ENDPOINT = "http://localhost:2633/RPC2"
+DEFAULT_FLOW = "http://localhost:2474"
 #: Where a system-wide installation keeps the administrator's credentials.
 SYSTEM_AUTH = "/var/lib/one/.one/one_auth"
 
@@ -67,6 +68,14 @@ def find_cloud(
 
 def find_endpoint(endpoint: str | None = None, places: Places | None = None) -> str:
     return _find_endpoint(endpoint, places or Places.of_process())[0]
+
+
+def find_flow(places: Places | None = None) -> str:
+    """The URL of OneFlow: ONEFLOW_URL, the cloud of the directory, localhost:2474."""
+    places = places or Places.of_process()
+    directory = _directory_cloud(places)
+    there = _read(os.path.join(directory, "oneflow_endpoint")) if directory else None
+    return places.environ.get("ONEFLOW_URL") or there or DEFAULT_FLOW
 
 
 def auth_file(places: Places | None = None) -> str:

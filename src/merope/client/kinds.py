@@ -17,7 +17,7 @@ class Kind(NamedTuple):
     """`name` is the word of the commands, `api` of the methods (one.<api>.info), `root` the document's root.
 
     `pool_arguments`: 0 none, 3 filter and id range, 4 also the state (virtual machines) or type (documents).
-    `label` is how a person calls it.
+    `label` is how a person calls it; `type` is the one of documents, where a kind is no other than that.
     """
 
     name: str
@@ -26,6 +26,7 @@ class Kind(NamedTuple):
     label: str
     pool_arguments: int = 0
     pool_api: str = ""
+    type: int = -1
 
     @property
     def pool_root(self) -> str:
@@ -52,6 +53,8 @@ KINDS: dict[str, Kind] = {
         Kind("zone", "zone", "ZONE", "zone"),
         Kind("vdc", "vdc", "VDC", "VDC"),
         Kind("document", "document", "DOCUMENT", "document", 4),
+        Kind("service", "document", "DOCUMENT", "service", 4, type=100),
+        Kind("service_template", "document", "DOCUMENT", "service template", 4, type=101),
         Kind("vntemplate", "vntemplate", "VNTEMPLATE", "virtual network template", 3),
         Kind("vmgroup", "vmgroup", "VM_GROUP", "VM group", 3),
         Kind("vrouter", "vrouter", "VROUTER", "virtual router", 3),

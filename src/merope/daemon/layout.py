@@ -107,6 +107,11 @@ class Layout:
         return self.home / "endpoint"
 
     @property
+    def flow_endpoint(self) -> Path:
+        """URL of OneFlow, while it is to run."""
+        return self.home / "oneflow_endpoint"
+
+    @property
     def sandbox_mark(self) -> Path:
         """Exists in the home of a sandbox: its password is known to everybody."""
         return self.home / ".one" / "sandbox"

@@ -14,6 +14,7 @@ import uvloop
 from merope.daemon import beside
 from merope.daemon.arguments import Started, read
 from merope.daemon.config import ConfigError
+from merope.daemon.layout import write_private
 from merope.daemon.local_time import local_zone
 from merope.daemon.service import BAD_CONFIGURATION, Options
 from merope.flow.server import FlowServer
@@ -39,12 +40,22 @@ def main(argv: list[str] | None = None) -> int:
     logging.getLogger().setLevel(LEVELS[settings.debug_level])
     with open(started.layout.run / "oneflow.lock", "a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        endpoint = started.layout.flow_endpoint
+        write_private(endpoint, url_of(settings) + "\n")
         try:
             uvloop.run(_serve(settings, beside.login(started.layout, "oneflow")))
         except OSError as error:
             log.error("%s", error)
             return 1
+        finally:
+            endpoint.unlink(missing_ok=True)
     return 0
+
+
+def url_of(settings: FlowSettings) -> str:
+    """Where commands on this machine find it."""
+    options = Options("", settings.port, settings.host)
+    return f"http{'s' if settings.ssl_cert else ''}://{options.host}:{settings.port}"
 
 
 async def _serve(settings: FlowSettings, login: str) -> None:

@@ -53,6 +53,11 @@ servers postgresql           the same
 servers prometheus           the alerts are checked by its promtool
 servers ipmitool             tests of switching hosts off; they start controllers of their own
 servers kmod                 modules of the helper VM, which tests of storage and networks run in
+servers lxd                  containers in tests; they start one of their own
+servers lxd-client           the same
+servers tigervnc-standalone-server  terminals of containers and microVMs shown by VNC
+servers tigervnc-tools       the same
+servers xterm                the same
 servers slapd                tests of logins by a directory; they start one of their own
 servers libldap2-dev         the Python binding of OpenLDAP is compiled
 servers libsasl2-dev         the same

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from merope.model.template import Template
-from merope_agent import commands, custom, domains
+from merope_agent import commands, custom, domains, lxd
 from merope_agent.config import Config, ConfigError
 from merope_agent.domains import Domain
 from merope_agent.probes import vms
@@ -293,3 +293,28 @@ def test_the_address_is_where_the_session_came_from() -> None:
     assert Config.read(text, {"SSH_CLIENT": "10.0.0.9 4242 22"}).address == "10.0.0.9"
     with pytest.raises(ConfigError, match="no SSH session"):
         Config.read(text, {})
+
+
+def test_a_container_is_told_as_lxd_shows_it() -> None:
+    counters = {"bytes_received": 7, "bytes_sent": 8}
+    found = {
+        "name": "one-3",
+        "status": "Running",
+        "expanded_config": {"limits.memory": "64MiB", "limits.cpu": "0-1,3"},
+        "state": {
+            "memory": {"usage": 2048 * 1024},
+            "cpu": {"usage": 5},
+            "network": {"eth0": {"counters": counters}, "lo": {"counters": {"bytes_sent": 99}}},
+        },
+    }
+    counts = {"NETRX": 7, "NETTX": 8}
+    assert lxd.domain_of(found) == Domain("one-3", domains.RUNNING, 2048, 64 * 1024, 3, 5, counts)
+
+
+def test_a_frozen_container_is_suspended() -> None:
+    assert lxd.domain_of({"name": "web", "status": "Frozen"}).state == domains.SUSPENDED
+
+
+def test_nothing_is_said_of_vms_of_a_hypervisor_that_is_not_ours() -> None:
+    """All that are missing in a report are powered off: only executables can know what there is."""
+    assert StateProbe(CONFIG._replace(hypervisor="mine")).report(0.0) == ""

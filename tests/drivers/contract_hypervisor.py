@@ -66,30 +66,6 @@ class HypervisorContract:
         case.driver.shutdown(deploy_id)
         assert case.driver.domains() == []
 
-    def test_a_saved_vm_is_gone_and_saving_again_succeeds(self, case: HypervisorCase) -> None:
-        checkpoint = case.system_dir / "checkpoint"
-        deploy_id = case.driver.deploy(case.vm(7), case.system_dir)
-        case.driver.save(deploy_id, checkpoint)
-        case.driver.save(deploy_id, checkpoint)
-        assert find(case.driver, deploy_id) is None
-        assert case.exists(checkpoint)
-
-    def test_a_restored_vm_runs_and_restoring_again_succeeds(self, case: HypervisorCase) -> None:
-        checkpoint = case.system_dir / "checkpoint"
-        vm = case.vm(7)
-        deploy_id = case.driver.deploy(vm, case.system_dir)
-        case.driver.save(deploy_id, checkpoint)
-        restored = case.driver.restore(vm, deploy_id, checkpoint, case.system_dir)
-        assert case.driver.restore(vm, deploy_id, checkpoint, case.system_dir) == restored
-        domain = find(case.driver, restored)
-        assert domain is not None
-        assert domain.state is DomainState.RUNNING
-        assert not case.exists(checkpoint)
-
-    def test_a_vm_cannot_be_restored_without_its_checkpoint(self, case: HypervisorCase) -> None:
-        with pytest.raises(DriverError):
-            case.driver.restore(case.vm(7), "one-7", case.system_dir / "checkpoint", case.system_dir)
-
     def test_what_does_not_run_can_be_neither_saved_nor_rebooted(self, case: HypervisorCase) -> None:
         for call in (case.driver.reboot, case.driver.reset):
             with pytest.raises(DriverError):
@@ -125,6 +101,34 @@ class HypervisorContract:
         assert 0 <= report.used_cpu <= report.total_cpu
         assert 0 < report.used_memory <= report.total_memory
         assert {"ARCH", "HOSTNAME", "HYPERVISOR", "MODELNAME"} <= report.attributes.keys()
+
+
+class SaveContract:
+    """The memory of a VM is kept in a file."""
+
+    def test_a_saved_vm_is_gone_and_saving_again_succeeds(self, case: HypervisorCase) -> None:
+        checkpoint = case.system_dir / "checkpoint"
+        deploy_id = case.driver.deploy(case.vm(7), case.system_dir)
+        case.driver.save(deploy_id, checkpoint)
+        case.driver.save(deploy_id, checkpoint)
+        assert find(case.driver, deploy_id) is None
+        assert case.exists(checkpoint)
+
+    def test_a_restored_vm_runs_and_restoring_again_succeeds(self, case: HypervisorCase) -> None:
+        checkpoint = case.system_dir / "checkpoint"
+        vm = case.vm(7)
+        deploy_id = case.driver.deploy(vm, case.system_dir)
+        case.driver.save(deploy_id, checkpoint)
+        restored = case.driver.restore(vm, deploy_id, checkpoint, case.system_dir)
+        assert case.driver.restore(vm, deploy_id, checkpoint, case.system_dir) == restored
+        domain = find(case.driver, restored)
+        assert domain is not None
+        assert domain.state is DomainState.RUNNING
+        assert not case.exists(checkpoint)
+
+    def test_a_vm_cannot_be_restored_without_its_checkpoint(self, case: HypervisorCase) -> None:
+        with pytest.raises(DriverError):
+            case.driver.restore(case.vm(7), "one-7", case.system_dir / "checkpoint", case.system_dir)
 
 
 class HotplugContract:

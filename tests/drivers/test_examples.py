@@ -8,7 +8,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
-from tests.drivers.contract_hypervisor import HypervisorContract
+from tests.drivers.contract_hypervisor import HypervisorContract, SaveContract
 from tests.drivers.contract_network import NetworkCase, NetworkContract
 
 from merope.drivers import registry
@@ -72,7 +72,7 @@ class PlainQemuCase:
 @pytest.mark.runs(
     "hypervisor/executable", "deploy", "shutdown", "cancel", "reset", "save", "restore", "domains", "report"
 )
-class TestPlainQemu(HypervisorContract):
+class TestPlainQemu(HypervisorContract, SaveContract):
     @pytest.fixture
     def case(
         self, drivers: LocalDrivers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -193,7 +193,8 @@ class TapBridgeCase:
         return f"one-{vm.id}"
 
     def state(self) -> object:
-        return [link for link in links().values() if self.bridge in (link.name, link.master)]
+        mine = (link for link in links().values() if self.bridge in (link.name, link.master))
+        return [(link.name, link.kind, link.up, link.master) for link in mine]
 
     def clear(self) -> None:
         for name in [*(link.name for link in links().values() if link.master == self.bridge), self.bridge]:

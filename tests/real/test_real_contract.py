@@ -7,7 +7,7 @@ from ipaddress import IPv4Network
 from pathlib import Path
 
 import pytest
-from tests.drivers.contract_hypervisor import HypervisorContract, SnapshotContract
+from tests.drivers.contract_hypervisor import HypervisorContract, SaveContract, SnapshotContract
 from tests.drivers.contract_network import NetworkContract
 from tests.real.machine import Host, vector, why_not
 
@@ -55,7 +55,7 @@ class RealHypervisorCase:
         return path.exists()
 
 
-class TestRealHypervisor(HypervisorContract, SnapshotContract):
+class TestRealHypervisor(HypervisorContract, SaveContract, SnapshotContract):
     @pytest.fixture
     def case(self, host: Host, second_host: Host) -> Iterator[RealHypervisorCase]:
         yield RealHypervisorCase(host, second_host)

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Iterator
 
-from merope_agent import commands, domains, pci, topology
+from merope_agent import commands, domains, hypervisors, pci, topology
 from merope_agent.config import Config
 from merope_agent.template import singles, vector
 
@@ -134,7 +134,7 @@ class HostProbe:
 
     def _libvirt(self) -> str:
         """Machine types and CPU models that guests may have: they change with an update of QEMU only."""
-        if not self._models:
+        if not self._models and self._config.hypervisor in hypervisors.LIBVIRT:
             virsh = ("virsh", "-q", "-c", self._config.libvirt_uri)
             arch = os.uname().machine
             with suppress(commands.CommandError):
@@ -168,7 +168,7 @@ def parts(config: Config) -> str:
 def wild(config: Config) -> str:
     """The domains that are no VM of the cloud, each with a template to take it over by."""
     lines = []
-    for domain in domains.read(config.libvirt_uri, figures=True):
+    for domain in hypervisors.read(config, figures=True):
         if domain.vm >= 0:
             continue
         cpus = domain.vcpus

@@ -6,7 +6,7 @@ import base64
 import os
 from pathlib import Path
 
-from merope_agent import domains
+from merope_agent import domains, hypervisors
 from merope_agent.config import Config
 from merope_agent.domains import Domain
 from merope_agent.template import singles, vector
@@ -23,7 +23,8 @@ class StateProbe:
     def __init__(self, config: Config, status: str | None = None) -> None:
         """`status`: where libvirt's notes are, if not where it has them by default."""
         self._config = config
-        self._status = domains.status_directory(config.libvirt_uri, os.environ) if status is None else status
+        notes = domains.status_directory(config.libvirt_uri, os.environ) if status is None else status
+        self._status = notes if config.hypervisor in hypervisors.LIBVIRT else ""
         self._mark: list[tuple[str, int]] | None = None
         self._asked = 0.0
         self._last = ""
@@ -32,6 +33,8 @@ class StateProbe:
 
     def report(self, now: float) -> str:
         """Empty when there is nothing to tell. `now` is seconds of any clock. Raises CommandError."""
+        if not hypervisors.knows(self._config):
+            return ""
         text = self._look(now)
         if text != self._last:
             self._last, self._left = text, REPEATS + 1
@@ -47,7 +50,7 @@ class StateProbe:
         mark = self._notes()
         if mark and mark == self._mark and now - self._asked < ASK_SECONDS:
             return self._last
-        text = states(domains.read(self._config.libvirt_uri, figures=False))
+        text = states(hypervisors.read(self._config, figures=False))
         self._mark, self._asked = mark, now
         return text
 
@@ -84,7 +87,7 @@ class FiguresProbe:
         """`now` is seconds of a clock that goes on evenly. Raises CommandError."""
         seen: dict[str, tuple[float, int]] = {}
         found = []
-        for domain in domains.read(self._config.libvirt_uri, figures=True):
+        for domain in hypervisors.read(self._config, figures=True):
             if domain.state != domains.POWEROFF:
                 found.append((domain, self._figures(domain, now, seen)))
         self._cpu, self.latest = seen, found

@@ -40,6 +40,7 @@ BUILT_IN: dict[Kind, dict[str, str]] = {
     Kind.HYPERVISOR: {
         "kvm": "merope.drivers.hypervisor.libvirt:LibvirtHypervisor",
         "qemu": "merope.drivers.hypervisor.libvirt:LibvirtHypervisor",
+        "lxd": "merope.drivers.hypervisor.lxd:LxdHypervisor",
         "dummy": "merope.drivers.simulated.hypervisor:SimulatedHypervisor",
     },
     Kind.TRANSFER: {

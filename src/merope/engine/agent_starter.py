@@ -15,6 +15,7 @@ import merope_agent
 from merope.drivers import commands
 from merope.drivers.errors import DriverError
 from merope.drivers.hypervisor.libvirt_settings import KVMRC, OWN_KVMRC, acceleration_of, read_kvmrc
+from merope.drivers.hypervisor.lxd_settings import socket_of as lxd_socket
 from merope.drivers.localhost import is_local
 from merope.drivers.remote_tree import Tree, push
 from merope.drivers.ssh import Ssh
@@ -165,6 +166,7 @@ class AgentStarter:
             "periods": dict(site.periods),
             "datastores": site.datastores[local],
             "libvirt_uri": rc.get("LIBVIRT_URI", "qemu:///system"),
+            "lxd_socket": lxd_socket(site.home),
             "version": site.version,
             "custom_probes": str(self._probes() if local else f"{site.remote}/im"),
             "pci": _pci_filter(site.home / "remotes/etc/im" / f"{im_mad}-probes.d" / "pci.conf"),

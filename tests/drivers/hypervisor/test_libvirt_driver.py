@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 import pytest
 from hypervisor_vms import make_domain, make_vm
-from tests.drivers.contract_hypervisor import HypervisorContract, SnapshotContract, find
+from tests.drivers.contract_hypervisor import HypervisorContract, SaveContract, SnapshotContract, find
 
 from merope.drivers.errors import DriverError
 from merope.drivers.hypervisor.base import DomainState, Hypervisor
@@ -81,7 +81,7 @@ def case(tmp_path: Path) -> Iterator[LibvirtCase]:
     made.libvirt.close()
 
 
-class TestLibvirtHypervisor(HypervisorContract, SnapshotContract):
+class TestLibvirtHypervisor(HypervisorContract, SaveContract, SnapshotContract):
     """The contract of every hypervisor."""
 
 

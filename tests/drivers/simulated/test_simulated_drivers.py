@@ -4,7 +4,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from tests.drivers.contract_hypervisor import HotplugContract, HypervisorContract, SnapshotContract
+from tests.drivers.contract_hypervisor import (
+    HotplugContract,
+    HypervisorContract,
+    SaveContract,
+    SnapshotContract,
+)
 from tests.drivers.contract_network import NetworkContract
 from tests.drivers.simulated.machines import Cloud, machine
 
@@ -44,7 +49,7 @@ class SimulatedHypervisorCase:
         return self.cloud.world.storage.find("n1", path) is not None
 
 
-class TestSimulatedHypervisor(HypervisorContract, HotplugContract, SnapshotContract):
+class TestSimulatedHypervisor(HypervisorContract, SaveContract, HotplugContract, SnapshotContract):
     @pytest.fixture
     def case(self) -> SimulatedHypervisorCase:
         return SimulatedHypervisorCase()

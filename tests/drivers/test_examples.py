@@ -186,7 +186,7 @@ class TapBridgeCase:
         run_ip(["link", "add", "name", bridge, "type", "bridge"])
 
     def vm(self, vm_id: int) -> VM:
-        nic = f"NIC = [ NIC_ID = 0, VN_MAD = tapbridge, BRIDGE = {self.bridge}, TARGET = mrpx-{vm_id}-0 ]"
+        nic = f"NIC = [ NIC_ID = 0, VN_MAD = tapbridge, BRIDGE = {self.bridge}, TARGET = {self.bridge}-{vm_id}0 ]"
         return VM(vm_id, 0, 0, "oneadmin", "oneadmin", f"vm{vm_id}", template=Template.parse(nic))
 
     def start(self, vm: VM) -> str:
@@ -206,7 +206,7 @@ class TapBridgeCase:
 class TestTapBridge(NetworkContract):
     @pytest.fixture
     def case(self, drivers: LocalDrivers) -> Iterator[TapBridgeCase]:
-        made = TapBridgeCase(drivers, f"mrpx{os.getpid() % 100000}")
+        made = TapBridgeCase(drivers, f"mrx{os.getpid() % 100000}")
         yield made
         made.clear()
 
@@ -216,7 +216,7 @@ class TestTapBridge(NetworkContract):
         case.driver.pre(vm)
         with_one = case.state()
         (first,) = vm.template.vectors("NIC")
-        vm.template.add("NIC", Vector({**first, "NIC_ID": "1", "TARGET": "mrpx-7-1"}))
+        vm.template.add("NIC", Vector({**first, "NIC_ID": "1", "TARGET": f"{first['TARGET'][:-1]}1"}))
         case.driver.pre(vm, 1)
         for _ in range(2):
             case.driver.clean(vm, 1)

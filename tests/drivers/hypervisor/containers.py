@@ -145,6 +145,7 @@ class LxdCase:
         self.system_dir = self.location / "0" / "7"
         self.system_dir.mkdir(parents=True)
         self.bridge = f"mrpl{os.getpid() % 100000}"
+        self.tap = f"{self.bridge}-71"
         run_ip(["link", "add", "name", self.bridge, "type", "bridge"])
         for number in (0, 8):
             self.add("root", number)
@@ -168,7 +169,7 @@ class LxdCase:
     def plugged(self, vm_id: int) -> VM:
         vm = self.vm(vm_id)
         vm.template.add("DISK", Vector({"DISK_ID": "2", "TYPE": "FILE", "DRIVER": "raw"}))
-        nic = {"NIC_ID": "1", "BRIDGE": self.bridge, "MAC": "02:00:00:00:07:01", "TARGET": "mrpl-7-1"}
+        nic = {"NIC_ID": "1", "BRIDGE": self.bridge, "MAC": "02:00:00:00:07:01", "TARGET": self.tap}
         vm.template.add("NIC", Vector(nic))
         return vm
 

@@ -89,10 +89,10 @@ def test_a_nic_is_on_its_bridge_with_its_mac(case: LxdCase) -> None:
     vm = case.plugged(7)
     deploy_id = case.driver.deploy(case.vm(), case.system_dir)
     case.driver.attach_nic(vm, deploy_id, 1, case.system_dir)
-    assert links()["mrpl-7-1"].master == case.bridge
+    assert links()[case.tap].master == case.bridge
     assert "02:00:00:00:07:01" in case.lxd.shell(deploy_id, "ip link show dev eth1")
     case.driver.detach_nic(vm, deploy_id, 1)
-    assert "mrpl-7-1" not in links()
+    assert case.tap not in links()
 
 
 @pytest.mark.runs(LXD, "renew_context")

@@ -186,7 +186,8 @@ class TapBridgeCase:
         run_ip(["link", "add", "name", bridge, "type", "bridge"])
 
     def vm(self, vm_id: int) -> VM:
-        nic = f"NIC = [ NIC_ID = 0, VN_MAD = tapbridge, BRIDGE = {self.bridge}, TARGET = {self.bridge}-{vm_id}0 ]"
+        where = f"BRIDGE = {self.bridge}, TARGET = {self.bridge}-{vm_id}0"
+        nic = f"NIC = [ NIC_ID = 0, VN_MAD = tapbridge, {where} ]"
         return VM(vm_id, 0, 0, "oneadmin", "oneadmin", f"vm{vm_id}", template=Template.parse(nic))
 
     def start(self, vm: VM) -> str:

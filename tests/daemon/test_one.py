@@ -371,7 +371,7 @@ def test_logs_show_the_end_of_each(cloud: Cloud) -> None:
 
 def test_logs_of_a_service_that_is_not_there_are_an_error(cloud: Cloud) -> None:
     assert cloud.one("logs", "moon") == 1
-    assert "there is no service moon: there are core, oneflow, supervisor" in cloud.errors
+    assert "there is no service moon: there are core, oneflow, onegate, supervisor" in cloud.errors
 
 
 def test_config_shows_the_options_of_the_running_cloud(cloud: Cloud) -> None:

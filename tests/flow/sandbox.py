@@ -115,7 +115,7 @@ def cloud_in(home: Path, flow_conf: str = "", gate_conf: str = "") -> Iterator[C
     )
     (home / "oneflow-server.conf").write_text(flow_conf)
     (home / "onegate-server.conf").write_text(gate_conf + f":oneflow_server: http://127.0.0.1:{flow}\n")
-    ports = ("--port", str(port), "--oneflow-port", str(flow))
+    ports = ("--port", str(port), "--oneflow-port", str(flow), "--onegate-port", str(gate))
     run_one(home, "start", "--drivers", "dummy", *ports)
     try:
         cloud = Cloud(home, port, flow, gate)
@@ -124,6 +124,7 @@ def cloud_in(home: Path, flow_conf: str = "", gate_conf: str = "") -> Iterator[C
                 client.number("one.host.allocate", name, "dummy", "dummy", -1)
             client.number("one.template.allocate", TEMPLATE)
         until(lambda: answers(cloud.flow_url))
+        until(lambda: answers(cloud.gate_url))
         yield cloud
     finally:
         run_one(home, "stop")

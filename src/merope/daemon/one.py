@@ -53,6 +53,7 @@ START_FLAGS = (
     Flag(("--config",), "oned.conf to use (default: that in the home, if any)", "FILE"),
     Flag(("--drivers",), "dummy: a sandbox on simulated drivers, oneadmin:opennebula", choices=("dummy",)),
     Flag(("--oneflow-port",), "port of OneFlow (default: 2474; 0: do not start it)", "N", number=True),
+    Flag(("--onegate-port",), "port of OneGate (default: 5030; 0: do not start it)", "N", number=True),
 )
 
 
@@ -131,7 +132,7 @@ def _wanted(args: argparse.Namespace) -> "Wanted":
     from merope.daemon import start
 
     config = Path(args.config) if args.config else None
-    return start.Wanted(args.port, args.listen, config, args.drivers, args.oneflow_port)
+    return start.Wanted(args.port, args.listen, config, args.drivers, args.oneflow_port, args.onegate_port)
 
 
 JSON = Flag(("--json", "-j"), "as JSON")

@@ -30,6 +30,7 @@ def _of(module: str) -> tuple[str, ...]:
 SERVICES = (
     Service("core", _of("core"), "port"),
     Service("oneflow", _of("oneflow"), "oneflow_port", beside=True),
+    Service("onegate", _of("onegate"), "onegate_port", beside=True),
 )
 
 

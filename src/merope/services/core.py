@@ -32,13 +32,14 @@ class ServerCore:
         self._sessions: dict[str, tuple[str, float]] = {}
 
     async def call(self, user: str, method: str, *arguments: Argument) -> Scalar:
-        return await self._client.call(self._session(user or self._name), method, *arguments)
+        return await self._client.call(self.session_of(user or self._name), method, *arguments)
 
     async def call_as(self, session: str, method: str, *arguments: Argument) -> Scalar:
         """With the session of whoever asks: "user:password" or "user:token"."""
         return await self._client.call(session, method, *arguments)
 
-    def _session(self, user: str) -> str:
+    def session_of(self, user: str) -> str:
+        """What the service acts for a user with; good for minutes."""
         session, until = self._sessions.get(user, ("", 0.0))
         now = self._now()
         if until < now:

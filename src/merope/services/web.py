@@ -78,7 +78,11 @@ class Counted:
 
 
 def application(
-    counted: Counted, health: Health, metrics: Metrics, errors: tuple[type[Exception], ...] = ()
+    counted: Counted,
+    health: Health,
+    metrics: Metrics,
+    errors: tuple[type[Exception], ...] = (),
+    max_body: int = MAX_BODY,
 ) -> web.Application:
     """`health` gives a reason why it is not well, "" for none; `errors` are refusals of the service's own."""
 
@@ -111,7 +115,7 @@ def application(
         )  # fmt: skip
         return response
 
-    app = web.Application(middlewares=[guarded], client_max_size=MAX_BODY)
+    app = web.Application(middlewares=[guarded], client_max_size=max_body)
 
     async def show_health(_: web.Request) -> web.Response:
         trouble = health()

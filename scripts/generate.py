@@ -11,12 +11,13 @@ ROOT = Path(__file__).parent.parent
 GENERATED: dict[str, tuple[str, tuple[str, ...]]] = {
     "docs/configuration.md": ("merope.daemon.config_reference:markdown", ()),
     "docs/reference/commands.md": ("commands_reference:markdown", ()),
+    "docs/reference/drivers.md": ("drivers_reference:markdown", ()),
     "docs/reference/lifecycle.md": ("lifecycle_reference:markdown", ()),
     "docs/reference/methods.md": ("methods_reference:markdown", ()),
     "packaging/oned.conf": ("merope.daemon.config_reference:sample", ("oned.conf",)),
 }
 # What must be so besides: `module:function` answers sentences of what is not.
-CHECKS = ("methods_reference:untested",)
+CHECKS = ("drivers_reference:wrong_marks", "methods_reference:untested")
 
 
 def text_of(file: str) -> str:

@@ -234,6 +234,7 @@ class TestTapBridge(NetworkContract):
         assert (tmp_path / "noted").read_text()
 
 
+@pytest.mark.runs("ipam/executable", "register", "get", "allocate", "free")
 def test_addresses_of_a_third_party_are_given_once(drivers: LocalDrivers) -> None:
     manager = drivers.ipam("textfile", 1)
     found = manager.register({"IPAM_MAD": "textfile"})
@@ -260,6 +261,7 @@ def test_a_marketplace_of_a_third_party_offers_an_image(drivers: LocalDrivers, t
     assert not (tmp_path / "app-5").exists()
 
 
+@pytest.mark.runs("auth/executable", "authenticate")
 def test_a_login_of_a_third_party(drivers: LocalDrivers, tmp_path: Path) -> None:
     driver = ExecutableDriver(Places(tmp_path, tmp_path), "wordlist")
     found = driver.authenticate(Credentials("ann", "", "password", 0))

@@ -35,7 +35,7 @@ def case(lxd: OwnLxd, images: Path) -> Iterator[LxdCase]:
 
 
 @pytest.mark.runs(
-    LXD, "has_disk", "attach_disk", "detach_disk", "attach_nic", "detach_nic", "disk_copy", "disk_resize",
+    LXD, "has_disk", "attach_disk", "detach_disk", "attach_nic", "detach_nic", "disk_copy",
     "renew_context",
 )  # fmt: skip
 class TestLxdHotplug(HotplugContract):

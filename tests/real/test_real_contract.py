@@ -55,6 +55,20 @@ class RealHypervisorCase:
         return path.exists()
 
 
+@pytest.mark.runs(
+    "hypervisor/kvm",
+    "deploy",
+    "cancel",
+    "reset",
+    "save",
+    "restore",
+    "migrate",
+    "snapshot_create",
+    "snapshot_revert",
+    "snapshot_delete",
+    "domains",
+    "report",
+)
 class TestRealHypervisor(HypervisorContract, SaveContract, SnapshotContract):
     @pytest.fixture
     def case(self, host: Host, second_host: Host) -> Iterator[RealHypervisorCase]:
@@ -89,6 +103,7 @@ class BridgeCase:
                 run_ip(["link", "delete", "dev", name])
 
 
+@pytest.mark.runs("network/bridge", "pre", "post", "clean", "update")
 class TestRealBridge(NetworkContract):
     @pytest.fixture
     def case(self, tmp_path: Path) -> Iterator[BridgeCase]:

@@ -68,6 +68,7 @@ def disk(number: int, target: str) -> Vector:
     return vector(DISK_ID=number, TYPE="FILE", DRIVER="qcow2", CACHE="unsafe", TARGET=target, IMAGE_ID=1)
 
 
+@pytest.mark.runs("hypervisor/kvm", "has_disk", "attach_disk", "detach_disk")
 def test_a_disk_that_is_plugged_in_can_be_used_and_taken_away(machine: Machine) -> None:
     driver, guest = machine.host.driver, machine.guest
     create_qcow2(machine.directory / "disk.3", 8)
@@ -96,6 +97,7 @@ def test_a_disk_on_scsi_is_plugged_into_a_guest_that_had_no_such_bus(machine: Ma
     eventually("the guest has no sda", lambda: "sda" not in str(guest.info()["disks"]), 15)
 
 
+@pytest.mark.runs("hypervisor/kvm", "attach_nic", "detach_nic")
 def test_a_nic_that_is_plugged_in_is_seen_and_taken_away(machine: Machine) -> None:
     driver, guest = machine.host.driver, machine.guest
     mac = "02:00:00:00:02:01"
@@ -108,6 +110,7 @@ def test_a_nic_that_is_plugged_in_is_seen_and_taken_away(machine: Machine) -> No
     assert mac not in guest.run("cat /sys/class/net/*/address")
 
 
+@pytest.mark.runs("hypervisor/kvm", "renew_context")
 def test_a_context_that_is_written_anew_is_what_the_drive_shows(machine: Machine) -> None:
     given = machine.vm.template.vector("CONTEXT")
     assert given is not None
@@ -119,6 +122,7 @@ def test_a_context_that_is_written_anew_is_what_the_drive_shows(machine: Machine
     assert "PAGE='another page'" in machine.guest.run(shown)
 
 
+@pytest.mark.runs("hypervisor/kvm", "disk_resize")
 def test_a_disk_grows_under_the_guest(machine: Machine) -> None:
     for size in (24, 24, 20):
         machine.host.driver.disk_resize(machine.vm, machine.deploy_id, 2, size)
@@ -126,6 +130,7 @@ def test_a_disk_grows_under_the_guest(machine: Machine) -> None:
     eventually("vdb has 24 MB", lambda: int(machine.guest.run(sectors)) * 512 == 24 * _MB, 15)
 
 
+@pytest.mark.runs("hypervisor/kvm", "disk_copy")
 def test_a_copy_is_the_disk_at_one_moment_and_needs_no_other_file(machine: Machine) -> None:
     guest, target = machine.guest, machine.directory / "disk.2.copied"
     machine.guest.write("vdb", "copied")
@@ -176,6 +181,7 @@ def test_a_copy_that_was_given_up_keeps_nobody_from_snapshots_and_suspending(mac
     assert machine.guest.read("vdb") == "again"
 
 
+@pytest.mark.runs("hypervisor/kvm", "disk_continue")
 def test_the_guest_goes_on_over_its_snapshot_and_the_snapshot_stays(machine: Machine) -> None:
     place = machine.disk(2)
     machine.guest.write("vdb", "before")
@@ -222,6 +228,7 @@ def test_a_disk_that_is_no_chain_is_copied_for_its_snapshot(machine: Machine) ->
     subprocess.run(["qemu-img", "check", "-q", "-f", "qcow2", str(live.path)], check=True)
 
 
+@pytest.mark.runs("hypervisor/kvm", "snapshot_revert")
 def test_a_guest_returns_to_its_memory_and_disks_of_a_snapshot(machine: Machine) -> None:
     driver, guest = machine.host.driver, machine.guest
     machine.guest.write("vdb", "snapped")

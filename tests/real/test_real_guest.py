@@ -37,6 +37,7 @@ def test_a_start_script_sees_the_context(host: Host) -> None:
     assert guest.get() == f"by web-1 at {guest.address}\n"
 
 
+@pytest.mark.runs("hypervisor/kvm", "shutdown")
 def test_the_disk_is_kept_over_a_power_off_and_the_memory_is_not(host: Host) -> None:
     vm = host.vm(1)
     directory = host.prepare(vm)
@@ -59,6 +60,7 @@ def test_the_disk_is_kept_over_a_power_off_and_the_memory_is_not(host: Host) -> 
     assert guest.hits() == 1
 
 
+@pytest.mark.runs("hypervisor/kvm", "save", "restore")
 def test_the_memory_is_kept_over_a_checkpoint(host: Host) -> None:
     vm = host.vm(1)
     directory = host.prepare(vm)
@@ -98,6 +100,7 @@ def test_a_checkpoint_is_restored_in_another_directory(host: Host) -> None:
     assert guest.get("/cgi-bin/note?write=moved") == "moved\n"
 
 
+@pytest.mark.runs("hypervisor/kvm", "reboot", "reset")
 @pytest.mark.parametrize("how", ["reboot", "reset"])
 def test_a_guest_boots_anew(host: Host, how: str) -> None:
     vm = host.vm(1)
@@ -128,6 +131,7 @@ def test_a_guest_lives_on_while_libvirtd_starts_again(host: Host) -> None:
     assert not guest.serves()
 
 
+@pytest.mark.runs("hypervisor/kvm", "migrate")
 def test_a_guest_moves_with_its_snapshots_to_another_host_while_it_runs(
     host: Host, second_host: Host
 ) -> None:
@@ -156,6 +160,7 @@ def test_a_guest_moves_with_its_snapshots_to_another_host_while_it_runs(
         mover.migrate(deploy_id, "mrp-host2")
 
 
+@pytest.mark.runs("hypervisor/kvm", "domains")
 def test_what_a_guest_uses_is_measured(host: Host) -> None:
     vm = host.vm(1)
     guest = host.guest(1)

@@ -83,6 +83,7 @@ def ask(driver: LdapDriver, user: str, password: str, **more: Any) -> Identity:
     return driver.authenticate(Credentials(user, "", password, 0, mappings=more.get("mappings", MAPPINGS)))
 
 
+@pytest.mark.runs("auth/ldap", "authenticate")
 def test_the_password_of_the_entry_gets_in_and_the_users_groups_are_those_of_the_directory(
     driver: LdapDriver, server: Callable[..., None]
 ) -> None:

@@ -31,6 +31,7 @@ def service(secret: str, target: str = "ann", egid: int = -1, stored: str = STOR
     return Credentials("serveradmin", stored, secret, NOW, target, egid)
 
 
+@pytest.mark.runs("auth/server_cipher", "authenticate")
 def test_a_services_token_is_the_cipher_that_openssl_makes(places: Places) -> None:
     text = f"serveradmin:ann:{NOW + 60}".encode()
     key, iv = STORED[:32].encode().hex(), "00" * 16
@@ -66,6 +67,7 @@ def test_of_a_longer_key_the_first_32_characters_count(places: Places) -> None:
         assert ServerCipherDriver(places).authenticate(service(secret, stored=stored)).expires == NOW + 60
 
 
+@pytest.mark.runs("auth/ssh", "authenticate")
 @pytest.mark.parametrize("form", ["RFC4716", "PEM", "PKCS8"])
 def test_keys_of_ssh_keygen_make_the_token_that_openssl_makes(
     places: Places, tmp_path: Path, form: str
@@ -115,6 +117,7 @@ def test_a_certificates_name_is_what_openssl_prints_with_its_blanks_escaped(tmp_
     assert tokens.certificate_name(made.pem.encode()) == expected
 
 
+@pytest.mark.runs("auth/server_x509", "authenticate")
 def test_a_service_signs_with_the_clouds_certificate(places: Places) -> None:
     made = issue(name("services"), KEYS[0], now=NOW)
     auth = places.etc / "auth"

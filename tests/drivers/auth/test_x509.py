@@ -53,6 +53,7 @@ def world(places: Places) -> World:
     return World(places)
 
 
+@pytest.mark.runs("auth/x509", "authenticate")
 def test_a_certificate_by_a_trusted_authority_is_its_owner_until_the_token_ends(world: World) -> None:
     assert world.ask(world.ann) == Identity(expires=NOW + 60)
 

@@ -68,6 +68,7 @@ OPERATIONS: dict[str, Callable[[Case], Stored]] = {
 }
 
 
+@pytest.mark.runs("datastore/fs", "copy", "make", "clone")
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_an_operation_done_twice_answers_the_same(case: Case, operation: str) -> None:
     assert OPERATIONS[operation](case) == OPERATIONS[operation](case)
@@ -111,6 +112,7 @@ def test_the_format_is_answered(case: Case) -> None:
     assert made.image_format == "qcow2"
 
 
+@pytest.mark.runs("datastore/fs", "remove")
 def test_removing_is_done_once_and_again(case: Case) -> None:
     image = case.image()
     image.source = case.driver.copy(image, case.datastore).source
@@ -124,10 +126,12 @@ def test_removing_an_image_that_was_never_stored_succeeds(case: Case) -> None:
     assert case.driver.copy(case.image(), case.datastore).source
 
 
+@pytest.mark.runs("datastore/fs", "stat")
 def test_a_size_is_at_least_one_mb(case: Case) -> None:
     assert case.driver.stat(str(case.source), case.datastore) >= 1
 
 
+@pytest.mark.runs("datastore/fs", "monitor")
 @pytest.mark.parametrize("kind", DatastoreType)
 def test_usage_is_measured_for_every_type_of_datastore(case: Case, kind: DatastoreType) -> None:
     case.datastore.type = kind

@@ -115,6 +115,7 @@ WANTED = {
 }
 
 
+@pytest.mark.runs("datastore/fs", "snapshot_delete")
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_an_operation_done_twice_is_done_once(case: Case, operation: str) -> None:
     OPERATIONS[operation](case)
@@ -123,6 +124,7 @@ def test_an_operation_done_twice_is_done_once(case: Case, operation: str) -> Non
     assert operation == "remove" or case.contents() == once
 
 
+@pytest.mark.runs("datastore/fs", "snapshot_revert", "snapshot_flatten")
 @pytest.mark.parametrize("operation", WANTED)
 def test_an_image_becomes_what_its_snapshot_was(case: Case, operation: str) -> None:
     OPERATIONS[operation](case)

@@ -188,6 +188,8 @@ def controller(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Case]
 # The contract
 
 
+@pytest.mark.runs("fencing/ipmi", "power_off", "power_state")
+@pytest.mark.runs("fencing/redfish", "power_off", "power_state")
 def test_a_host_that_is_on_is_switched_off_and_reads_back_as_off_as_often_as_asked(case: Case) -> None:
     assert case.driver.power_state(case.target) is Power.ON
     assert case.off() is Power.OFF
@@ -275,6 +277,7 @@ def test_a_certificate_that_nobody_has_signed_is_not_trusted_unless_one_says_so(
             case.driver.power_state(case.other(SYSTEM="nobody"))
 
 
+@pytest.mark.runs("fencing/executable", "power_off", "power_state")
 def test_an_executable_is_given_the_host_and_its_fencing(tmp_path: Path) -> None:
     with executable(tmp_path) as case:
         case.driver.power_off(case.target)
@@ -289,6 +292,7 @@ def test_what_an_executable_says_besides_is_unknown(tmp_path: Path) -> None:
         assert case.driver.power_state(case.target) is Power.UNKNOWN
 
 
+@pytest.mark.runs("fencing/command", "power_off")
 def test_a_fence_agent_reads_its_options_from_its_input(tmp_path: Path) -> None:
     with command(tmp_path) as case:
         case.driver.power_off(case.target)

@@ -93,6 +93,7 @@ def test_a_range_is_registered_as_it_is_or_completed(manager: AddressManager) ->
     assert (found["TYPE"], found["IP"], found["SIZE"]) == ("IP4", "10.9.0.1", "4")
 
 
+@pytest.mark.runs("ipam/ledger", "register", "get")
 def test_addresses_are_given_once(manager: AddressManager) -> None:
     manager.register(RANGE)
     given = [manager.get(RANGE, 1)["IP"] for _ in range(4)]
@@ -101,6 +102,7 @@ def test_addresses_are_given_once(manager: AddressManager) -> None:
         manager.get(RANGE, 1)
 
 
+@pytest.mark.runs("ipam/ledger", "allocate")
 def test_an_address_that_is_asked_for_is_given_when_it_is_free(manager: AddressManager) -> None:
     manager.register(RANGE)
     manager.allocate(RANGE, 2, 1)
@@ -119,6 +121,7 @@ def test_an_address_that_is_freed_is_given_again(manager: AddressManager) -> Non
     assert manager.get(RANGE, 2)["IP"] == "10.9.0.2"
 
 
+@pytest.mark.runs("ipam/ledger", "free", "unregister")
 def test_giving_back_is_idempotent(manager: AddressManager) -> None:
     manager.register(RANGE)
     for _ in range(2):

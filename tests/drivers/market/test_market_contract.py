@@ -78,6 +78,8 @@ def case(request: pytest.FixtureRequest, tmp_path: Path) -> Case:
     return Case(MAKERS[request.param](tmp_path), market, Content(image, 3, "raw"), kept)
 
 
+@pytest.mark.runs("market/http", "offer")
+@pytest.mark.runs("market/executable", "offer")
 def test_what_is_offered_can_be_had_and_is_what_it_is_said_to_be(case: Case) -> None:
     offer = case.driver.offer(case.app(), case.market, case.content)
     assert offer.source.startswith(f"{BASE}/")
@@ -101,6 +103,8 @@ def test_apps_have_contents_of_their_own(case: Case) -> None:
     assert case.shelf is None or len(list(case.shelf.iterdir())) == 1
 
 
+@pytest.mark.runs("market/http", "remove")
+@pytest.mark.runs("market/executable", "remove")
 def test_removing_takes_the_content_away_and_can_be_done_again(case: Case) -> None:
     offer = case.driver.offer(case.app(), case.market, case.content)
     for _ in range(2):
@@ -114,6 +118,8 @@ def test_what_was_offered_and_never_answered_is_removed_too(case: Case) -> None:
     assert case.held() == set()
 
 
+@pytest.mark.runs("market/http", "monitor")
+@pytest.mark.runs("market/executable", "monitor")
 def test_the_capacity_is_told_in_mb(case: Case) -> None:
     reading = case.driver.monitor(case.market)
     assert reading.total >= reading.used >= 0

@@ -149,6 +149,7 @@ def test_a_chain_is_laid_out_as_5_12_has_it(chained: RealCase) -> None:
     assert "backing file: disk.0.snap/0" in info
 
 
+@pytest.mark.runs("transfer/qcow2", "snapshot_live")
 @needs_tools
 def test_a_running_guest_of_a_chain_goes_on_in_a_file_over_the_one_it_wrote_to(chained: RealCase) -> None:
     images(chained)
@@ -162,6 +163,8 @@ def test_a_running_guest_of_a_chain_goes_on_in_a_file_over_the_one_it_wrote_to(c
     assert chained.driver.snapshot_live(disk(chained), 0, "qcow2") == live
 
 
+@pytest.mark.runs("transfer/shared", "snapshot_live")
+@pytest.mark.runs("transfer/ssh", "snapshot_live")
 def test_the_disk_of_a_running_guest_is_copied_where_there_is_no_chain(case: Case) -> None:
     images(case)
     case.driver.link(source(case), disk(case), "raw")
@@ -189,6 +192,7 @@ def test_a_chain_cannot_be_brought_to_storage_of_a_hosts_own(chained: RealCase) 
         other.driver.link(source(chained, "qimage"), disk(chained), "qcow2")
 
 
+@pytest.mark.runs("transfer/shared", "image_target")
 @pytest.mark.parametrize("where", ["../etc/passwd", "0/7/disk.0", "1", "x/image", "1/../../image"])
 @needs_tools
 def test_a_disk_is_saved_over_nothing_but_an_image(copied: RealCase, where: str) -> None:

@@ -42,6 +42,13 @@ needs_tools = pytest.mark.skipif(
 )
 
 
+#: What OPERATIONS do, by the names of the interface.
+DISKS = (
+    "clone", "link", "make_swap", "make_image", "move", "save_back", "delete", "resize", "snapshot_create",
+    "snapshot_revert", "snapshot_delete", "copy_out",
+)  # fmt: skip
+
+
 @pytest.fixture(params=[pytest.param(name, marks=[needs_tools] if name in REAL else []) for name in ALL])
 def case(request: pytest.FixtureRequest, tmp_path: Path) -> Case:
     return ALL[request.param](tmp_path / "datastores")
@@ -52,6 +59,9 @@ def operation(request: pytest.FixtureRequest) -> Operation:
     return OPERATIONS[request.param]
 
 
+@pytest.mark.runs("transfer/shared", *DISKS)
+@pytest.mark.runs("transfer/qcow2", *DISKS)
+@pytest.mark.runs("transfer/ssh", *DISKS)
 def test_an_operation_done_twice_leaves_the_world_as_done_once(case: Case, operation: Operation) -> None:
     operation.prepare(case)
     operation.do(case)
@@ -135,6 +145,9 @@ def test_a_disk_is_never_made_smaller(case: Case) -> None:
     assert case.size(disk(case), case.disk_format("raw")) == 2
 
 
+@pytest.mark.runs("transfer/shared", "make_context")
+@pytest.mark.runs("transfer/qcow2", "make_context")
+@pytest.mark.runs("transfer/ssh", "make_context")
 def test_a_context_image_replaces_the_one_before(case: Case) -> None:
     case.driver.make_context(CONTEXT, disk(case))
     before = case.content(disk(case), "raw")

@@ -11,9 +11,9 @@ from merope.core import host_monitor
 from merope.core.host_monitor import Found, Measured
 from merope.core.transaction import Transaction
 from merope.engine.cloud import Cloud, Inputs
+from merope.engine.companion import Said
 from merope.engine.engine import Handle, Timer
 from merope.engine.moments import Moments
-from merope.engine.receiver_process import Said
 from merope.model.change import Change, Put
 from merope.model.host import Host
 from merope.model.states import HostState

@@ -1,25 +1,18 @@
-"""The receiver of monitoring, seen from the core: started again when it dies, and told all it has to know."""
+"""The receiver of monitoring, seen from the core: told all that it has to know whenever it starts."""
 
 import asyncio
-import json
 import logging
-import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import asdict
-from typing import Any
 
-from merope.engine.processes import kill_session
+from merope.engine.companion import Companion, Said
 from merope.monitor.receiver import Wanted
 
 log = logging.getLogger("merope.monitor")
 
-_LONGEST_WAIT = 10.0
 _LINE_LIMIT = 64 * 1024 * 1024
 _WRITTEN_SECONDS = 2.0
-_FAREWELL_SECONDS = 5.0
-
-Said = dict[str, Any]
 
 
 class ReceiverProcess:
@@ -31,35 +24,36 @@ class ReceiverProcess:
         self._wanted = wanted
         self._hear = hear
         self._greet = greet
-        self._process: asyncio.subprocess.Process | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._companion = Companion(
+            "the receiver of monitoring",
+            "merope.monitor.receiver",
+            log,
+            greet=self._greeting,
+            hear=self._take,
+            limit=_LINE_LIMIT,
+        )
         self._asked = 0
         self._writing: dict[int, asyncio.Future[None]] = {}
 
     @property
     def pid(self) -> int | None:
-        return None if self._process is None else self._process.pid
+        return self._companion.pid
 
     def start(self) -> None:
         """Returns at once; does nothing where it was started before."""
-        if self._task is None:
-            self._task = asyncio.get_running_loop().create_task(self._keep_running())
+        self._companion.start()
 
     def tell(self, what: Said) -> None:
         """What is told while there is none is in the next one's greeting."""
-        process = self._process
-        if process is not None and process.stdin is not None:
-            with suppress(ConnectionError):
-                process.stdin.write(json.dumps(what).encode() + b"\n")
+        self._companion.tell(what)
 
     def restart(self) -> None:
         """It is configured differently now."""
-        if self._process is not None:
-            self._process.kill()
+        self._companion.restart()
 
     async def written(self) -> None:
         """Returns when it has written what it had measured until now, or does not say so in time."""
-        if self._process is None:
+        if self.pid is None:
             return
         self._asked += 1
         future = self._writing[self._asked] = asyncio.get_running_loop().create_future()
@@ -70,70 +64,20 @@ class ReceiverProcess:
 
     async def close(self) -> None:
         """Lets it write what it has, and ends it."""
-        task, self._task = self._task, None
-        if task is None:
-            return
-        process = self._process
-        if process is not None and process.stdin is not None:
-            process.stdin.close()
-            with suppress(TimeoutError):
-                await asyncio.wait_for(process.wait(), _FAREWELL_SECONDS)
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await self._companion.end()
 
-    async def _keep_running(self) -> None:
-        wait = 0.1
-        while True:
-            try:
-                if await self._live():
-                    wait = 0.1
-            except OSError as error:
-                log.error("the receiver of monitoring cannot be started: %s", error)
-            if self._task is None:
-                return
-            log.warning("the receiver of monitoring ended; it is started again in %.1f seconds", wait)
-            await asyncio.sleep(wait)
-            wait = min(2 * wait, _LONGEST_WAIT)
+    def _greeting(self) -> Iterator[Said]:
+        yield asdict(self._wanted())
+        yield from self._greet()
 
-    async def _live(self) -> bool:
-        """One life of the process; whether it came to listen."""
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-P",
-            "-m",
-            "merope.monitor.receiver",
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            limit=_LINE_LIMIT,
-            start_new_session=True,
-        )
-        self._process, listened = process, False
-        try:
-            self.tell(asdict(self._wanted()))
-            for word in self._greet():
-                self.tell(word)
-            assert process.stdout is not None
-            while line := await process.stdout.readline():
-                said = json.loads(line)
-                listened = listened or "listening" in said
-                self._take(said)
-                # Lines come in bursts, and those who wait for the loop have their turn in between.
-                await asyncio.sleep(0)
-        except ValueError:
-            log.exception("the receiver of monitoring said nonsense")
-        finally:
-            self._process = None
-            kill_session(process.pid)
-            await process.wait()
-        return listened
-
-    def _take(self, said: Said) -> None:
+    def _take(self, said: Said) -> bool:
         if "written" in said:
             future = self._writing.pop(said["written"], None)
             if future is not None and not future.done():
                 future.set_result(None)
-            return
+            return False
         try:
             self._hear(said)
         except Exception:
             log.exception("what was measured could not be taken in")
+        return "listening" in said

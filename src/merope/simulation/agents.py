@@ -12,7 +12,7 @@ from random import Random
 from merope.drivers.errors import DriverError
 from merope.drivers.simulated.world import World
 from merope.engine.agents import Agents, Place, Started
-from merope.engine.receiver_process import Said
+from merope.engine.companion import Said
 from merope.model.host import Host
 from merope.monitor.intake import Intake
 from merope.monitor.outbox import Outbox

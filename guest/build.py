@@ -129,7 +129,7 @@ def _current_kernel(meta_package: str) -> str:
     return next((match[1] for match in matches if match), "")
 
 
-def kernel_archive(package: str, cache: Path) -> Path:
+def package_archive(package: str, cache: Path) -> Path:
     """The package file, downloaded once; never installed."""
     version = next(iter(re.findall(r"^Version: (\S+)", run("apt-cache", "show", package), re.MULTILINE)), "")
     kept = cache / f"{package}_{version.replace(':', '%3a')}.deb"
@@ -330,7 +330,7 @@ def build(output: Path, cache: Path, force: bool = False) -> None:
     if not force and output.exists() and stamp.exists() and stamp.read_text() == key:
         say(f"{output} is up to date")
         return
-    archive = kernel_archive(kernel_package(), cache)
+    archive = package_archive(kernel_package(), cache)
     say(f"kernel package {archive.stem}")
     kernel = read_kernel(archive)
     initrd = initramfs(kernel)

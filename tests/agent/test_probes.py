@@ -16,6 +16,7 @@ from merope_agent import commands, custom, domains, lxd
 from merope_agent.config import Config, ConfigError
 from merope_agent.domains import Domain
 from merope_agent.probes import vms
+from merope_agent.probes.hardware import Hardware
 from merope_agent.probes.host import HostProbe
 from merope_agent.probes.vms import FiguresProbe, StateProbe
 from merope_agent.template import quoted, vector
@@ -125,7 +126,7 @@ def test_a_host_is_as_busy_as_its_processors_were_since_the_last_look(tmp_path: 
     (tmp_path / "net").mkdir()
     (tmp_path / "net/dev").write_text("h\nh\neth0: 5 0 0 0 0 0 0 0 6 0\nvnet0: 9 0 0 0 0 0 0 0 9 0\n")
     (tmp_path / "class/eth0/device").mkdir(parents=True)
-    probe = HostProbe(CONFIG, tmp_path, tmp_path / "class")
+    probe = HostProbe(CONFIG, Hardware(tmp_path, tmp_path / "class"))
     (tmp_path / "stat").write_text("cpu 10 0 10 80 0 0 0 0\ncpu0 0\ncpu1 0\n")
     probe.figures()
     (tmp_path / "stat").write_text("cpu 40 0 10 140 10 0 0 0\ncpu0 0\ncpu1 0\n")

@@ -55,7 +55,7 @@ def _alone(path: Path) -> Iterator[None]:
 
 
 def _unpack(place: Path) -> Path:
-    archive = build.kernel_archive(build.kernel_package(META_PACKAGE), place)
+    archive = build.package_archive(build.kernel_package(META_PACKAGE), place)
     directory = place / archive.stem
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir()

@@ -7,11 +7,11 @@ import os
 import re
 import socket
 from contextlib import suppress
-from pathlib import Path
 from typing import Iterator
 
 from merope_agent import commands, domains, hypervisors, pci, topology
 from merope_agent.config import Config
+from merope_agent.probes.hardware import Hardware
 from merope_agent.template import singles, vector
 
 _MB = 1024 * 1024
@@ -20,30 +20,26 @@ _GUEST = re.compile(r"<arch name='([^']+)'>(.*?)</arch>", re.DOTALL)
 
 
 class HostProbe:
-    """Remembers the CPU times of the last look, to tell how busy the host was since."""
+    """What a host has and uses, in the words of messages."""
 
-    def __init__(
-        self, config: Config, proc: Path = Path("/proc"), net: Path = Path("/sys/class/net")
-    ) -> None:
+    def __init__(self, config: Config, hardware: Hardware | None = None) -> None:
         self._config = config
-        self._proc = proc
-        self._net = net
-        self._times = (0, 0)
+        self._hardware = hardware or Hardware()
         self._models: dict[str, str] = {}
         self.latest: dict[str, str] = {}
         """The figures of the last look."""
 
     def system(self) -> str:
         """Capacity, kind and datastores."""
-        model, speed = self._processor()
+        model, speed = self._hardware.processor()
         text = singles(
             {
                 "HYPERVISOR": self._hypervisor(),
                 "ARCH": os.uname().machine,
                 "MODELNAME": model,
                 "CPUSPEED": speed,
-                "TOTALCPU": self._cpus() * 100,
-                "TOTALMEMORY": self._memory()[0],
+                "TOTALCPU": self._hardware.cpus() * 100,
+                "TOTALMEMORY": self._hardware.memory()[0],
                 "HOSTNAME": socket.gethostname(),
                 "VERSION": self._config.version,
             }
@@ -52,10 +48,10 @@ class HostProbe:
 
     def figures(self) -> str:
         """Usage: CPU in percent of one CPU, memory in KB, traffic in bytes since the host booted."""
-        total, available = self._memory()
-        cpus = self._cpus() * 100
-        used = round(self._busy() * cpus)
-        received, sent = self._traffic()
+        total, available = self._hardware.memory()
+        cpus = self._hardware.cpus() * 100
+        used = round(self._hardware.busy() * cpus)
+        received, sent = self._hardware.traffic()
         figures = {
             "FREEMEMORY": available,
             "USEDMEMORY": total - available,
@@ -72,52 +68,6 @@ class HostProbe:
         if emulated is None:
             emulated = not os.path.exists("/dev/kvm")
         return "qemu" if self._config.hypervisor == "kvm" and emulated else self._config.hypervisor
-
-    def _cpus(self) -> int:
-        """The processors that are switched on, whichever of them this process may use."""
-        text = (self._proc / "stat").read_text()
-        return len(re.findall(r"^cpu\d", text, re.MULTILINE)) or os.cpu_count() or 1
-
-    def _memory(self) -> tuple[int, int]:
-        """Total and available, in KB."""
-        values = {}
-        for line in (self._proc / "meminfo").read_text().splitlines():
-            name, _, rest = line.partition(":")
-            values[name] = int(rest.split()[0])
-        return values["MemTotal"], values.get("MemAvailable", values["MemFree"])
-
-    def _busy(self) -> float:
-        """The part of all CPUs in use since the last look (at first: since the host booted), 0 to 1."""
-        words = (self._proc / "stat").read_text().splitlines()[0].split()[1:9]
-        times = [int(word) for word in words]
-        total = sum(times)
-        busy = total - times[3] - times[4]  # idle, and waiting for disks
-        before, self._times = self._times, (busy, total)
-        passed = total - before[1]
-        return (busy - before[0]) / passed if passed > 0 else 0.0
-
-    def _traffic(self) -> tuple[int, int]:
-        """Bytes received and sent by the interfaces that are hardware, not bridges or taps."""
-        received = sent = 0
-        for line in (self._proc / "net/dev").read_text().splitlines()[2:]:
-            name, _, rest = line.partition(":")
-            if (self._net / name.strip() / "device").exists():
-                fields = rest.split()
-                received += int(fields[0])
-                sent += int(fields[8])
-        return received, sent
-
-    def _processor(self) -> tuple[str, str]:
-        """Model name, and MHz as a whole number."""
-        model = speed = ""
-        for line in (self._proc / "cpuinfo").read_text().splitlines():
-            name, _, value = line.partition(":")
-            if name.strip() == "model name":
-                model = value.strip()
-            elif name.strip() == "cpu MHz":
-                speed = str(int(float(value)))
-                break
-        return model, speed
 
     def _stores(self) -> Iterator[str]:
         total, used, free = disk_usage(self._config.datastores)

@@ -30,8 +30,8 @@ _Lease = tuple[int, int, int]
 """(network, address range, index)."""
 
 
-def quotas(state: State) -> Iterator[Finding]:
-    """What users and groups have in use is what their objects take; uid 0 and gid 0 are not counted."""
+def usage(state: State) -> dict[str, dict[int, Usage]]:
+    """By "user" and "group" and their ids, what the objects of each take."""
     counted: dict[str, dict[int, Usage]] = {"user": {}, "group": {}}
 
     def count(uid: int, gid: int, usage: Usage) -> None:
@@ -49,6 +49,12 @@ def quotas(state: State) -> Iterator[Finding]:
             count(network.uid, network.gid, Usage().network(network.parent_network_id, size))
     for router in every(state, VirtualRouter):
         count(router.uid, router.gid, vrouter_nics.leases(router.template))
+    return counted
+
+
+def quotas(state: State) -> Iterator[Finding]:
+    """What users and groups have in use is what their objects take; uid 0 and gid 0 are not counted."""
+    counted = usage(state)
     for scope, stored in (("user", state.user_quotas), ("group", state.group_quotas)):
         for oid in state.pools[f"{scope}_pool"].entries:
             used = stored[oid].usage() if oid in stored else Usage()

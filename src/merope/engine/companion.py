@@ -21,7 +21,7 @@ class Companion:
     """Runs `module` with `arguments`; `name` is what the log calls it.
 
     `greet`: what each new one is told first. `hear` gets what it says, and answers whether that shows that it
-    does its work: one that died before it came to that is given more time each time. `limit`: bytes of a line.
+    does its work: one that died before it came to that is waited for longer each time. `limit`: bytes a line.
     """
 
     def __init__(

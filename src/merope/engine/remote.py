@@ -24,7 +24,16 @@ SILENCE = 30
 BEAT = 5.0
 _PACKAGE = Path(__file__).resolve().parents[1]
 _AGENT = Path(merope_agent.__file__).resolve().parent
-_PROBES = ("__init__.py", "commands.py", "domains.py", "lxd.py", "topology.py", "pci.py")
+_PROBES = (
+    "__init__.py",
+    "commands.py",
+    "domains.py",
+    "lxd.py",
+    "topology.py",
+    "pci.py",
+    "probes/__init__.py",
+    "probes/hardware.py",
+)
 _NEEDED = ("__init__.py", "model/**/*.py", "drivers/**/*.py", "engine/**/*.py")
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _IS_NEW_ENOUGH = "import sys; sys.exit(sys.version_info < (3, 11))"

@@ -3,30 +3,16 @@
 from collections.abc import Callable, Sequence
 
 from merope.model.change import Change, Key, Put, Row
-from merope.model.effect import TABLE as EFFECT_TABLE
-from merope.model.hook_run import TABLE as HOOK_RUN_TABLE
-from merope.model.host_failure import TABLE as HOST_FAILURE_TABLE
 from merope.model.kinds import KINDS
 from merope.model.state import Entry, State
 from merope.model.states import VmState
 from merope.store.errors import StoreError
 from merope.store.schema import TABLES
+from merope.store.sql import LOADED
 from merope.store.sqlite import SqliteStore
 
 Rows = dict[str, dict[Key, Row]]
 
-#: Tables beside the pools and the history that a start reads whole.
-_LOADED = (
-    "acl",
-    "user_quotas",
-    "group_quotas",
-    "system_attributes",
-    "pool_control",
-    "hook_log",
-    EFFECT_TABLE,
-    HOOK_RUN_TABLE,
-    HOST_FAILURE_TABLE,
-)
 _UNIQUE = [
     (name, tuple(constraint.removeprefix("UNIQUE").strip("()").replace(" ", "").split(",")))
     for name, table in TABLES.items()
@@ -93,7 +79,7 @@ class Disk:
             for oid in sorted(key for key in rows if isinstance(key, int)):
                 if kind.table != "vm_pool" or rows[oid]["state"] != VmState.DONE:
                     state.load(kind.table, oid, rows[oid])
-        for name in _LOADED:
+        for name in LOADED:
             for key, row in self.rows[name].items():
                 state.load(name, key, row)
         live = state.pools["vm_pool"].entries

@@ -9,14 +9,12 @@ from functools import lru_cache
 from typing import TypeVar
 
 from merope.core import (
+    check_counts,
     check_markets,
-    image_create,
     lifecycle,
     vm_disk_steps,
-    vm_quotas,
     vm_save_steps,
     vm_steps,
-    vrouter_nics,
 )
 from merope.model import disk_snapshots
 from merope.model.cluster import Cluster
@@ -40,7 +38,6 @@ from merope.model.user import User
 from merope.model.vm import VM, History
 from merope.model.vm_group import VmGroup
 from merope.model.vnet import VirtualNetwork
-from merope.model.vrouter import VirtualRouter
 
 D = TypeVar("D", bound=Document)
 Check = Callable[[State], Iterator[str]]
@@ -115,26 +112,9 @@ def leases(state: State) -> Iterator[str]:
 
 def quotas(state: State) -> Iterator[str]:
     """What users and groups have in use is what their objects take."""
-    users: dict[int, Usage] = {}
-    groups: dict[int, Usage] = {}
-
-    def count(uid: int, gid: int, usage: Usage) -> None:
-        users[uid] = users.get(uid, Usage()) + usage
-        groups[gid] = groups.get(gid, Usage()) + usage
-
-    for vm in every(state, VM):
-        count(vm.uid, vm.gid, vm_quotas.everything(vm))
-    for image in every(state, Image):
-        if image.state != ImageState.DELETE:
-            count(image.uid, image.gid, image_create.usage(image))
-    for network in every(state, VirtualNetwork):
-        if network.parent_network_id >= 0:
-            size = sum(ranged.size for ranged in network.ar_pool)
-            count(network.uid, network.gid, Usage().network(network.parent_network_id, size))
-    for router in every(state, VirtualRouter):
-        count(router.uid, router.gid, vrouter_nics.leases(router.template))
-    yield from _compare(state, "user", state.user_quotas, users)
-    yield from _compare(state, "group", state.group_quotas, groups)
+    counted = check_counts.usage(state)
+    yield from _compare(state, "user", state.user_quotas, counted["user"])
+    yield from _compare(state, "group", state.group_quotas, counted["group"])
 
 
 def _compare(state: State, scope: str, stored: dict[int, Quotas], counted: dict[int, Usage]) -> Iterator[str]:

@@ -25,7 +25,8 @@ from merope.store.errors import StoreError
 from merope.store.parts import Parts, Plan, Whole
 from merope.store.schema import TABLES, VERSION, VERSION_TABLES, check_layout
 
-_LOADED = (
+#: Tables beside the pools and the history that a start reads whole.
+LOADED = (
     "acl",
     "user_quotas",
     "group_quotas",
@@ -167,7 +168,7 @@ class SqlStore(ABC):
             for kind in KINDS:
                 live = f" WHERE state <> {VmState.DONE:d}" if kind.table == "vm_pool" else ""
                 self._load_table(read, state, kind.table, f"{live} ORDER BY oid", whole)
-            for name in _LOADED:
+            for name in LOADED:
                 self._load_table(read, state, name, "", whole)
             live = f" WHERE vid IN (SELECT oid FROM vm_pool WHERE state <> {VmState.DONE:d})"  # noqa: S608
             self._load_table(read, state, "history", live, whole)

@@ -4,13 +4,13 @@ import os
 import platform
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from merope.drivers.hypervisor.base import HostReport
 from merope_agent import pci, topology
 from merope_agent.pci import Filter
+from merope_agent.probes.hardware import Hardware
 
 COMPATIBLE_VERSION = "5.12.0"
 """What the hosts of this cloud say they run (VERSION), for clients that compare it."""
@@ -26,12 +26,6 @@ class Clock(Protocol):
     def sleep(self, seconds: float, /) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class _CpuTimes:
-    busy: int
-    total: int
-
-
 class HostFigures:
     """Measures this host; remembers the CPU times of the last look. `devices` may be given to guests."""
 
@@ -45,22 +39,21 @@ class HostFigures:
     ) -> None:
         self._stores = datastores
         self._clock = clock
-        self._proc = proc
+        self._hardware = Hardware(proc)
         self._root = root
         self._devices = devices or Filter()
         self._parts: list[tuple[str, dict[str, str]]] = []
         self._parts_at = -LONG_WHILE
-        self._cpu = _CpuTimes(0, 0)
 
     def report(self, attributes: Mapping[str, str]) -> HostReport:
         """`attributes` are the hypervisor's own (HYPERVISOR …)."""
-        cpus = os.cpu_count() or 1
-        total, available = self._memory()
-        rx, tx = self._traffic()
+        cpus = self._hardware.cpus()
+        total, available = self._hardware.memory()
+        rx, tx = self._hardware.traffic()
         return HostReport(
             total_cpu=cpus * 100,
             total_memory=total,
-            used_cpu=round(self._cpu_used() * cpus * 100),
+            used_cpu=round(self._hardware.busy() * cpus * 100),
             used_memory=total - available,
             attributes={**self._attributes(), **attributes},
             datastores=self._datastores(),
@@ -78,34 +71,6 @@ class HostFigures:
             self._parts = topology.cores(self._root) + pci.devices(self._root, self._devices)
         return self._parts + topology.usage(self._root)
 
-    def _memory(self) -> tuple[int, int]:
-        """Total and available, in KB."""
-        values = {}
-        for line in (self._proc / "meminfo").read_text().splitlines():
-            name, _, rest = line.partition(":")
-            values[name] = int(rest.split()[0])
-        return values["MemTotal"], values.get("MemAvailable", values["MemFree"])
-
-    def _cpu_used(self) -> float:
-        """The part of all CPUs in use since the last reading (at first: since the host booted), 0 to 1."""
-        words = (self._proc / "stat").read_text().splitlines()[0].split()[1:]
-        times = [int(word) for word in words[:8]]
-        now = _CpuTimes(sum(times) - times[3] - times[4], sum(times))  # idle and waiting for disks
-        before, self._cpu = self._cpu, now
-        passed = now.total - before.total
-        return (now.busy - before.busy) / passed if passed > 0 else 0.0
-
-    def _traffic(self) -> tuple[int, int]:
-        """Bytes received and sent by the interfaces that are hardware, not bridges or taps."""
-        received = sent = 0
-        for line in (self._proc / "net/dev").read_text().splitlines()[2:]:
-            name, _, rest = line.partition(":")
-            if (Path("/sys/class/net") / name.strip() / "device").exists():
-                fields = rest.split()
-                received += int(fields[0])
-                sent += int(fields[8])
-        return received, sent
-
     def _datastores(self) -> dict[int, tuple[int, int, int]]:
         try:
             entries = sorted(self._stores.iterdir())
@@ -114,7 +79,7 @@ class HostFigures:
         return {int(entry.name): disk_usage(entry) for entry in entries if entry.name.isdecimal()}
 
     def _attributes(self) -> dict[str, str]:
-        model, speed = self._processor()
+        model, speed = self._hardware.processor()
         attributes = {
             "ARCH": platform.machine(),
             "MODELNAME": model,
@@ -123,18 +88,6 @@ class HostFigures:
             "VERSION": COMPATIBLE_VERSION,
         }
         return {name: value for name, value in attributes.items() if value}
-
-    def _processor(self) -> tuple[str, str]:
-        """Model name, and MHz as a whole number."""
-        model = speed = ""
-        for line in (self._proc / "cpuinfo").read_text().splitlines():
-            name, _, value = line.partition(":")
-            if name.strip() == "model name":
-                model = value.strip()
-            elif name.strip() == "cpu MHz":
-                speed = str(int(float(value)))
-                break
-        return model, speed
 
 
 def existing(path: Path) -> Path:

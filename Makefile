@@ -6,7 +6,7 @@ SEEDS ?= 500
 # Further words for the program behind a target: make test ARGS='tests/model -x'
 ARGS ?=
 
-.PHONY: help setup cloud stop test e2e testbed testbed-down lint format check-generated generate \
+.PHONY: help setup cloud demo-flow stop test e2e testbed testbed-down lint format check-generated generate \
 	method-tests simulate bench
 
 help: ## this list
@@ -18,6 +18,10 @@ setup: ## Python environment and system packages; does nothing where all is ther
 cloud: ## a cloud with a real virtual machine on this computer
 	@scripts/setup.sh cloud
 	@$(PYTHON_OF_VENV) -m merope.daemon.demo up $(ARGS)
+
+demo-flow: ## a service of real virtual machines that grows, shrinks and heals
+	@scripts/setup.sh cloud
+	@$(PYTHON_OF_VENV) -m merope.daemon.demo_flow $(ARGS)
 
 stop: ## end what make cloud made: machines, bridge, daemons
 	@if test -x $(PYTHON_OF_VENV); then $(PYTHON_OF_VENV) -m merope.daemon.demo down $(ARGS); fi

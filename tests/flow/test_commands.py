@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from bench.flow_cloud import ADMIN, Cloud, cloud_in, until
 from tests.cli.recorded import Outcome, Screen
-from tests.flow.sandbox import ADMIN, Cloud, cloud_in, until
 
 from merope.cli.main import load_tool, run
 from merope.client import Client

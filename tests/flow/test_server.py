@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.flow.sandbox import ADMIN, Cloud, ask, cloud_in, until
+from bench.flow_cloud import ADMIN, Cloud, ask, cloud_in, until
 
 from merope.daemon import control
 from merope.daemon.layout import Layout

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.flow.sandbox import Cloud, ask, cloud_in, until
+from bench.flow_cloud import Cloud, ask, cloud_in, until
 
 from merope.model.onegate_token import onegate_token
 

@@ -5,6 +5,7 @@ Apart from libvirtd, the bridge and the daemons, everything is done through the 
 """
 
 import argparse
+import re
 import shutil
 import subprocess
 import sys
@@ -15,14 +16,17 @@ import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 from merope.client import Client, ClientError
 from merope.daemon import start as daemons
+from merope.daemon.beside import DEFAULTS
 from merope.daemon.control import NotRunning
 from merope.daemon.demo_network import DemoBridge
 from merope.daemon.demo_objects import DemoError, Machine, Objects
-from merope.daemon.layout import Layout, UnsafeError, default_home
+from merope.daemon.layout import Layout, UnsafeError, default_home, write_private
 from merope.daemon.libvirtd import OwnLibvirtd, ensure
 from merope.daemon.start import StartError, Wanted
 from merope.drivers.errors import DriverError
@@ -52,25 +56,68 @@ class Progress:
         print(f"[{self.seconds:6.1f} s] {text}", flush=True)
 
 
+@dataclass(frozen=True)
+class Base:
+    """What machines of the demonstration are made on: ids of image and network, gateway, libvirt's URI."""
+
+    image: int
+    network: int
+    gateway: IPv4Address
+    uri: str
+
+
 def up(layout: Layout, wanted: Wanted, say: Progress) -> None:
     """Raises DemoError, DriverError, StartError, UnsafeError or ClientError: each is a sentence."""
+    made = base(layout, wanted, say)
+    with client_of(layout) as client:
+        objects = Objects(client, say)
+        machine = objects.machine(objects.template(made.image, made.network))
+        machine = _served(objects, machine)
+    say("its page is served")
+    _tell(layout, machine, made.uri, say)
+
+
+def base(layout: Layout, wanted: Wanted, say: Progress) -> Base:
+    """A cloud with a host, a network, and an image; raises as `up` does."""
     with layout.claimed():
         layout.create(sandbox=False)
     image, uri = _prepare(layout, say)
+    bridge = DemoBridge(layout.home)
+    chosen = _reach_guests(layout, bridge, wanted, say)
     say(daemons.start(layout, wanted))
-    with _client(layout) as client:
+    with client_of(layout) as client:
         objects = Objects(client, say)
-        bridge = DemoBridge(layout.home)
         objects.host()
-        network_id, network = objects.network(bridge.name, bridge.choose)
+        network_id, network = objects.network(bridge.name, lambda: chosen or bridge.choose())
         if bridge.up(network[1], network):
             say(f"bridge {bridge.name} with {network[1]}")
         with _offered(image) as offer:
             image_id = objects.image(offer)
-        machine = objects.machine(objects.template(image_id, network_id))
-        machine = _served(objects, machine)
-    say("its page is served")
-    _tell(layout, machine, uri, say)
+    return Base(image_id, network_id, network[1], uri)
+
+
+_GATE = "onegate-server.conf"
+_CORE = "oned.conf"
+
+
+def _reach_guests(layout: Layout, bridge: DemoBridge, wanted: Wanted, say: Progress) -> IPv4Network | None:
+    """The network's range, on whose gateway OneGate listens, and which is up before it does.
+
+    A new home gets a configuration that says so; None where the home has another one.
+    """
+    gate, core = layout.home / _GATE, layout.home / _CORE
+    if not gate.exists() and not core.exists() and not layout.database.exists():
+        network = bridge.choose()
+        port = wanted.onegate_port or DEFAULTS["onegate"]
+        write_private(core, f'ONEGATE_ENDPOINT = "http://{network[1]}:{port}"\n')
+        write_private(gate, f"# The demonstration's bridge, which guests reach.\n:host: {network[1]}\n")
+    found = re.search(r"^:host: ([0-9.]+)$", gate.read_text(), re.MULTILINE) if gate.exists() else None
+    if found is None:
+        return None
+    network = IPv4Network(f"{found[1]}/24", strict=False)
+    if bridge.up(network[1], network):
+        say(f"bridge {bridge.name} with {network[1]}")
+    return network
 
 
 def _prepare(layout: Layout, say: Progress) -> tuple[Path, str]:
@@ -114,7 +161,7 @@ def _start_libvirt(home: Path, say: Progress) -> str:
 
 
 @contextmanager
-def _client(layout: Layout) -> Iterator[Client]:
+def client_of(layout: Layout) -> Iterator[Client]:
     options = daemons.last_options(layout)
     if options is None:
         raise DemoError(f"the cloud in {layout.home} does not say where it listens: start it again")

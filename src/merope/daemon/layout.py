@@ -18,6 +18,7 @@ from pathlib import Path
 
 SANDBOX_LOGIN = "oneadmin:opennebula"
 PRIVATE = 0o077
+_LONGEST_SOCKET = 100
 # What a directory that is to become a home may have in it.
 _MAY_BE = {
     *("oned.conf", "monitord.conf", "sched.conf", "oneflow-server.conf", "onegate-server.conf"),
@@ -98,6 +99,13 @@ class Layout:
             yield f"/proc/self/fd/{directory}/{self.supervisor_socket.name}"
         finally:
             os.close(directory)
+
+    @property
+    def events(self) -> Path | None:
+        """The socket at which the core publishes its events for its own services; None where a name of it
+        would be too long for one."""
+        path = self.run / "events.sock"
+        return path if len(os.fsencode(path)) < _LONGEST_SOCKET else None
 
     def pid_file(self, service: str) -> Path:
         return self.run / f"{service}.pid"

@@ -67,12 +67,13 @@ def configured(started: Started) -> FlowSettings:
     layout, core = started.layout, started.config.settings
     options = Options(str(layout.home), core.port, core.listen_address)
     bus = address_of(core.hm_mad)
+    own = f"ipc://{layout.events}" if layout.events else bus.endpoint if bus else ""
     found = plain(beside.config_file("oneflow", layout), OPTIONS)
     settings = replace(
         FlowSettings(),
         **{
             "one_xmlrpc": options.endpoint,
-            **({"subscriber_endpoint": bus.endpoint} if bus else {}),
+            **({"subscriber_endpoint": own} if own else {}),
             **beside.given(found, FlowSettings),
         },
     )

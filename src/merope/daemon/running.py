@@ -85,7 +85,7 @@ class Running:
             most=2 * settings.hook_concurrency,
             seconds=settings.hook_timeout,
         )
-        self._bus = EventBus(cloud, address_of(settings.hm_mad), later)
+        self._bus = EventBus(cloud, address_of(settings.hm_mad), later, started.layout.events)
         registry = Registry()
         self._host_watch = HostWatch(cloud, later, fencing_counts(registry))
         self._recorder = _recorder(started, store, self._threads)

@@ -13,7 +13,9 @@ import asyncio
 import logging
 import re
 from base64 import b64decode
+from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
@@ -21,7 +23,7 @@ from merope.core import hook_log, hook_matching
 from merope.core.transaction import Transaction
 from merope.engine.cloud import Cloud, Inputs
 from merope.engine.engine import Handle, Timer
-from merope.model.bus_address import BusAddress
+from merope.model.bus_address import HIGH_WATER, BusAddress
 from merope.model.change import Change
 from merope.model.event import Event
 from merope.model.hook import Execution
@@ -39,10 +41,14 @@ _LARGEST_RESULT = 16 * 1024 * 1024
 class EventBus:
     """Starts where pyzmq is installed and the ports are free; a cloud works without it."""
 
-    def __init__(self, cloud: Cloud, address: BusAddress | None, after: Timer) -> None:
+    def __init__(
+        self, cloud: Cloud, address: BusAddress | None, after: Timer, private: Path | None = None
+    ) -> None:
+        """`private`: a socket for the cloud's own services, which is there whoever has the ports."""
         self._cloud = cloud
         self._address = address
         self._after = after
+        self._private = private
         self._again: Handle | None = None
         self._complained = False
         self._subscriptions: set[str] = set()
@@ -52,7 +58,7 @@ class EventBus:
         self.published = 0
 
     def start(self) -> None:
-        if self._address is None:
+        if self._address is None and self._private is None:
             return
         try:
             import zmq
@@ -61,37 +67,53 @@ class EventBus:
             log.info("no events are published: pyzmq is not installed")
             return
         self._context = zmq.asyncio.Context()
+        self._publisher = publisher = self._made(zmq.XPUB)
+        if self._private is not None:
+            with suppress(zmq.ZMQError):
+                publisher.bind(f"ipc://{self._private}")
+        self._tasks = [asyncio.get_running_loop().create_task(self._follow(publisher))]
+        self._cloud.heard = self.heard
+        self._cloud.subscribe(self._changed)
+        self._open()
+
+    def _open(self) -> None:
+        """Publishes at the ports, as soon as they are free."""
+        import zmq
+
+        self._again = None
+        if self._address is None or self._publisher is None:
+            return
+        replier = self._made(zmq.REP)
         try:
-            publisher = self._bound(zmq.XPUB, self._address.publisher)
-            replier = self._bound(zmq.REP, self._address.replier)
+            self._bind(replier, self._address.replier)
+            self._bind(self._publisher, self._address.publisher)
         except zmq.ZMQError as error:
             if not self._complained:
                 log.warning("no events are published at %s: %s", self._address.shown, error)
             self._complained = True
-            self._context.destroy(linger=0)
-            self._context = None
-            self._again = self._after(_AGAIN_SECONDS, self.start)
+            replier.close(linger=0)
+            self._again = self._after(_AGAIN_SECONDS, self._open)
             return
-        self._again = None
-        self._publisher = publisher
-        loop = asyncio.get_running_loop()
-        self._tasks = [loop.create_task(self._follow(publisher)), loop.create_task(self._take(replier))]
-        self._cloud.heard = self.heard
-        self._cloud.subscribe(self._changed)
+        self._tasks.append(asyncio.get_running_loop().create_task(self._take(replier)))
 
-    def _bound(self, kind: int, port: int) -> Any:
+    def _made(self, kind: int) -> Any:
         import zmq
 
         assert self._context is not None
-        assert self._address is not None
         made = self._context.socket(kind)
         made.setsockopt(zmq.LINGER, 500)
-        made.setsockopt(zmq.SNDHWM, self._address.high_water)
+        made.setsockopt(zmq.SNDHWM, self._address.high_water if self._address else HIGH_WATER)
         made.setsockopt(zmq.MAXMSGSIZE, _LARGEST_RESULT)
+        return made
+
+    def _bind(self, made: Any, port: int) -> None:
+        """Raises ZMQError where the port is taken."""
+        import zmq
+
+        assert self._address is not None
         host = f"[{self._address.host}]" if ":" in self._address.host else self._address.host
         made.setsockopt(zmq.IPV6, int(":" in self._address.host))
         made.bind(f"tcp://{host}:{port or '*'}")
-        return made
 
     @property
     def endpoint(self) -> str:

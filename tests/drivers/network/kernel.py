@@ -24,7 +24,7 @@ class Kernel:
             case ["link", "add", "name", name, "type", kind, *_]:
                 self._expect(name not in self.links, "File exists")
                 self.links[name] = Link(name, kind, up=False, mtu=1500, alias="", master="")
-            case ["link", "delete", "dev", name]:
+            case ["link", "delete", "dev", name] | ["link", "delete", "dev", name, "type", _]:
                 self._expect(name in self.links, "Cannot find device")
                 del self.links[name]
             case ["link", "set", "dev", name, "up"]:

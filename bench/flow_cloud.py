@@ -106,8 +106,13 @@ def free_ports(count: int) -> list[int]:
 
 @contextmanager
 def cloud_in(home: Path, flow_conf: str = "", gate_conf: str = "") -> Iterator[Cloud]:
-    """Two hosts and a template 0 are there."""
-    port, flow, gate, publisher, replier = free_ports(5)
+    """Two hosts and a template 0 are there. Somebody else has the port of the cloud's events."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        yield from _cloud_in(home, flow_conf, gate_conf, other.getsockname()[1])
+
+
+def _cloud_in(home: Path, flow_conf: str, gate_conf: str, publisher: int) -> Iterator[Cloud]:
+    port, flow, gate, replier = free_ports(4)
     home.mkdir(mode=0o700)
     (home / "oned.conf").write_text(
         f'HM_MAD = [ EXECUTABLE = "one_hm", ARGUMENTS = "-p {publisher} -l {replier}" ]\n'

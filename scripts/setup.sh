@@ -46,6 +46,7 @@ kvm     iptables             security groups
 kvm     nftables             filters of spoofed addresses
 kvm     curl                 looks at the page that the guest serves
 kvm     openssh-client       reaches other hosts
+servers openvswitch-switch   tests of networks; they start switches of their own
 servers openssh-server       tests of hosts; they start one of their own
 servers python3-libvirt      the Python of the hosts in the test bed is the system one
 servers mariadb-server       tests of the store; they start one of their own

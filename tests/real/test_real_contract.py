@@ -16,7 +16,7 @@ from merope.drivers.hypervisor.base import Hypervisor
 from merope.drivers.network.base import NetworkDriver
 from merope.drivers.network.bridged import BridgeNetwork
 from merope.drivers.network.ip_link import links, run_ip
-from merope.drivers.network.linux_bridge import MADE_BY_US
+from merope.drivers.network.made_links import MADE_BY_US
 from merope.drivers.network.site import Site
 from merope.model.template import Template
 from merope.model.vm import VM

@@ -72,6 +72,8 @@ BUILT_IN: dict[Kind, dict[str, str]] = {
         "bridge": "merope.drivers.network.bridged:BridgeNetwork",
         "ebtables": "merope.drivers.network.bridged:EbtablesNetwork",
         "fw": "merope.drivers.network.bridged:FirewallNetwork",
+        "ovswitch": "merope.drivers.network.openvswitch:OpenvSwitchNetwork",
+        "ovswitch_vxlan": "merope.drivers.network.openvswitch:OpenvSwitchVxlanNetwork",
         "vxlan": "merope.drivers.network.bridged:VxlanNetwork",
         "dummy": "merope.drivers.network.dummy:DummyNetwork",
     },

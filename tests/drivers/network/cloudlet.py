@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.drivers.network.switch import Switch
 from tests.drivers.network.wires import Guest, Machine
 
 from merope.drivers import registry
@@ -42,10 +43,26 @@ class Cloudlet:
         self._state = state
         self.hosts: list[Machine] = []
         self._guests: list[Guest] = []
+        self._switches: list[Switch] = []
 
     def host(self) -> Machine:
         self.hosts.append(Machine("h"))
         return self.hosts[-1]
+
+    def wired(self, *, switches: bool = False) -> tuple[Machine, Machine]:
+        """Two hosts, whose eth1 are the ends of one wire."""
+        one, two = self.host(), self.host()
+        one.ip(["link", "add", "name", "eth1", "type", "veth", "peer", "name", "eth1", "netns", two.name])
+        for number, host in enumerate((one, two), 1):
+            host.ip(["address", "add", f"192.0.2.{number}/24", "dev", "eth1"])
+            host.ip(["link", "set", "dev", "eth1", "up"])
+            if switches:
+                self.switch(host)
+        return one, two
+
+    def switch(self, host: Machine) -> None:
+        """Open vSwitch on a host."""
+        self._switches.append(Switch(host, self._state / f"ovs{len(self._switches)}"))
 
     def site(self, host: Machine, settings: Settings | None = None) -> Site:
         return Site(self._state / host.name, settings or Settings(), self._state, host.ip, host.tool)
@@ -66,10 +83,25 @@ class Cloudlet:
         nic = vm.template.vectors("NIC")[number]
         guest = Guest(host, nic["TARGET"], nic["MAC"], nic["IP"])
         self._guests.append(guest)
-        join(host, guest, nic["BRIDGE"])
+        if nic.get("BRIDGE_TYPE") == "openvswitch":
+            # As libvirt does, by the domain's <vlan>.
+            tag = [f"tag={nic['VLAN_ID']}"] if nic.get("VLAN_ID") else []
+            host.tool(["ovs-vsctl", "--may-exist", "add-port", nic["BRIDGE"], guest.port, *tag])
+            host.ip(["link", "set", "dev", guest.port, "up"])
+        else:
+            join(host, guest, nic["BRIDGE"])
         return guest
 
+    def unplug(self, host: Machine, vm: VM) -> None:
+        """What a hypervisor does before `clean`."""
+        for nic in vm.template.vectors("NIC"):
+            if nic.get("BRIDGE_TYPE") == "openvswitch":
+                host.tool(["ovs-vsctl", "--if-exists", "del-port", nic["BRIDGE"], nic["TARGET"]])
+            host.ip(["link", "delete", "dev", nic["TARGET"]])
+
     def close(self) -> None:
+        for switch in self._switches:
+            switch.stop()
         for guest in self._guests:
             guest.remove()
         for host in self.hosts:
@@ -98,9 +130,15 @@ def cloudlet(state: Path) -> Iterator[Cloudlet]:
 def traces(host: Machine) -> dict[str, object]:
     """What drivers may have left on a host: links, rules of every kind."""
     shown = json.loads(host.ip(["-j", "link", "show"]))
+    bridges = host.tool(["ovs-vsctl", "list-br"]).split() if host.environment else []
     return {
+        "flows": [
+            sorted(host.tool(["ovs-ofctl", "--no-stats", "dump-flows", each]).splitlines())
+            for each in bridges
+        ],
         "links": {link["ifname"]: link.get("master") for link in shown},
         **{program: host.tool([program, "-S"]) for program in ("iptables", "ip6tables")},
+        "bridges": sorted(host.tool(["ovs-vsctl", "show"]).splitlines()) if host.environment else [],
         "nat": host.tool(["iptables", "-t", "nat", "-S"]),
         "nft": [line for line in host.tool(["nft", "list", "tables"]).splitlines() if "merope" in line],
     }

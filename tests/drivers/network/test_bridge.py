@@ -16,7 +16,7 @@ from merope.drivers.network.base import NetworkDriver
 from merope.drivers.network.bridged import BridgeNetwork
 from merope.drivers.network.host_route import CANDIDATES, free_range, routes
 from merope.drivers.network.ip_link import Link, checked_name, links
-from merope.drivers.network.linux_bridge import MADE_BY_US
+from merope.drivers.network.made_links import MADE_BY_US
 from merope.drivers.network.site import Settings, Site
 from merope.model.template import Template
 from merope.model.vm import VM

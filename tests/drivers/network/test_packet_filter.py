@@ -339,12 +339,11 @@ class TestFirewall(NetworkContract):
 def _kinds(vm: VM) -> dict[str, Callable[[NetworkDriver], None]]:
     return {
         "pre": lambda driver: driver.pre(vm),
-        "update": lambda driver: driver.update(vm, "one-7", 100),
         "clean": lambda driver: driver.clean(vm),
     }
 
 
-@pytest.mark.parametrize("operation", ["pre", "update", "clean"])
+@pytest.mark.parametrize("operation", ["pre", "clean"])
 def test_a_driver_that_is_killed_at_any_step_leaves_what_the_next_try_completes(
     cloud: Cloudlet, operation: str
 ) -> None:
@@ -368,9 +367,9 @@ def test_a_driver_that_is_killed_at_any_step_leaves_what_the_next_try_completes(
         steps += 1
         do(driver)
         assert traces(host) == whole
-        driver.clean(vm)
-        assert traces(host) == empty
     assert steps > 2
+    driver.clean(vm)
+    assert traces(host) == empty
 
 
 def test_rules_move_with_a_guest_that_changes_hosts(cloud: Cloudlet) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
+from unittest.mock import patch
 
 from tests.drivers.network import frames
 
@@ -19,6 +20,7 @@ from merope.drivers.network.tool import run_tool
 
 _CLONE_NEWNET = 0x40000000
 _ALL_FRAMES = 0x0003
+_SOL_PACKET, _AUXDATA, _TAG_VALID = 263, 8, 0x10
 _WAIT = 20.0
 """Seconds after which a frame that must come has not come."""
 _numbers = count(1)
@@ -44,6 +46,8 @@ class Machine:
 
     def __init__(self, name: str) -> None:
         self.name = f"mt{os.getpid()}-{next(_numbers)}{name}"
+        self.environment: dict[str, str] = {}
+        """Of programs that run there."""
         run_tool(["ip", "netns", "add", self.name])
         with self.inside():
             run_tool(["ip", "link", "set", "lo", "up"])
@@ -70,7 +74,7 @@ class Machine:
 
     def tool(self, arguments: object, text: str = "") -> str:
         """A program there: an implementation of the drivers' Tool."""
-        with self.inside():
+        with self.inside(), patch.dict(os.environ, self.environment):
             return run_tool(arguments, text)  # type: ignore[arg-type]
 
     def set(self, name: str, value: str) -> None:
@@ -109,6 +113,7 @@ class Guest:
         with self._machine.inside():
             self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ALL_FRAMES))
             self._socket.bind(("eth0", 0))
+            self._socket.setsockopt(_SOL_PACKET, _AUXDATA, 1)
         self._socket.settimeout(_WAIT)
 
     def remove(self) -> None:
@@ -132,6 +137,23 @@ class Guest:
             if until in frame:
                 return found
 
+    def next(self, mark: bytes) -> bytes:
+        """The next frame with `mark`, its VLANs in it."""
+        while True:
+            frame, ancillary, _, address = self._socket.recvmsg(65535, 256)
+            if mark in frame and address[2] != socket.PACKET_OUTGOING:
+                return _with_tag(frame, ancillary)
+
+
+def _with_tag(frame: bytes, ancillary: list[tuple[int, int, bytes]]) -> bytes:
+    """The kernel takes the outer tag out of the frame and says beside it what it was."""
+    for level, kind, data in ancillary:
+        if (level, kind) == (_SOL_PACKET, _AUXDATA):
+            status, _, _, _, _, tag, protocol = struct.unpack("IIIHHHH", data[:20])
+            if status & _TAG_VALID:
+                return frame[:12] + struct.pack("!HH", protocol, tag) + frame[12:]
+    return frame
+
 
 def marker() -> bytes:
     """What is in no other frame: it looks like an address of 240.0.0.0/4, which nobody has."""
@@ -141,11 +163,15 @@ def marker() -> bytes:
 def passes(sender: Guest, receiver: Guest, frame: bytes, mark: bytes, after: Guest | None = None) -> bool:
     """Whether a frame that has `mark` in it goes from one guest to another.
 
-    The way keeps the order: what has not come before a question by ARP that was asked later does not come.
-    `after` asks it where the sender is not heard by the receiver at all.
+    What has not come before a question by ARP that was asked later does not come: the way keeps the order of
+    what is not under way together, so it is asked twice. `after` asks where the receiver does not hear the
+    sender at all.
     """
     sender.send(frame)
     asking = after or sender
-    end = marker()
-    asking.send(frames.arp(asking.mac, asking.ip, socket.inet_ntoa(end)))
-    return receiver.hears(mark, end)
+    heard = False
+    for _ in range(2):
+        end = marker()
+        asking.send(frames.arp(asking.mac, asking.ip, socket.inet_ntoa(end)))
+        heard = receiver.hears(mark, end) or heard
+    return heard

@@ -17,7 +17,8 @@ from typing import Protocol
 from merope.drivers.network import vlan
 from merope.drivers.network.ebtables import MacGuard
 from merope.drivers.network.ip_link import options
-from merope.drivers.network.linux_bridge import LinuxBridges, Uplink
+from merope.drivers.network.linux_bridge import LinuxBridges
+from merope.drivers.network.made_links import Uplink
 from merope.drivers.network.nics import bridge_of, mtu_of, nics_of, phydev_of, what
 from merope.drivers.network.packet_filter import PacketFilter
 from merope.drivers.network.site import Site

@@ -46,10 +46,10 @@ def spoofing_chains(vm: VM, nic: Vector, port: str) -> dict[str, Chain]:
     """The chain of a NIC, if its network wants one."""
     rules: list[str] = []
     if has(nic, "FILTER_MAC_SPOOFING"):
-        macs = _set(_macs(vm, nic))
+        macs = _set(macs_of(vm, nic))
         rules += [f"ether saddr != {macs} drop", f"ether type arp arp saddr ether != {macs} drop"]
     if has(nic, "FILTER_IP_SPOOFING"):
-        own4, own6 = _addresses(vm, nic)
+        own4, own6 = addresses_of(vm, nic)
         rules += [
             f"ether type arp arp saddr ip != {_set([_NOBODY, *own4])} drop",
             f"ether type ip ip saddr {_NOBODY} udp sport 68 udp dport 67 accept",
@@ -67,7 +67,7 @@ def network_chains(vm: VM, nic: Vector, port: str) -> dict[str, Chain]:
 
     MACs of a network have their first five bytes in common, as 5.12 has it.
     """
-    (mac, *_) = _macs(vm, nic)
+    (mac, *_) = macs_of(vm, nic)
     number = parse_mac(mac)
     network = mac_text(number & ~0xFF)
     names = {way: f"one-{vm.id}-{nic['NIC_ID']}-{way}" for way in (_FROM, _TO)}
@@ -77,7 +77,8 @@ def network_chains(vm: VM, nic: Vector, port: str) -> dict[str, Chain]:
     }
 
 
-def _macs(vm: VM, nic: Vector) -> list[str]:
+def macs_of(vm: VM, nic: Vector) -> list[str]:
+    """The MACs that are the NIC's: its own, and the one that a router's VMs pass on."""
     found = [nic[name] for name in ("MAC", "VROUTER_MAC") if nic.get(name)]
     try:
         macs = [mac_text(parse_mac(each)) for each in found]
@@ -88,10 +89,10 @@ def _macs(vm: VM, nic: Vector) -> list[str]:
     return macs
 
 
-def _addresses(vm: VM, nic: Vector) -> tuple[list[str], list[str]]:
+def addresses_of(vm: VM, nic: Vector) -> tuple[list[str], list[str]]:
     """IPv4 and IPv6 addresses that are the NIC's: its own, its aliases', those that a router passes on."""
     found4: set[str] = set()
-    found6 = {ip6_text(eui64(LINK_LOCAL, parse_mac(mac))) for mac in _macs(vm, nic)}
+    found6 = {ip6_text(eui64(LINK_LOCAL, parse_mac(mac))) for mac in macs_of(vm, nic)}
     for each in (nic, *aliases_of(vm, nic)):
         for prefix in ("", "VROUTER_"):
             if each.get(f"{prefix}IP"):

@@ -8,7 +8,7 @@ from ipaddress import AddressValueError, IPv4Address
 
 from merope.drivers.errors import DriverError
 from merope.drivers.network.ip_link import options, words
-from merope.drivers.network.linux_bridge import Uplink
+from merope.drivers.network.made_links import Uplink
 from merope.drivers.network.nics import number_of, phydev_of, what
 from merope.drivers.network.site import Site
 from merope.model.template import Vector

@@ -231,6 +231,17 @@ def write_context(on: On, *, without: str = "") -> bool:
     return True
 
 
+def prepare_networks(on: On) -> None:
+    """What is begun is undone when a driver refuses, unless the VM runs there already."""
+    try:
+        for network in on.networks:
+            network.pre(on.vm)
+    except DriverError:
+        if not any(domain.vm_id == on.vm.id for domain in on.hypervisor.domains()):
+            clean(on)
+        raise
+
+
 def clean(on: On) -> None:
     for network in on.networks:
         network.clean(on.vm)

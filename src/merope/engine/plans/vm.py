@@ -17,6 +17,7 @@ from merope.engine.plans.base import (
     clean,
     here,
     is_saved,
+    prepare_networks,
     require_off,
     save_back,
     write_context,
@@ -40,8 +41,7 @@ def _prolog(drivers: Drivers, job: Job) -> dict[str, str]:
 
 def _plug(on: On, start: Callable[[], str]) -> dict[str, str]:
     """Networks before, the domain, networks after; what was begun is undone when a step fails."""
-    for network in on.networks:
-        network.pre(on.vm)
+    prepare_networks(on)
     try:
         deploy_id = start()
     except DriverError:
@@ -96,8 +96,7 @@ def _prepare_migration(drivers: Drivers, job: Job) -> dict[str, str]:
             f"VM {on.vm.id} cannot move live: its disks are on storage that is its host's own (TM_MAD "
             f"{on.record.tm_mad}); migrate it without --live"
         )
-    for network in on.networks:
-        network.pre(on.vm)
+    prepare_networks(on)
     return {}
 
 

@@ -61,6 +61,14 @@ def _add_attachment(interface: Element, settings: Settings, nic: Vector) -> None
         add(interface, "source", bridge=bridge)
         if kind == "openvswitch":
             add(interface, "virtualport", type="openvswitch")
+            _add_vlan(interface, settings, nic)
+
+
+def _add_vlan(interface: Element, settings: Settings, nic: Vector) -> None:
+    """The port is in its VLAN from the first packet; what else is said of VLANs the network driver sets."""
+    if nic.get("VLAN_ID"):
+        tag = settings.integer(nic["VLAN_ID"], _named(nic, "VLAN_ID"), least=0)
+        add(add(interface, "vlan"), "tag", id=str(tag))
 
 
 def _add_filter(interface: Element, settings: Settings, nic: Vector) -> None:

@@ -33,9 +33,9 @@ test: ## all tests
 	@scripts/setup.sh $(TEST_SETUP)
 	@$(PYTHON_OF_VENV) -m pytest -n auto --maxprocesses 4 --dist loadgroup $(ARGS)
 
-e2e: ## all tests on three hosts of one machine, reached over SSH (root)
+e2e: ## all tests on three hosts of one machine, reached over SSH, and on real storage (root)
 	@scripts/setup.sh all
-	@$(PYTHON_OF_VENV) -m pytest tests/e2e --e2e $(ARGS)
+	@$(PYTHON_OF_VENV) -m pytest tests/e2e tests/drivers -m e2e --e2e $(ARGS)
 
 testbed: ## three hosts on this machine, to try things on (root)
 	@scripts/setup.sh all

@@ -12,9 +12,9 @@ set -eu
 cd "$(dirname "$0")/.."
 what=${1:-all}
 case $what in
-test) extras=dev,auth,flow,gate,mysql,postgresql,yaml ;;
-cloud) extras=auth,flow,gate,kvm,yaml ;;
-all) extras=dev,auth,bmc,flow,gate,kvm,ldap,mysql,postgresql,yaml ;;
+test) extras=dev,auth,flow,gate,mysql,postgresql,yaml,zstd ;;
+cloud) extras=auth,flow,gate,kvm,yaml,zstd ;;
+all) extras=dev,auth,bmc,flow,gate,kvm,ldap,mysql,postgresql,yaml,zstd ;;
 *)
     echo "usage: scripts/setup.sh test | cloud | all" >&2
     exit 2
@@ -59,6 +59,13 @@ servers lxd-client           the same
 servers tigervnc-standalone-server  terminals of containers and microVMs shown by VNC
 servers tigervnc-tools       the same
 servers xterm                the same
+servers ceph-mon             tests of Ceph; they start a cluster of their own in memory
+servers ceph-osd             the same
+servers ceph-mgr             the same
+servers ceph-common          the same
+servers qemu-block-extra     QEMU reaches volumes of Ceph and targets of iSCSI
+servers tgt                  tests of iSCSI; they start a target of their own
+servers lvm2                 logical volumes, in the helper VM
 servers slapd                tests of logins by a directory; they start one of their own
 servers libldap2-dev         the Python binding of OpenLDAP is compiled
 servers libsasl2-dev         the same

@@ -37,6 +37,17 @@ def pytest_configure(config: pytest.Config) -> None:
         "runs(driver, *operations, where): operations of a driver (kind/name) that a test shows, and whether "
         "here, in the helper VM or against a stand-in",
     )
+    config.addinivalue_line("markers", "e2e: takes long, or a bed of hosts (make e2e)")
+    config.addinivalue_line("markers", "quick: of the tests marked e2e, one that runs with all tests")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--e2e"):
+        return
+    slow = [item for item in items if item.get_closest_marker("e2e") and not item.get_closest_marker("quick")]
+    if slow:
+        config.hook.pytest_deselected(items=slow)
+        items[:] = [item for item in items if item not in slow]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -46,7 +57,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="write tests/methods.tsv from what the tests call; to be given with tests/core and tests/api",
     )
     parser.addoption(
-        "--e2e", action="store_true", help="all tests on hosts of a bed, not the quick ones alone"
+        "--e2e", action="store_true", help="all tests that take long too, not the quick ones of them alone"
     )
 
 

@@ -1,6 +1,6 @@
 """Fixtures of the tests on a bed of hosts. Where there can be none they skip with the reason.
 
-All of them run by `make e2e`; those marked `quick` with everything else too.
+All of them run by `make e2e`; those marked `quick` with everything else too (tests/conftest.py).
 """
 
 import os
@@ -12,20 +12,6 @@ import pytest
 from tests.e2e.cloud import BedCloud
 from tests.e2e.making import running_cloud, temporary_bed
 from tests.testbed.bed import Bed
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "e2e: on hosts of a bed (make e2e)")
-    config.addinivalue_line("markers", "quick: of the tests on a bed, one that runs with all tests")
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if config.getoption("--e2e"):
-        return
-    slow = [item for item in items if item.get_closest_marker("e2e") and not item.get_closest_marker("quick")]
-    if slow:
-        config.hook.pytest_deselected(items=slow)
-        items[:] = [item for item in items if item not in slow]
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,8 @@
 """Hosts with storage of their own (TM_MAD ssh): disks are carried to them, between them and back."""
 
+import hashlib
+import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -33,8 +36,15 @@ def hurt(cloud: BedCloud, accident: bool) -> None:
 def vm(own_storage: BedCloud) -> BedVm:
     """One VM for the tests below, in their order; each leaves it running."""
     shell = SHELL.replace("=", '="', 1) + '"'
-    made = BedVm.make(own_storage, "node1", f",{shell}")
+    told = own_storage.home / "offered" / "told.txt"
+    told.parent.mkdir()
+    told.write_text("a file of the front-end")
+    made = BedVm.make(own_storage, "node1", f',{shell},FILES="{told}"')
     return made.run()
+
+
+def test_files_of_the_front_end_are_in_the_context(vm: BedVm) -> None:
+    assert "a file of the front-end" in vm.guest.run("cat /mnt/context/told.txt")
 
 
 def test_the_disk_is_on_the_host_that_runs_the_vm_alone(own_storage: BedCloud, vm: BedVm) -> None:
@@ -106,15 +116,67 @@ def test_what_is_written_to_a_persistent_disk_is_in_its_image_when_it_is_taken_o
     assert not (directory(own_storage, vm, vm.host) / f"disk.{number}").exists()
 
 
-def test_a_live_migration_is_refused_with_the_reason_and_the_guest_goes_on(
-    own_storage: BedCloud, vm: BedVm
-) -> None:
-    boot, host = vm.guest.boot_id(), vm.host
-    vm.migrate("node2" if host == "node1" else "node1", live=True)
-    eventually("it is refused", lambda: "migrate it without --live" in vm.look().error)
+@accidents
+def test_a_live_migration_takes_the_disk_along(own_storage: BedCloud, vm: BedVm, accident: bool) -> None:
+    boot, target = vm.guest.boot_id(), "node2" if vm.host == "node1" else "node1"
+    vm.guest.get(f"/cgi-bin/note?write=live-{accident}")
+    vm.migrate(target, live=True)
+    hurt(own_storage, accident)
+    eventually(f"it is on {target}", lambda: vm.host == target, 90)
     vm.wait_for(RUNNING)
     assert vm.guest.boot_id() == boot
-    assert own_storage.runs_on(vm.id) == [host]
+    assert own_storage.runs_on(vm.id) == [target]
+    eventually("its files are there alone", lambda: where(own_storage, vm) == [target])
+    vm.act("reboot-hard")
+    eventually("it has begun anew", lambda: vm.guest.has_rebooted(boot))
+    assert vm.guest.get("/cgi-bin/note") == f"live-{accident}\n"
+
+
+def test_a_live_migration_that_would_lose_snapshots_is_refused(own_storage: BedCloud, vm: BedVm) -> None:
+    boot, host = vm.guest.boot_id(), vm.host
+    own_storage.ask("one.vm.snapshotcreate", vm.id, "before")
+    vm.wait_for(RUNNING)
+    vm.migrate("node2" if host == "node1" else "node1", live=True)
+    eventually("it is refused", lambda: "would be lost" in vm.look().error)
+    vm.wait_for(RUNNING)
+    assert vm.guest.boot_id() == boot
+    assert where(own_storage, vm) == [host]
+    own_storage.ask("one.vm.snapshotdelete", vm.id, 0)
+    vm.wait_for(RUNNING)
+
+
+def raw_content(path: Path) -> str:
+    """A digest of the disk in a qcow2 image that nobody writes to."""
+    with tempfile.NamedTemporaryFile() as raw:
+        argv = ("qemu-img", "convert", "-f", "qcow2", "-O", "raw", str(path), raw.name)
+        subprocess.run(argv, check=True)
+        return hashlib.sha256(Path(raw.name).read_bytes()).hexdigest()
+
+
+@accidents
+def test_a_disk_is_saved_as_an_image(own_storage: BedCloud, vm: BedVm, accident: bool) -> None:
+    vm.guest.get(f"/cgi-bin/note?write=saved-{accident}")
+    vm.act("poweroff")
+    vm.wait_for(VmState.POWEROFF)
+    image = own_storage.ask("one.vm.disksaveas", vm.id, 0, f"saved-{accident}", "OS", -1)
+    hurt(own_storage, accident)
+    source = Path(own_storage.wait_for_image(image).findtext("SOURCE", ""))
+    vm.wait_for(VmState.POWEROFF)
+    place = directory(own_storage, vm, vm.host)
+    assert raw_content(source) == raw_content(place / "disk.0")
+    assert not (place / "disk.0.saved").exists()
+    vm.act("resume")
+    vm.run()
+
+
+def test_a_disk_is_saved_as_an_image_while_the_guest_runs(own_storage: BedCloud, vm: BedVm) -> None:
+    boot = vm.guest.boot_id()
+    image = own_storage.ask("one.vm.disksaveas", vm.id, 0, "saved-running", "OS", -1)
+    source = Path(own_storage.wait_for_image(image).findtext("SOURCE", ""))
+    vm.wait_for(RUNNING)
+    assert vm.guest.boot_id() == boot
+    assert raw_content(source)
+    assert not (directory(own_storage, vm, vm.host) / "disk.0.saved").exists()
 
 
 def test_a_vm_that_ends_leaves_nothing_on_any_machine(own_storage: BedCloud, vm: BedVm) -> None:

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from merope.drivers.errors import DriverError
@@ -81,7 +82,7 @@ class FaultyHypervisor:
     def restore(self, vm: VM, deploy_id: str, checkpoint: Path, system_dir: Path) -> str:
         return deploy_id
 
-    def migrate(self, deploy_id: str, destination: str) -> None: ...
+    def migrate(self, deploy_id: str, destination: str, copied: Sequence[str] = ()) -> None: ...
 
     def domains(self) -> list[Domain]:
         return []

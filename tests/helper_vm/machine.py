@@ -81,7 +81,7 @@ def run(script: str, *, timeout: float = 300, keep: str = "") -> Finished:
 
 def run_pytest(arguments: Sequence[str], *, timeout: float = 600, keep: str = "") -> Finished:
     """Runs tests in the helper VM, with the Python that runs this."""
-    argv = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:xdist", *arguments)
+    argv = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments)
     return run(shlex.join(argv), timeout=timeout, keep=keep)
 
 

@@ -15,7 +15,7 @@ from tests.helper_vm.machine import HelperVMError
 MARKER = "helper_vm"
 _GROUP = "helper_vm"
 _REPORTS = Path("/run/helper-vm/reports")
-_TIMEOUT = 600.0
+_TIMEOUT, _LONG = 600.0, 3600.0
 
 
 def register(config: pytest.Config) -> None:
@@ -74,14 +74,19 @@ class Outside:
         found = self._reports.get(item.nodeid.partition("@")[0], [])
         for report in found:
             report.nodeid = item.nodeid
-        return found or [_made(item, "failed", self._failure)]
+        if not found:
+            # Said once in full: all tests of a machine that did not start have the same.
+            found, self._failure = [_made(item, "failed", self._failure)], self._failure.partition("\n")[0]
+        return found
 
     def _run(self, items: list[pytest.Item]) -> dict[str, list[pytest.TestReport]]:
         # With xdist a test's id ends with its group.
         wanted = sorted({i.nodeid.partition("@")[0] for i in items if i.get_closest_marker(MARKER)})
         options = ["--e2e"] if self._config.getoption("--e2e") else []
         try:
-            finished = helper_vm.run_pytest([*options, *wanted], timeout=_TIMEOUT, keep=_REPORTS.name)
+            finished = helper_vm.run_pytest(
+                [*options, *wanted], timeout=_LONG if options else _TIMEOUT, keep=_REPORTS.name
+            )
         except HelperVMError as error:
             self._failure = f"the helper VM: {error}"
             return {}

@@ -67,7 +67,7 @@ def deploy(tx: Transaction, vm_id: int, host_id: int, enforce: bool, ds_id: int,
     _open(tx, own, host, system)
     own.template.set("TM_MAD_SYSTEM", system.tm_mad)
     if phase in _NEW:
-        vm_disks.place_volatile(own.template, system)
+        vm_disks.place_volatile(tx, own.template, system)
         for disk in own.template.vectors("DISK"):
             vm_disks.set_mode(tx, disk, system.tm_mad)
     vm_machine.go(tx, own, row)

@@ -62,7 +62,7 @@ def _plug(tx: Transaction, vm: VM, disk: Vector) -> int:
         _check_cluster(disk, record.cid)
         vm_disk_snapshot_steps.bring(vm, disk, tx.get(Image, int(disk["IMAGE_ID"])))
     else:
-        vm_disks.place(disk, system)
+        vm_disks.place(tx, disk, system)
     _give_target(vm, disk)
     disk["ATTACH"] = "YES"
     vm.template.add("DISK", disk)

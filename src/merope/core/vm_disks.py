@@ -144,15 +144,18 @@ def _check_volatile(tx: Transaction, disk: Vector, number: int) -> None:
     disk.setdefault("DEV_PREFIX", tx.settings.default_device_prefix)
 
 
-def place_volatile(template: Template, system: Datastore) -> None:
+def place_volatile(tx: Transaction, template: Template, system: Datastore) -> None:
     """What the volatile disks of a VM show once its system datastore is known."""
     for disk in template.vectors("DISK"):
         if not disk.get("IMAGE_ID"):
-            place(disk, system)
+            place(tx, disk, system)
 
 
-def place(disk: Vector, system: Datastore) -> None:
+def place(tx: Transaction, disk: Vector, system: Datastore) -> None:
     """What a volatile disk shows of the system datastore that it is in."""
+    for name in tx.settings.inherit_datastore_attr:
+        if system.template.get(name):
+            disk[name] = system.template.get(name)
     disk["DATASTORE"] = system.name
     disk["DATASTORE_ID"] = str(system.id)
     disk["TM_MAD"] = system.tm_mad

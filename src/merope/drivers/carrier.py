@@ -4,12 +4,14 @@ What arrives is whole before it has its name, and holes stay holes. From one hos
 this machine: hosts need not know each other.
 """
 
+import json
 import subprocess
 import tempfile
 from pathlib import Path
 
 from merope.drivers import commands
 from merope.drivers.commands import said
+from merope.drivers.diskimage import check_format
 from merope.drivers.errors import DriverError
 from merope.drivers.localhost import is_local
 from merope.drivers.ssh import Ssh
@@ -34,6 +36,16 @@ if [ -d "$2" ] && [ ! -h "$2" ]; then
 fi
 mv -T -f -- ".$2.carried/$3" "$2"
 rmdir -- ".$2.carried"
+sync -f .
+"""
+_LIST = 'exec ls -A -- "$1"'
+_INFO = 'exec qemu-img info -U -f "$1" --output=json "$2"'
+_MAKE = """set -eu
+umask 077
+mkdir -p -- "$1"
+cd -- "$1"
+qemu-img create -q -f "$3" "./.$2.empty" "$4"
+mv -T -f -- "./.$2.empty" "./$2"
 sync -f .
 """
 _REMOVE = 'rm -rf -- "$1"'
@@ -66,15 +78,28 @@ class Carrier:
         )
         self._run(target.host, _SETTLE, parent, name, source.path.name)
 
+    def names(self, directory: Place) -> list[str]:
+        """What is in a directory, sorted."""
+        return sorted(self._run(directory.host, _LIST, str(directory.path)).split("\n")[:-1])
+
+    def disk_size(self, disk: Place, image_format: str) -> int:
+        """Bytes that a guest sees of a disk, which may be in use."""
+        told = self._run(disk.host, _INFO, check_format(image_format), str(disk.path))
+        return int(json.loads(told)["virtual-size"])
+
+    def make_disk(self, disk: Place, image_format: str, size: int) -> None:
+        """An empty disk of `size` bytes."""
+        parent, name = str(disk.path.parent), disk.path.name
+        self._run(disk.host, _MAKE, parent, name, check_format(image_format), str(size))
+
     def delete(self, place: Place) -> None:
         self._run(place.host, _REMOVE, str(place.path))
 
-    def _run(self, host: str, script: str, *words: str) -> None:
+    def _run(self, host: str, script: str, *words: str) -> str:
         argv = ["sh", "-c", script, "sh", *words]
         if is_local(host):
-            commands.run(argv, timeout=_SECONDS)
-        else:
-            self._ssh.run(host, argv, timeout=_SECONDS, idempotent=True)
+            return commands.run(argv, timeout=_SECONDS).stdout
+        return self._ssh.run(host, argv, timeout=_SECONDS, idempotent=True).stdout
 
     def _argv(self, host: str, script: str, *words: str) -> list[str]:
         argv = ["sh", "-c", script, "sh", *words]

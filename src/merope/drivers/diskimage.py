@@ -7,9 +7,11 @@ is read here, and a qcow2 image that refers to another file is refused.
 
 import json
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from merope.drivers import vmdk
 from merope.drivers.commands import run
 from merope.drivers.errors import DriverError
 from merope.drivers.files import MB
@@ -62,6 +64,16 @@ def probe(header: bytes, name: str) -> DiskImage:
         raise DriverError(f"{name} is not accepted: the qcow2 image {error}") from error
 
 
+def probe_upload(header: bytes, name: str) -> DiskImage:
+    """`probe` for what is to be registered, which may be of a format that is converted then: `vmdk`."""
+    if not vmdk.is_vmdk(header):
+        return probe(header, name)
+    try:
+        return DiskImage("vmdk", vmdk.size(header))
+    except vmdk.VmdkError as error:
+        raise DriverError(f"{name} is not accepted: the VMDK image {error}") from error
+
+
 class _RefusedError(Exception):
     """Says what is wrong with a qcow2 image, as the end of a sentence about it."""
 
@@ -97,11 +109,11 @@ def _check_extensions(header: bytes, offset: int) -> None:
     raise _RefusedError("is cut off in its header")
 
 
-def probe_file(path: Path) -> DiskImage:
-    """`probe` for a file on this machine; a raw disk is as large as its file."""
+def probe_file(path: Path, probed: Callable[[bytes, str], DiskImage] = probe) -> DiskImage:
+    """`probe`, or `probe_upload`, for a file on this machine; a raw disk is as large as its file."""
     try:
         with path.open("rb") as stream:
-            found = probe(stream.read(HEADER_SIZE), str(path))
+            found = probed(stream.read(HEADER_SIZE), str(path))
             return found if found.size is not None else DiskImage("raw", path.stat().st_size)
     except OSError as error:
         raise DriverError(f"{path} cannot be read: {error.strerror}") from error
@@ -162,8 +174,12 @@ def backing_file(path: Path) -> str:
 
 
 def convert(source: Path, source_format: str, target: Path, target_format: str) -> None:
-    """Writes the disk in `source` to `target` in another format, with its holes."""
-    formats = ("-f", check_format(source_format), "-O", check_format(target_format))
+    """Writes the disk in `source` to `target` in another format, with its holes.
+
+    What `probe_upload` accepts may be converted from `vmdk`.
+    """
+    from_format = source_format if source_format == "vmdk" else check_format(source_format)
+    formats = ("-f", from_format, "-O", check_format(target_format))
     qemu_img("convert", "-q", *formats, str(source), str(target))
 
 

@@ -49,5 +49,12 @@ def _make_raw(path: Path, size: int, filesystem: str) -> None:
     path.touch(mode=0o600)
     with path.open("r+b") as stream:
         stream.truncate(size * MB)
+    make_filesystem(path, filesystem)
+
+
+def make_filesystem(path: Path, filesystem: str) -> None:
+    """On a file or a device; nothing where none is named. Raises DriverError for one that is not known."""
+    if filesystem and filesystem.lower() not in _MAKERS:
+        raise DriverError(f"the file system {filesystem!r} is not one of {', '.join(sorted(_MAKERS))}")
     if filesystem:
-        run([*_MAKERS[filesystem], str(path)], timeout=_TIMEOUT)
+        run([*_MAKERS[filesystem.lower()], str(path)], timeout=_TIMEOUT)

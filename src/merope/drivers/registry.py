@@ -47,10 +47,17 @@ BUILT_IN: dict[Kind, dict[str, str]] = {
         "shared": "merope.drivers.transfer.shared:SharedTransfer",
         "qcow2": "merope.drivers.transfer.qcow2:Qcow2Transfer",
         "ssh": "merope.drivers.transfer.ssh:SshTransfer",
+        "ceph": "merope.drivers.transfer.ceph:CephTransfer",
+        "dev": "merope.drivers.transfer.dev:DevTransfer",
+        "fs_lvm": "merope.drivers.transfer.fs_lvm:FsLvmTransfer",
+        "iscsi_libvirt": "merope.drivers.transfer.iscsi:IscsiTransfer",
         "dummy": "merope.drivers.simulated.transfer:SimulatedTransfer",
     },
     Kind.DATASTORE: {
         "fs": "merope.drivers.datastore.fs:FsDatastore",
+        "ceph": "merope.drivers.datastore.ceph:CephDatastore",
+        "dev": "merope.drivers.datastore.dev:DevDatastore",
+        "iscsi_libvirt": "merope.drivers.datastore.iscsi:IscsiDatastore",
         "dummy": "merope.drivers.simulated.datastore:SimulatedDatastore",
     },
     Kind.MARKET: {
@@ -89,6 +96,15 @@ BUILT_IN: dict[Kind, dict[str, str]] = {
 
 SHARED_TRANSFERS = frozenset({"shared", "qcow2"})
 """Transfer drivers of storage that every host has at the same path."""
+FILE_TRANSFERS = SHARED_TRANSFERS | {"ssh", "dummy"}
+"""Transfer drivers whose disks are files in the VM's directory, and go with it."""
+POOLED_DATASTORES = frozenset({"ceph"})
+"""Drivers of storages that have system datastores too, whose room is the storage's."""
+BRIDGED_DATASTORES = frozenset({"ceph", "dev", "iscsi_libvirt"})
+"""Datastore drivers that may have hosts do their work (BRIDGE_LIST), which they reach by SSH."""
+STORAGE_TRANSFERS = frozenset({"ceph", "dev", "fs_lvm", "iscsi_libvirt"})
+"""Transfer drivers whose disks are on a storage that hosts reach by themselves; only the VM's directory is
+its host's own. They are made for one disk each (`for_disk`)."""
 
 
 def hypervisor(name: str) -> Callable[..., Hypervisor]:

@@ -232,6 +232,11 @@ def write_out(source: Path, source_format: str, target: Path, target_format: str
             convert(source, source_format, part, target_format)
 
 
+def snapshot_numbers(image: DiskFiles) -> list[int]:
+    """The ids of the snapshots of an image that are copies of their own."""
+    return sorted(_numbers(image.directory)) if image.directory.is_dir() and not image.chained else []
+
+
 def _numbers(directory: Path) -> list[int]:
     return [int(name) for name in os.listdir(directory) if name.isdecimal()]
 

@@ -18,6 +18,7 @@ from merope.model import addressing
 from merope.model.authentication import Credentials
 from merope.model.datastore import Datastore
 from merope.model.marketplace import Marketplace
+from merope.model.states import DatastoreType
 
 
 def _shallow(instance: Any) -> dict[str, Any]:
@@ -39,7 +40,10 @@ def _stat(drivers: Drivers, request: dict[str, Any]) -> dict[str, str]:
 
 def _monitor(drivers: Drivers, request: dict[str, Any]) -> dict[str, str]:
     datastore = Datastore.from_xml(request["datastore"])
-    usage = drivers.datastore(datastore.ds_mad).monitor(datastore)
+    # The driver of a system datastore is the one that has storage of the same kind for images.
+    pooled = datastore.type == DatastoreType.SYSTEM_DS and datastore.tm_mad in registry.POOLED_DATASTORES
+    name = datastore.tm_mad if pooled else datastore.ds_mad
+    usage = drivers.datastore(name).monitor(datastore)
     return {name: str(value) for name, value in _shallow(usage).items()}
 
 

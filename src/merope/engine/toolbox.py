@@ -189,6 +189,9 @@ class LocalDrivers:
         if directory is not None:
             return third_parties.datastore(directory)
         made = registry.datastore(_real(name, "DS_MAD"))
+        if name in registry.BRIDGED_DATASTORES:
+            ssh = Ssh(self._home, self._ssh)
+            return made(protected=(self._home,), progress=self._progress, ssh=ssh)
         return made(protected=(self._home,), progress=self._progress)
 
     def network(self, name: str, host: str) -> NetworkDriver:  # noqa: ARG002 - as above

@@ -69,7 +69,50 @@ def test_an_image_that_is_not_what_it_is_said_to_be_is_refused(datastore: Datast
         FsDatastore().copy(image(upload, DRIVER="qcow2"), datastore)
 
 
-@pytest.mark.parametrize("start", [b"KDMV", b"# Disk DescriptorFile\n", b"conectix", b"vhdxfile", b"QED\0"])
+@needs_qemu_img
+@pytest.mark.parametrize("subformat", ["monolithicSparse", "streamOptimized"])
+@pytest.mark.parametrize(("driver", "becomes"), [("", "qcow2"), ("raw", "raw"), ("qcow2", "qcow2")])
+def test_a_vmdk_image_is_converted_with_its_content_and_holes(
+    datastore: Datastore, upload: Path, subformat: str, driver: str, becomes: str
+) -> None:
+    upload.write_bytes(DISK.ljust(8 * MB, b"\0"))
+    path = upload.with_name("disk.vmdk")
+    options = ("-O", "vmdk", "-o", f"subformat={subformat}", str(upload), str(path))
+    subprocess.run(["qemu-img", "convert", "-f", "raw", *options], check=True)
+    if driver:
+        datastore.template.set("DRIVER", driver)
+    assert FsDatastore().stat(str(path), datastore) == 8
+    done = FsDatastore().copy(image(path), datastore)
+    assert done.image_format == becomes
+    raw = upload.with_name("raw")
+    subprocess.run(["qemu-img", "convert", "-f", becomes, "-O", "raw", done.source, str(raw)], check=True)
+    assert raw.read_bytes() == upload.read_bytes()
+    assert Path(done.source).stat().st_blocks * 512 < 2 * MB
+
+
+@needs_qemu_img
+@pytest.mark.parametrize(
+    ("instead_of", "written", "why"),
+    [
+        (b"parentCID=ffffffff", b"parentCID=00000001", "built on another file"),
+        (b"version=1", b'parentFileNameHint="/etc/passwd"\nversion=1', "built on another file"),
+        (b"RW 16384", b'RW 1 FLAT "/etc/passwd" 0\nRW 16384', "is not in one file"),
+        (b"KDMV\x01", b"KDMV\x09", "has version 9"),
+    ],
+)
+def test_a_vmdk_image_that_refers_to_another_file_is_refused(
+    datastore: Datastore, upload: Path, instead_of: bytes, written: bytes, why: str
+) -> None:
+    subprocess.run(["qemu-img", "create", "-q", "-f", "vmdk", str(upload), "8M"], check=True)
+    content = upload.read_bytes()
+    start = content[:8192].replace(instead_of, written, 1)[:8192]
+    assert start != content[:8192]
+    upload.write_bytes(start + content[8192:])
+    refused(upload, datastore, why)
+    assert not any(Path(datastore.base_path).glob("*"))
+
+
+@pytest.mark.parametrize("start", [b"COWD", b"# Disk DescriptorFile\n", b"conectix", b"vhdxfile", b"QED\0"])
 def test_formats_of_other_hypervisors_are_refused(datastore: Datastore, upload: Path, start: bytes) -> None:
     upload.write_bytes(start + DISK)
     refused(upload, datastore, "convert it to raw or qcow2 first")

@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Callable, Iterator
 
 import pytest
+import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -29,6 +30,7 @@ COMPRESS: dict[str, Callable[[bytes], bytes]] = {
     "gzip": gzip.compress,
     "bzip2": bz2.compress,
     "xz": lzma.compress,
+    "zstd": zstandard.compress,
     "none": lambda data: b"\x55\xaa" + data,
 }
 
@@ -47,7 +49,7 @@ def test_data_is_decompressed_however_it_is_cut_into_pieces(name: str, data: byt
 
 
 @given(
-    st.sampled_from(["gzip", "bzip2", "xz"]),
+    st.sampled_from(["gzip", "bzip2", "xz", "zstd"]),
     st.lists(st.binary(max_size=300), min_size=1, max_size=4),
     st.integers(0, 600),
     st.lists(st.integers(0, 10_000), max_size=8),
@@ -59,7 +61,11 @@ def test_streams_that_follow_each_other_are_joined_and_padding_is_left_out(
     assert b"".join(decompressed(pieces(data, cuts))) == b"".join(parts)
 
 
-@given(st.sampled_from(["gzip", "bzip2", "xz"]), st.binary(min_size=1, max_size=300), st.integers(0, 10_000))
+@given(
+    st.sampled_from(["gzip", "bzip2", "xz", "zstd"]),
+    st.binary(min_size=1, max_size=300),
+    st.integers(0, 10_000),
+)
 def test_a_compressed_stream_that_is_cut_off_or_damaged_never_passes_for_other_data(
     name: str, data: bytes, place: int
 ) -> None:
@@ -78,6 +84,12 @@ def test_junk_after_a_magic_number_is_an_error_and_nothing_else(magic: bytes, ju
 def test_a_bomb_is_unpacked_in_small_pieces() -> None:
     bomb = gzip.compress(bytes(64 * 1024 * 1024))
     assert max(map(len, decompressed([bomb]))) <= streams.CHUNK
+
+
+def test_a_bomb_of_zstd_is_unpacked_in_pieces_of_some_megabytes() -> None:
+    bomb = zstandard.compress(bytes(512 * 1024 * 1024))
+    assert len(bomb) < streams.CHUNK
+    assert max(map(len, decompressed([bomb]))) <= 16 * streams.CHUNK
 
 
 def test_an_empty_stream_is_empty() -> None:

@@ -22,6 +22,10 @@ class Case(Protocol):
     location: Path
     persistent_disks_are_copies: bool
 
+    def source(self, name: str) -> Path:
+        """SOURCE of the image of that name, which need not be there."""
+        ...
+
     def image(self, name: str, size: int, image_format: str = "raw") -> Path: ...
 
     def disk_format(self, image_format: str) -> str:
@@ -65,8 +69,11 @@ class RealCase:
         self._overlays = overlays
         (self.location / "1").mkdir(parents=True, exist_ok=True)
 
+    def source(self, name: str) -> Path:
+        return self.location / "1" / name
+
     def image(self, name: str, size: int, image_format: str = "raw") -> Path:
-        path = self.location / "1" / name
+        path = self.source(name)
         raw = path.with_suffix(".raw")
         raw.write_bytes(name.encode() * 100)
         os.truncate(raw, size * MB)
@@ -142,11 +149,14 @@ class SimulatedCase:
         self.location = location
         self.persistent_disks_are_copies = not shared
 
+    def source(self, name: str) -> Path:
+        return Path(f"dummy_path/1/{name}")
+
     def image(self, name: str, size: int, image_format: str = "raw") -> Path:
-        source = f"dummy_path/1/{name}"
+        source = self.source(name)
         storage = self.world.storage
-        storage.images[source] = SimulatedFile(size, image_format, storage.new_content())
-        return Path(source)
+        storage.images[str(source)] = SimulatedFile(size, image_format, storage.new_content())
+        return source
 
     def disk_format(self, image_format: str) -> str:
         return image_format

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.drivers.transfer.cases import Case, RealCase
+from tests.drivers.transfer.cases import Case
 
 from merope.drivers.context import Context
 from merope.drivers.transfer.base import Place
@@ -39,7 +39,7 @@ def images(case: Case) -> None:
 
 
 def source(case: Case, name: str = "image") -> Path:
-    return case.location / "1" / name if isinstance(case, RealCase) else Path(f"dummy_path/1/{name}")
+    return case.source(name)
 
 
 def linked_and_written(case: Case) -> None:

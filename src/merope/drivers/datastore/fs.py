@@ -18,7 +18,15 @@ from merope.drivers import snapshot_files
 from merope.drivers.datastore import streams
 from merope.drivers.datastore.base import Exported, Stored, Usage
 from merope.drivers.datastore.streams import Expected
-from merope.drivers.diskimage import FORMATS, HEADER_SIZE, check_format, convert, probe, probe_file, size_mb
+from merope.drivers.diskimage import (
+    FORMATS,
+    HEADER_SIZE,
+    check_format,
+    convert,
+    probe_file,
+    probe_upload,
+    size_mb,
+)
 from merope.drivers.errors import DriverError
 from merope.drivers.files import (
     MB,
@@ -56,8 +64,8 @@ class FsDatastore:
         target = _target(image, datastore)
         is_disk = image.type not in _FILE_TYPES
         if not is_complete(target):
-            with new_file(target) as part, self._opened(image.path, datastore) as (stream, length):
-                self._fetch(stream, length, part, image, datastore)
+            with new_file(target) as part, self.opened(image.path, datastore) as (stream, length):
+                self.fetch(stream, length, part, image, datastore)
                 if is_disk:
                     _accept(part, image, datastore)
         return Stored(str(target), probe_file(target).image_format if is_disk else "raw")
@@ -120,7 +128,7 @@ class FsDatastore:
 
     def stat(self, path: str, datastore: Datastore) -> int:
         """A compressed raw image has to be read to its end."""
-        with self._opened(path, datastore) as (stream, length):
+        with self.opened(path, datastore) as (stream, length):
             known = os.fstat(stream.fileno()).st_size if isinstance(stream, FileIO) else length
             data = streams.chunks(stream, length)
             start = next(data, b"")
@@ -128,7 +136,7 @@ class FsDatastore:
                 known, data = None, streams.decompressed(itertools.chain([start], data))
                 start = _first(data, HEADER_SIZE)
             if datastore.type != DatastoreType.FILE_DS:
-                found = probe(start, streams.shown(path))
+                found = probe_upload(start, streams.shown(path))
                 known = found.size if found.size is not None else known
             return size_mb(known if known is not None else len(start) + sum(map(len, data)))
 
@@ -136,13 +144,10 @@ class FsDatastore:
         base = _base(datastore)
         used = size_mb(_allocated(base))
         total, free = (size // MB for size in _file_system(base))
-        limit = _limit(datastore)
-        if limit is not None:
-            total, free = min(total, limit), max(min(free, limit - used), 0)
-        return Usage(total, used, free)
+        return limited(datastore, Usage(total, used, free))
 
     @contextmanager
-    def _opened(self, path: str, datastore: Datastore) -> Iterator[tuple[IO[bytes] | FileIO, int | None]]:
+    def opened(self, path: str, datastore: Datastore) -> Iterator[tuple[IO[bytes] | FileIO, int | None]]:
         """The file or URL that PATH names, and how many bytes it has when that is known."""
         scheme = urllib.parse.urlsplit(path).scheme.lower()
         if scheme in ("http", "https"):
@@ -161,9 +166,10 @@ class FsDatastore:
         restricted = attributes.get("RESTRICTED_DIRS", "/") if "RESTRICTED_DIRS" in attributes else "/"
         return Allowed.parse(attributes.get("SAFE_DIRS"), restricted, protected=self._protected)
 
-    def _fetch(
+    def fetch(
         self, stream: IO[bytes] | FileIO, length: int | None, part: Path, image: Image, datastore: Datastore
     ) -> None:
+        """Writes the image that a stream is to `part`: decompressed, and checked to be what was expected."""
         room = _room(datastore, self.monitor(datastore))
         stated = image.template
         expected = Expected(stated.get("MD5") or stated.get("FROM_APP_MD5"), stated.get("SHA1"))
@@ -244,8 +250,10 @@ def _conversion(image: Image, image_format: str, datastore: Datastore) -> str:
 
 def _accept(part: Path, image: Image, datastore: Datastore) -> None:
     """Checks a new disk image, and converts it when the datastore's DRIVER asks for another format."""
-    found = probe_file(part).image_format
+    found = probe_file(part, probe_upload).image_format
     wanted = _conversion(image, found, datastore)
+    if found == "vmdk":
+        wanted = wanted or _wanted_format(image, datastore) or "qcow2"
     if wanted:
         converted = part.with_name(part.name.removesuffix(".part") + ".converted.part")
         try:
@@ -269,6 +277,14 @@ def _limit(datastore: Datastore) -> int | None:
         return datastore.template.get_int("LIMIT_MB")
     except ValueError as error:
         raise DriverError(f"datastore {datastore.id}: {error}") from error
+
+
+def limited(datastore: Datastore, usage: Usage) -> Usage:
+    """What LIMIT_MB leaves of a datastore."""
+    limit = _limit(datastore)
+    if limit is None:
+        return usage
+    return Usage(min(usage.total, limit), usage.used, max(min(usage.free, limit - usage.used), 0))
 
 
 def _room(datastore: Datastore, usage: Usage) -> int:

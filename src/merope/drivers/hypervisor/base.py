@@ -85,8 +85,12 @@ class Hypervisor(Protocol):
         """Starts the guest from `checkpoint`, answers its deploy id; removes the checkpoint when it runs."""
         ...
 
-    def migrate(self, deploy_id: str, destination: str) -> None:
-        """Live-migrates the domain to the host named `destination`."""
+    def migrate(self, deploy_id: str, destination: str, copied: Sequence[str] = ()) -> None:
+        """Live-migrates the domain to the host named `destination`.
+
+        `copied` are the targets (vda) of disks that are its host's own: an empty disk is there at the
+        destination, and what is on them moves with the guest.
+        """
         ...
 
     def has_disk(self, vm: VM, deploy_id: str, disk_id: int) -> bool:

@@ -99,7 +99,7 @@ class ExecutableHypervisor:
         remove(checkpoint)
         return restored
 
-    def migrate(self, deploy_id: str, destination: str) -> None:
+    def migrate(self, deploy_id: str, destination: str, copied: Sequence[str] = ()) -> None:
         self._act("migrate", [deploy_id, destination, self._host], MIGR_HOST=destination)
         self._notes.end(deploy_id)
 

@@ -6,6 +6,7 @@ own any more. Every operation looks first at what is true, and does only what is
 
 import re
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -119,11 +120,14 @@ class LibvirtHypervisor(LibvirtDevices, LibvirtDisks, LibvirtSnapshots):
         self._session.run(start)
         return name
 
-    def migrate(self, deploy_id: str, destination: str) -> None:
+    def migrate(self, deploy_id: str, destination: str, copied: Sequence[str] = ()) -> None:
         uri = self.destination_uri(destination)
         flags = Migrate.LIVE | Migrate.PEER2PEER
         if self.settings.migrate_unsafe:
             flags |= Migrate.UNSAFE
+        if copied:
+            flags |= Migrate.NON_SHARED_DISK
+        parameters = {"migrate_disks": list(copied)} if copied else {}
 
         def move(connection: Connection) -> bool:
             domain = self._settled(connection, deploy_id)
@@ -132,7 +136,7 @@ class LibvirtHypervisor(LibvirtDevices, LibvirtDisks, LibvirtSnapshots):
             self._end_copies(domain)
             notes = self._without_snapshots(domain)
             try:
-                domain.migrateToURI3(uri, {}, flags)
+                domain.migrateToURI3(uri, parameters, flags)
             finally:
                 if notes is not None:
                     self._know_snapshots(connection, deploy_id, notes)

@@ -93,6 +93,7 @@ class SaveImage(IntFlag):
 class Migrate(IntFlag):
     LIVE = 1
     PEER2PEER = 2
+    NON_SHARED_DISK = 64
     UNSAFE = 512
 
 

@@ -9,6 +9,7 @@ mounted on the host.
 # ruff: noqa: ARG002
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,7 @@ class LxdHypervisor(LxdSnapshots):
     def restore(self, vm: VM, deploy_id: str, checkpoint: Path, system_dir: Path) -> str:
         raise DriverError(_NO_MEMORY)
 
-    def migrate(self, deploy_id: str, destination: str) -> None:
+    def migrate(self, deploy_id: str, destination: str, copied: Sequence[str] = ()) -> None:
         raise DriverError("a container cannot move while it runs: migrate it without --live")
 
     def domains(self) -> list[Domain]:

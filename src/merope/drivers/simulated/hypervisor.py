@@ -3,6 +3,7 @@
 # The interface tells a driver more than this one needs.
 # ruff: noqa: ARG002
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -62,7 +63,7 @@ class SimulatedHypervisor:
         self._world.storage.remove(self._world.owner(self._name), checkpoint)
         return domain.deploy_id
 
-    def migrate(self, deploy_id: str, destination: str) -> None:
+    def migrate(self, deploy_id: str, destination: str, copied: Sequence[str] = ()) -> None:
         host, target = self._host("migrate"), self._world.host(destination)
         domain = host.domains.get(deploy_id)
         if domain is not None:

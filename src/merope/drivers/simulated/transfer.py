@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 from merope.drivers.context import Context, script
 from merope.drivers.diskimage import check_format
@@ -18,6 +19,8 @@ class SimulatedTransfer:
 
     Where hosts do not share their storage, a persistent disk is a copy that `save_back` returns.
     """
+
+    copies_running: ClassVar[bool] = False
 
     def __init__(self, world: World, location: Path) -> None:
         self._world = world

@@ -10,7 +10,7 @@ snapshots in `disk.<DISK_ID>.snap`, comes and goes with it.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from merope.drivers.context import Context
 
@@ -41,6 +41,9 @@ class Transfer(Protocol):
     The format of a disk is always said by the caller, who knows it, and never guessed from its content,
     which the guest can write.
     """
+
+    copies_running: ClassVar[bool]
+    """Whether copy_out may be given a disk that a guest writes to, and then keeps one moment of it."""
 
     def clone(self, source: Path, target: Place, size: int, image_format: str) -> None:
         """A private copy of an image for a VM's disk, grown to `size` when that is larger.

@@ -11,6 +11,7 @@ last words the VM's id and the datastore's. With an image's driver and another o
 import socket
 import tempfile
 from pathlib import Path
+from typing import ClassVar
 
 from merope.drivers.context import SCRIPT, Context, check_names, fill
 from merope.drivers.executable import LONG, Executables
@@ -21,6 +22,8 @@ from merope.drivers.transfer.base import LiveSnapshot, Place
 class ExecutableTransfer:
     """`location` is DATASTORE_LOCATION, `system` the TM_MAD of the system datastore where that is another,
     `context_files` what CONTEXT may name. Only paths with the shape of a VM's are passed on."""
+
+    copies_running: ClassVar[bool] = True
 
     def __init__(self, directory: Path, location: Path, context_files: Allowed, system: str = "") -> None:
         self._do = Executables(directory, "transfer driver")

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Collection
 from pathlib import Path
+from typing import ClassVar
 
 from merope.drivers import context as context_image
 from merope.drivers import snapshot_files
@@ -40,6 +41,7 @@ class LocalTransfer:
     """
 
     chains = False
+    copies_running: ClassVar[bool] = False
 
     def __init__(
         self, location: Path, *, local_names: Collection[str] = (), context_files: Allowed | None = None
@@ -127,10 +129,20 @@ class LocalTransfer:
     def copy_out(
         self, disk: Place, snapshot: int, image_format: str, source: Path, source_format: str
     ) -> None:
+        self._write_out(disk, snapshot, image_format, self.image_target(source), source_format)
+
+    def copy_beside(
+        self, disk: Place, snapshot: int, image_format: str, target: Place, target_format: str
+    ) -> None:
+        """Like copy_out, to a file in the VM's directory."""
+        self._write_out(disk, snapshot, image_format, self._here(target), target_format)
+
+    def _write_out(
+        self, disk: Place, snapshot: int, image_format: str, target: Path, target_format: str
+    ) -> None:
         files = disk_files(self._there(disk))
         kept = files.active if snapshot < 0 else files.snapshot(snapshot)
-        target = self.image_target(source)
-        snapshot_files.write_out(kept, check_format(image_format), target, check_format(source_format))
+        snapshot_files.write_out(kept, check_format(image_format), target, check_format(target_format))
 
     def _snapshots_of(self, disk: Place, image_format: str) -> DiskFiles:
         files = disk_files(self._there(disk))

@@ -8,7 +8,7 @@ from contextlib import nullcontext
 
 from merope.drivers.errors import DriverError
 from merope.engine.job import Answer, Job
-from merope.engine.plans import host, hotplug, image, market, network, snapshots, vm
+from merope.engine.plans import host, hotplug, image, market, moving, network, snapshots, vm
 from merope.engine.plans.base import Drivers, Plan
 from merope.engine.plans.stages import Stages, go_through
 
@@ -16,6 +16,7 @@ __all__ = ["PLANS", "Drivers", "Plan", "Stages", "run", "run_stage"]
 
 PLANS: dict[str, Stages] = {
     **vm.PLANS,
+    **moving.PLANS,
     **host.PLANS,
     **hotplug.PLANS,
     **snapshots.PLANS,

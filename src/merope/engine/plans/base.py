@@ -4,11 +4,11 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, cast
 
 from merope.drivers import registry
 from merope.drivers.carrier import Carrier
-from merope.drivers.context import Context, context_of
+from merope.drivers.context import Context, ContextFile, context_of
 from merope.drivers.datastore.base import DatastoreDriver
 from merope.drivers.errors import DriverError
 from merope.drivers.fencing.base import FencingDriver
@@ -17,6 +17,7 @@ from merope.drivers.ipam.base import AddressManager
 from merope.drivers.market.base import MarketDriver
 from merope.drivers.network.base import NetworkDriver
 from merope.drivers.transfer.base import Place, Transfer
+from merope.drivers.transfer.storage import StorageTransfer
 from merope.engine.job import Job
 from merope.engine.places import Layout
 from merope.model.template import Vector
@@ -58,6 +59,7 @@ class Drivers(Protocol):
         ...
 
 
+_REACHED = registry.SHARED_TRANSFERS | registry.STORAGE_TRANSFERS
 Plan = Callable[[Drivers, Job], dict[str, str]]
 """Answers what was found out: deploy_id, source …"""
 
@@ -87,6 +89,15 @@ class On:
     def checkpoint(self) -> Path:
         return self.drivers.layout.checkpoint(self.record.ds_id, self.vm.id)
 
+    @property
+    def context_files(self) -> Path:
+        """Where a host that is another machine has the files that CONTEXT names."""
+        return self.directory / "context.files"
+
+    def saved(self, number: str) -> Place:
+        """Where a disk is copied to on its host when it is saved as an image that is elsewhere."""
+        return Place(self.host, self.directory / f"disk.{int(number)}.saved")
+
     def disk(self, number: str) -> Place:
         return Place(self.host, self.directory / f"disk.{int(number)}")
 
@@ -101,19 +112,21 @@ class On:
     def transfer_of(self, disk: Vector) -> Transfer:
         """Who carries a disk: a volatile one is the system datastore's, another one its image's."""
         name, system = self.transfer_name(disk), disk.get("TM_MAD_SYSTEM", "")
-        return self.drivers.transfer(name, "" if system == name else system)
+        made = self.drivers.transfer(name, "" if system == name else system)
+        for_disk = getattr(made, "for_disk", None)
+        return cast("Transfer", for_disk(disk)) if for_disk else made
 
     def transfer_name(self, disk: Vector) -> str:
-        """Drivers of third parties carry their images themselves to whatever system datastore."""
-        if not disk.get("IMAGE_ID"):
-            return self.record.tm_mad
-        own = disk["TM_MAD"]
-        is_ours = own in registry.names(registry.Kind.TRANSFER)
-        return (disk.get("TM_MAD_SYSTEM") or own) if is_ours else own
+        return transfer_name(disk, self.record.tm_mad)
 
     def is_carried(self, transfer: str) -> bool:
-        """Whether what that driver is for is carried between the front-end and the host."""
-        return self.host in self.drivers.far and transfer not in registry.SHARED_TRANSFERS
+        """Whether disks of that driver are carried between the front-end and the host."""
+        return self.host in self.drivers.far and transfer not in _REACHED
+
+    @property
+    def directory_is_carried(self) -> bool:
+        """Whether the VM's directory is the host's own, and another machine's."""
+        return self.host in self.drivers.far and self.record.tm_mad not in registry.SHARED_TRANSFERS
 
     @property
     def networks(self) -> list[NetworkDriver]:
@@ -132,6 +145,19 @@ class On:
         domains = self.hypervisor.domains()
         found = (domain.deploy_id for domain in domains if domain.vm_id == self.vm.id)
         return next(found, self.vm.deploy_id or usual)
+
+
+def transfer_name(disk: Vector, system: str) -> str:
+    """The driver of a disk where `system` is the system datastore's.
+
+    Drivers of storages, and those of third parties, bring their images themselves to whatever system
+    datastore; the others leave that to its driver.
+    """
+    if not disk.get("IMAGE_ID"):
+        return system
+    own = disk.get("TM_MAD", "")
+    by_itself = own in registry.STORAGE_TRANSFERS or own not in registry.names(registry.Kind.TRANSFER)
+    return own if by_itself else disk.get("TM_MAD_SYSTEM") or own
 
 
 def here(drivers: Drivers, job: Job, record: History | None = None) -> On:
@@ -215,6 +241,31 @@ def save_back(on: On, disk: Vector, host: str) -> None:
     on.transfer_of(disk).save_back(place, Path(disk["SOURCE"]))
 
 
+def reach(on: On) -> None:
+    """Makes sure that the host of a guest that is going to run reaches its disks on storages."""
+    for disk in on.vm.template.vectors("DISK"):
+        transfer = on.transfer_of(disk)
+        if isinstance(transfer, StorageTransfer):
+            transfer.activate(on.disk(disk["DISK_ID"]))
+
+
+def let_go(on: On) -> None:
+    """The guest is off the host: its disks on storages are for another one."""
+    for disk in on.vm.template.vectors("DISK"):
+        transfer = on.transfer_of(disk)
+        if isinstance(transfer, StorageTransfer):
+            transfer.deactivate(on.disk(disk["DISK_ID"]))
+
+
+def release(on: On, host: str) -> None:
+    """Takes the disks of a VM off storages; persistent images stay. Files go with the directory."""
+    for disk in on.vm.template.vectors("DISK"):
+        name = on.transfer_name(disk)
+        apart = name not in registry.FILE_TRANSFERS and not is_saved(disk)
+        if apart or name in registry.STORAGE_TRANSFERS:
+            on.transfer_of(disk).delete(Place(host, on.disk(disk["DISK_ID"]).path))
+
+
 def write_context(on: On, *, without: str = "") -> bool:
     """Writes the CONTEXT image anew when the VM has one; answers whether it has.
 
@@ -224,6 +275,9 @@ def write_context(on: On, *, without: str = "") -> bool:
     if context is None or not context.get("DISK_ID"):
         return False
     made = context_of(on.vm, on.job.token)
+    if on.host in on.drivers.far:
+        files = [ContextFile(file.name, on.context_files / file.name) for file in made.files]
+        made = Context(made.variables, files, made.token)
     if without:
         kept = {name: value for name, value in made.variables.items() if not name.startswith(without)}
         made = Context(kept, made.files, made.token)

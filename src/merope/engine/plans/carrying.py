@@ -4,18 +4,21 @@ Where the host is the front-end itself, or storage is shared, there is nothing t
 """
 
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from merope.drivers import registry, snapshot_files
 from merope.drivers.carrier import carried_name
+from merope.drivers.context import check_names, context_of
 from merope.drivers.errors import DriverError
+from merope.drivers.files import copy_sparse
 from merope.drivers.paths import vm_path
 from merope.drivers.snapshot_files import image_files, snapshot_directory
 from merope.drivers.transfer.base import Place
-from merope.drivers.transfer.local import existing_image
+from merope.drivers.transfer.local import existing_image, files_of_context
 from merope.engine.job import Job
-from merope.engine.plans.base import Drivers, On, disk_of, here, is_saved
+from merope.engine.plans.base import Drivers, On, disk_of, here, is_saved, transfer_name
 from merope.engine.plans.stages import Stage, Where
 from merope.model.template import Vector
 
@@ -25,7 +28,7 @@ def own_storage(job: Job) -> bool:
     if job.vm is None or job.vm.history is None:
         return False
     names = {job.vm.history.tm_mad, *(name for name, _, _ in _kernels(job))}
-    names |= {disk.get("TM_MAD_SYSTEM") or disk.get("TM_MAD", "") for disk in job.vm.template.vectors("DISK")}
+    names |= {transfer_name(disk, job.vm.history.tm_mad) for disk in job.vm.template.vectors("DISK")}
     return bool(names - registry.SHARED_TRANSFERS - {""})
 
 
@@ -140,21 +143,66 @@ def _carry(on: On, source: Place, target: Place) -> None:
 
 def _to_front_end(drivers: Drivers, job: Job) -> dict[str, str]:
     on = here(drivers, job)
-    if on.is_carried(on.record.tm_mad):
+    if on.directory_is_carried:
         _carry(on, on.place, Place("", on.directory))
     return {}
 
 
 def _from_front_end(drivers: Drivers, job: Job) -> dict[str, str]:
     on = here(drivers, job)
-    if on.is_carried(on.record.tm_mad):
+    if on.directory_is_carried:
         _carry(on, Place("", on.directory), on.place)
+    return {}
+
+
+def _has_context_files(job: Job) -> bool:
+    context = job.vm and job.vm.template.vector("CONTEXT")
+    return bool(context and (context.get("FILES") or context.get("FILES_DS")))
+
+
+def _send_context_files(drivers: Drivers, job: Job) -> dict[str, str]:
+    """What CONTEXT names is on the front-end, and is judged there."""
+    on = here(drivers, job)
+    if on.host not in drivers.far:
+        return {}
+    context = context_of(on.vm)
+    check_names(context)
+    allowed = files_of_context(drivers.layout.root)
+    with tempfile.TemporaryDirectory(prefix="merope-context-") as place:
+        staging = Path(place, on.context_files.name)
+        staging.mkdir()
+        for file in context.files:
+            with allowed.open(file.path) as reading:
+                copy_sparse(reading, staging / file.name)
+        vm_path(drivers.layout.root, on.directory)
+        drivers.carrier.copy(Place("", staging), Place(on.host, on.context_files))
+    return {}
+
+
+def _take_saved(drivers: Drivers, job: Job) -> dict[str, str]:
+    """A disk that was copied beside itself on its host takes the place of the image that it is saved as."""
+    on = here(drivers, job)
+    disk = disk_of(on)
+    if on.is_carried(on.transfer_name(disk)):
+        assert job.image is not None
+        target = on.transfer_of(disk).image_target(Path(job.image.source))
+        saved = on.saved(disk["DISK_ID"])
+        if drivers.carrier.has(saved):
+            drivers.carrier.copy(saved, Place("", target))
+    return {}
+
+
+def _forget_saved(drivers: Drivers, job: Job) -> dict[str, str]:
+    on = here(drivers, job)
+    disk = disk_of(on)
+    if on.is_carried(on.transfer_name(disk)):
+        on.transfer_of(disk).delete(on.saved(disk["DISK_ID"]))
     return {}
 
 
 def _forget_here(drivers: Drivers, job: Job) -> dict[str, str]:
     on = here(drivers, job)
-    if on.is_carried(on.record.tm_mad):
+    if on.directory_is_carried:
         on.system.delete(Place("", on.directory))
     return {}
 
@@ -169,6 +217,8 @@ def moves_by_carrier(drivers: Drivers, job: Job) -> bool:
 def _between_hosts(drivers: Drivers, job: Job) -> dict[str, str]:
     if moves_by_carrier(drivers, job):
         target, source = here(drivers, job), here(drivers, job, job.source)
+        if source.host in job.off and source.record.tm_mad in registry.STORAGE_TRANSFERS:
+            return {}  # the directory has nothing that a start does not write anew
         _carry(target, source.place, target.place)
     return {}
 
@@ -188,4 +238,7 @@ TO_FRONT_END = Stage(Where.FRONT_END, _to_front_end, when=own_storage)
 FROM_FRONT_END = Stage(Where.FRONT_END, _from_front_end, when=own_storage)
 FORGET_HERE = Stage(Where.FRONT_END, _forget_here, when=own_storage)
 BETWEEN_HOSTS = Stage(Where.FRONT_END, _between_hosts, when=own_storage)
+SEND_CONTEXT_FILES = Stage(Where.FRONT_END, _send_context_files, when=_has_context_files)
+TAKE_SAVED = Stage(Where.FRONT_END, _take_saved, when=own_storage)
+FORGET_SAVED = Stage(Where.HOST, _forget_saved, when=own_storage)
 FORGET_LEFT = Stage(Where.LEFT, _forget_left, when=own_storage)

@@ -6,10 +6,12 @@ from merope.drivers.datastore.base import Stored
 from merope.drivers.diskimage import FORMATS
 from merope.drivers.errors import DriverError
 from merope.drivers.transfer.base import Place
+from merope.drivers.transfer.local import LocalTransfer
 from merope.engine.job import Job
+from merope.engine.plans import carrying
 from merope.engine.plans.base import Drivers, On, disk_of, format_of, here, require_off
 from merope.engine.plans.image import stored
-from merope.engine.plans.stages import Stages, Where, everywhere
+from merope.engine.plans.stages import Stage, Stages, Where, everywhere
 from merope.model.phase import Phase
 
 
@@ -102,17 +104,22 @@ def _save_as(drivers: Drivers, job: Job) -> dict[str, str]:
     on = here(drivers, job)
     assert job.image is not None
     disk = disk_of(on)
-    if on.is_carried(on.transfer_name(disk)):
-        raise DriverError(f"disks of {on.host}, whose storage is its own, cannot be saved as images yet")
     transfer, snapshot = on.transfer_of(disk), int(job.effect.arguments["snapshot"])
+    carried = on.is_carried(on.transfer_name(disk))
     image_format = job.image.fstype if job.image.fstype in FORMATS else format_of(disk)
-    source = transfer.image_target(Path(job.image.source))
-    if on.vm.phase is Phase.HOTPLUG_SAVEAS and snapshot < 0:
+    source = on.saved(disk["DISK_ID"]).path if carried else transfer.image_target(Path(job.image.source))
+    if on.vm.phase is Phase.HOTPLUG_SAVEAS and snapshot < 0 and not transfer.copies_running:
         on.hypervisor.disk_copy(on.vm, on.deploy_id, int(disk["DISK_ID"]), source, image_format)
+        return stored(Stored(job.image.source, image_format))
+    if on.vm.phase is not Phase.HOTPLUG_SAVEAS:
+        require_off(on)
+    place, own_format = on.disk(disk["DISK_ID"]), format_of(disk)
+    if not carried:
+        transfer.copy_out(place, snapshot, own_format, source, image_format)
+    elif isinstance(transfer, LocalTransfer):
+        transfer.copy_beside(place, snapshot, own_format, on.saved(disk["DISK_ID"]), image_format)
     else:
-        if on.vm.phase is not Phase.HOTPLUG_SAVEAS:
-            require_off(on)
-        transfer.copy_out(on.disk(disk["DISK_ID"]), snapshot, format_of(disk), source, image_format)
+        raise DriverError(f"disks of TM_MAD {on.transfer_name(disk)} on {on.host} cannot be saved as images")
     return stored(Stored(job.image.source, image_format))
 
 
@@ -126,6 +133,10 @@ PLANS: dict[str, Stages] = everywhere(
         "vm.disk_snapshot_revert": _disk_snapshot_revert,
         "vm.disk_snapshot_delete": _disk_snapshot_delete,
         "vm.disk_resize": _disk_resize,
-        "vm.save_as": _save_as,
     },
+)
+PLANS["vm.save_as"] = (
+    Stage(Where.HOST, _save_as, undo=carrying.FORGET_SAVED.do),
+    carrying.TAKE_SAVED,
+    carrying.FORGET_SAVED,
 )

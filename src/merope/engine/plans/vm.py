@@ -17,7 +17,10 @@ from merope.engine.plans.base import (
     clean,
     here,
     is_saved,
+    let_go,
     prepare_networks,
+    reach,
+    release,
     require_off,
     save_back,
     write_context,
@@ -59,12 +62,14 @@ def _plug(on: On, start: Callable[[], str]) -> dict[str, str]:
 
 def _deploy(drivers: Drivers, job: Job) -> dict[str, str]:
     on = here(drivers, job)
+    reach(on)
     write_context(on)
     return _plug(on, lambda: on.hypervisor.deploy(on.vm, on.directory))
 
 
 def _restore(drivers: Drivers, job: Job) -> dict[str, str]:
     on = here(drivers, job)
+    reach(on)
     return _plug(on, lambda: on.hypervisor.restore(on.vm, on.deploy_id, on.checkpoint, on.directory))
 
 
@@ -86,58 +91,6 @@ def _save(drivers: Drivers, job: Job) -> dict[str, str]:
     on = here(drivers, job, job.source)
     on.hypervisor.save(on.deploy_id, on.checkpoint)
     clean(on)
-    return {}
-
-
-def _prepare_migration(drivers: Drivers, job: Job) -> dict[str, str]:
-    on = here(drivers, job)
-    if carrying.moves_by_carrier(drivers, job):
-        raise DriverError(
-            f"VM {on.vm.id} cannot move live: its disks are on storage that is its host's own (TM_MAD "
-            f"{on.record.tm_mad}); migrate it without --live"
-        )
-    prepare_networks(on)
-    return {}
-
-
-def _undo_migration(drivers: Drivers, job: Job) -> dict[str, str]:
-    clean(here(drivers, job))
-    return {}
-
-
-def _migrate(drivers: Drivers, job: Job) -> dict[str, str]:
-    source = here(drivers, job, job.source)
-    source.hypervisor.migrate(source.deploy_id, here(drivers, job).host)
-    clean(source)
-    return {}
-
-
-def _has_arrived(job: Job) -> bool:
-    """Whether it is only asked if the VM has arrived: its source is off."""
-    return bool(job.effect.arguments.get("arrived"))
-
-
-def _is_to_move(job: Job) -> bool:
-    return not _has_arrived(job)
-
-
-def _settle_migration(drivers: Drivers, job: Job) -> dict[str, str]:
-    on = here(drivers, job)
-    if _has_arrived(job) and not any(domain.vm_id == on.vm.id for domain in on.hypervisor.domains()):
-        clean(on)
-        return {"arrived": "no"}
-    for network in on.networks:
-        network.post(on.vm, on.deploy_id)
-    return {}
-
-
-def _arrived(target: On) -> dict[str, str]:
-    """The source is off: the VM has arrived, or runs nowhere."""
-    if not any(domain.vm_id == target.vm.id for domain in target.hypervisor.domains()):
-        clean(target)
-        return {"arrived": "no"}
-    for network in target.networks:
-        network.post(target.vm, target.deploy_id)
     return {}
 
 
@@ -179,6 +132,7 @@ def _finish(on: On, host: str) -> None:
     for disk in on.vm.template.vectors("DISK"):
         if is_saved(disk) and not (host and on.is_carried(on.transfer_name(disk))):
             save_back(on, disk, host)
+    release(on, host)
     on.system.delete(Place(host, on.directory))
 
 
@@ -191,7 +145,7 @@ def _leave_off(drivers: Drivers, job: Job) -> dict[str, str]:
 
 def _epilog_stop(drivers: Drivers, job: Job) -> dict[str, str]:
     on = here(drivers, job)
-    if on.is_carried(on.record.tm_mad):
+    if on.directory_is_carried:
         on.system.delete(on.place)
     else:
         on.system.move(on.place, Place("", on.directory))
@@ -200,7 +154,7 @@ def _epilog_stop(drivers: Drivers, job: Job) -> dict[str, str]:
 
 def _prolog_resume(drivers: Drivers, job: Job) -> dict[str, str]:
     on = here(drivers, job)
-    if not on.is_carried(on.record.tm_mad):
+    if not on.directory_is_carried:
         on.system.move(Place("", on.directory), on.place)
     return {}
 
@@ -223,6 +177,7 @@ def _leave(source: On) -> None:
         source.hypervisor.cancel(source.deploy_id)
     require_off(source)
     clean(source)
+    let_go(source)
 
 
 def _is_left_all_the_same(job: Job, host: str) -> bool:
@@ -255,6 +210,7 @@ def _end(on: On) -> dict[str, str]:
 
 
 def _delete(on: On) -> dict[str, str]:
+    release(on, on.host)
     on.system.delete(on.place)
     return {}
 
@@ -297,7 +253,6 @@ PLANS: dict[str, Stages] = {
     **everywhere(
         Where.HOST,
         {
-            "vm.deploy": _deploy,
             "vm.restore": _restore,
             "vm.reboot": _reboot,
             "vm.reset": _reset,
@@ -305,6 +260,7 @@ PLANS: dict[str, Stages] = {
     ),
     **everywhere(Where.LEFT, {"vm.shutdown": _shutdown, "vm.cancel": _cancel, "vm.save": _save}),
     **everywhere(Where.FRONT_END, {"vm.epilog_local": _epilog_local}),
+    "vm.deploy": (carrying.SEND_CONTEXT_FILES, Stage(Where.HOST, _deploy)),
     "vm.prolog": (carrying.SEND_ALL, Stage(Where.HOST, _prolog)),
     "vm.prolog_resume": (
         carrying.FROM_FRONT_END,
@@ -320,11 +276,6 @@ PLANS: dict[str, Stages] = {
         Stage(Where.HOST, _leave_off),
         carrying.TO_FRONT_END,
         Stage(Where.HOST, _epilog_stop),
-    ),
-    "vm.migrate": (
-        Stage(Where.HOST, _prepare_migration, undo=_undo_migration, when=_is_to_move),
-        Stage(Where.LEFT, _migrate, when=_is_to_move),
-        Stage(Where.HOST, _settle_migration),
     ),
     "vm.prolog_migrate": (
         Stage(Where.LEFT, _leave_for_migration, forgives=_is_left_all_the_same),

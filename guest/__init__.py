@@ -1,0 +1,1 @@
+"""The demonstration guest; see build.py."""

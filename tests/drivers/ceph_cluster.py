@@ -1,0 +1,202 @@
+"""A real Ceph cluster in the memory of this machine: monitor, OSD and manager, pools `one` and `system`."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+TOOLS = {
+    "ceph-mon": "ceph-mon",
+    "ceph-osd": "ceph-osd",
+    "ceph-mgr": "ceph-mgr",
+    "ceph": "ceph-common",
+    "rbd": "ceph-common",
+}
+POOLS = ("one", "system")
+_WAIT = 240.0
+
+_CONF = """[global]
+fsid = {fsid}
+mon host = [v1:127.0.0.1:{port}]
+mon initial members = a
+auth cluster required = none
+auth service required = none
+auth client required = none
+osd pool default size = 1
+osd pool default min size = 1
+osd crush chooseleaf type = 0
+mon allow pool size one = true
+mon data avail crit = 1
+mon osd full ratio = 0.99
+run dir = {place}
+admin socket = {place}/$cluster-$name.asok
+log file = {place}/$name.log
+pid file = {place}/$name.pid
+ms bind ipv6 = false
+ms bind msgr2 = false
+osd objectstore = memstore
+memstore device bytes = 1073741824
+rbd default features = 1
+mon warn on pool no redundancy = false
+mgr initial modules =
+[mon.a]
+host = {host}
+mon addr = v1:127.0.0.1:{port}
+mon data = {place}/mon
+[osd.0]
+osd data = {place}/osd
+[mgr.x]
+mgr data = {place}/mgr
+"""
+
+
+@dataclass(frozen=True)
+class CephCluster:
+    place: Path
+    port: int
+
+    @property
+    def conf(self) -> Path:
+        return self.place / "ceph.conf"
+
+    @property
+    def attributes(self) -> dict[str, str]:
+        """What a datastore on it has in its template."""
+        return {"CEPH_CONF": str(self.conf), "CEPH_HOST": f"127.0.0.1:{self.port}", "POOL_NAME": POOLS[0]}
+
+    def rbd(self, *words: str) -> str:
+        return self._run("rbd", "--conf", str(self.conf), *words)
+
+    def ceph(self, *words: str) -> str:
+        return self._run("ceph", "--conf", str(self.conf), *words)
+
+    def empty(self) -> None:
+        """Removes all volumes: children before what they are built on."""
+        left = [
+            f"{pool}/{name}"
+            for pool in POOLS
+            for name in json.loads(self.rbd("ls", "--format", "json", pool))
+        ]
+        while left:
+            for volume in list(left):
+                if self._removed(volume):
+                    left.remove(volume)
+
+    def _removed(self, volume: str) -> bool:
+        for snapshot in json.loads(self.rbd("snap", "ls", "--format", "json", volume)):
+            spec = f"{volume}@{snapshot['name']}"
+            if self.rbd("children", spec).strip():
+                return False
+            if str(snapshot.get("protected")).lower() == "true":
+                self.rbd("snap", "unprotect", spec)
+            self.rbd("snap", "rm", spec)
+        self.rbd("rm", volume)
+        return True
+
+    @staticmethod
+    def _run(*argv: str) -> str:
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=_WAIT, check=False)
+        assert done.returncode == 0, f"{' '.join(argv)}: {done.stderr}"
+        return done.stdout
+
+
+def why_not() -> str:
+    missing = sorted({package for tool, package in TOOLS.items() if shutil.which(tool) is None})
+    if missing:
+        return f"missing packages: {' '.join(missing)}"
+    return "" if os.geteuid() == 0 else "a cluster of Ceph is started as root"
+
+
+@contextmanager
+def running() -> Iterator[CephCluster]:
+    """A cluster for as long as the block lasts, with everything of it in one directory that goes."""
+    place = Path(tempfile.mkdtemp(prefix="ceph-"))
+    daemons: list[subprocess.Popen[bytes]] = []
+    try:
+        yield _start(place, daemons)
+    finally:
+        for daemon in daemons:
+            daemon.send_signal(signal.SIGKILL)
+            daemon.wait()
+        shutil.rmtree(place)
+
+
+def _start(place: Path, daemons: list[subprocess.Popen[bytes]]) -> CephCluster:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    cluster = CephCluster(place, port)
+    fsid, host = str(uuid.uuid4()), socket.gethostname()
+    cluster.conf.write_text(_CONF.format(fsid=fsid, port=port, place=place, host=host))
+    conf = ("--conf", str(cluster.conf))
+
+    def run(*argv: str) -> None:
+        subprocess.run(argv, capture_output=True, check=True, timeout=_WAIT)
+
+    def start(*argv: str) -> None:
+        log = (place / f"{argv[0]}.out").open("wb")
+        daemons.append(subprocess.Popen([*argv, *conf, "-f"], stdout=log, stderr=log))
+        log.close()
+
+    monmap = str(place / "monmap")
+    run("monmaptool", "--create", "--addv", "a", f"[v1:127.0.0.1:{port}]", "--fsid", fsid, monmap)
+    run("ceph-mon", *conf, "-i", "a", "--mkfs", "--monmap", monmap)
+    start("ceph-mon", "-i", "a")
+    for name in ("mgr", "osd"):
+        (place / name).mkdir()
+    start("ceph-mgr", "-i", "x")
+    osd = str(uuid.uuid4())
+    _settled(cluster.ceph, "osd", "new", osd)
+    run("ceph-osd", *conf, "-i", "0", "--mkfs", "--osd-uuid", osd)
+    start("ceph-osd", "-i", "0")
+    _settled(cluster.ceph, "osd", "crush", "add", "osd.0", "1", "root=default", f"host={host}")
+    for pool in POOLS:
+        _settled(cluster.ceph, "osd", "pool", "create", pool, "4", "4")
+    _until(cluster, lambda: " up " in cluster.ceph("osd", "tree"))
+    for pool in POOLS:
+        _settled(cluster.rbd, "pool", "init", pool)
+    _until(
+        cluster,
+        lambda: all(
+            each["stats"]["max_avail"] for each in json.loads(cluster.ceph("df", "-f", "json"))["pools"]
+        ),
+    )
+    return cluster
+
+
+def _settled(command: Callable[..., str], *words: str) -> None:
+    """A command that may be given again, until the daemons that start meanwhile can answer it."""
+    deadline = time.monotonic() + _WAIT
+    while True:
+        try:
+            command(*words)
+        except AssertionError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
+        else:
+            return
+
+
+def _until(cluster: CephCluster, happened: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + _WAIT
+    while not happened():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"the cluster did not start; see {cluster.place}")
+        time.sleep(0.1)
+
+
+if __name__ == "__main__":
+    with running() as shown:
+        print(shown.conf, flush=True)
+        sys.stdin.read()

@@ -26,6 +26,7 @@ from bench.flow_cloud import ADMIN, Cloud, cloud_in
 
 from merope.client import Client
 from merope.client.async_client import AsyncClient
+from merope.client.rest import basic
 from merope.daemon import control
 from merope.daemon.layout import Layout
 from merope.flow.documents import body_of
@@ -158,9 +159,8 @@ def puts(it: Bench, seconds: float) -> dict[str, Any]:
 
 
 async def _many(it: Bench, template: int, count: int) -> list[int]:
-    from aiohttp import BasicAuth, ClientSession
+    from aiohttp import ClientSession
 
-    user, _, password = ADMIN.partition(":")
     found: list[int] = []
     waiting = iter(range(count))
 
@@ -170,7 +170,7 @@ async def _many(it: Bench, template: int, count: int) -> list[int]:
             async with session.post(url, json={"action": {"perform": "instantiate"}}) as reply:
                 found.append(int((await reply.json())["DOCUMENT"]["ID"]))
 
-    async with ClientSession(auth=BasicAuth(user, password)) as session:
+    async with ClientSession(headers={"Authorization": basic(ADMIN)}) as session:
         await asyncio.gather(*(some(session) for _ in range(8)))
     return found
 

@@ -224,3 +224,19 @@ def test_after_the_core_was_killed_services_go_on(cloud: Cloud) -> None:
     until(lambda: ask_health(cloud))
     assert cloud.flow("POST", f"/service/{oid}/scale", {"role_name": "db", "cardinality": 3}) == (204, "")
     until(lambda: len(vms(cloud, oid)) == 4 and cloud.service(oid)["state"] == RUNNING)
+
+
+def test_a_guest_that_is_ready_is_heard_whenever_it_says_so(cloud: Cloud) -> None:
+    """Before OneFlow listens for it, and after."""
+    oid = instantiate(cloud, ready_status_gate=True)
+    ready: set[int] = set()
+    with cloud.client() as client:
+
+        def all_said_so() -> bool:
+            for vm in set(vms(cloud, oid)) - ready:
+                client.call("one.vm.update", vm, "READY=YES", 1)
+                ready.add(vm)
+            return bool(cloud.service(oid)["state"] == RUNNING)
+
+        until(all_said_so)
+    assert len(ready) == 2

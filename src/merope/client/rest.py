@@ -6,6 +6,13 @@ from typing import Any
 from merope.client.errors import BadAnswer, ClientError, ConnectionFailed
 
 
+def basic(auth: str) -> str:
+    """The header of HTTP basic authentication for "user:password"."""
+    from base64 import b64encode
+
+    return f"Basic {b64encode(auth.encode()).decode()}"
+
+
 class Refused(ClientError):  # noqa: N818 - the names say what happened
     """The service refused; `status` is HTTP's."""
 
@@ -30,10 +37,9 @@ class RestClient:
         # Not at the top: it takes longer to load than commands that only read take.
         import urllib.error
         import urllib.request
-        from base64 import b64encode
 
         headers = {
-            "Authorization": f"Basic {b64encode(self._auth.encode()).decode()}",
+            "Authorization": basic(self._auth),
             "User-Agent": "merope",
             "Content-Type": "application/json",
         }

@@ -8,12 +8,13 @@ import logging
 import re
 from base64 import b64decode
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import tzinfo
 from html import unescape
 
 from merope.client.client import parse_document
 from merope.client.errors import ClientError, ConnectionFailed, OneError
-from merope.flow.documents import owner_of, service_of
+from merope.flow.documents import owner_of, service_of, view_of
 from merope.flow.keeper import Keeper
 from merope.flow.loading import load
 from merope.flow.requests import RequestError
@@ -28,7 +29,8 @@ log = logging.getLogger("merope.flow")
 #: Prefixes of the events that services want to hear of.
 STATES, UPDATES = "EVENT STATE VM/", "EVENT API one.vm.update 1"
 DOCUMENTS = tuple(f"EVENT API one.document.{what} 1" for what in ("chown", "rename", "delete"))
-SUBSCRIPTIONS = (STATES, UPDATES, *DOCUMENTS)
+#: Always; UPDATES only while a guest is waited for: all of them may update thousands of times a second.
+SUBSCRIPTIONS = (STATES, *DOCUMENTS)
 _STATE_KEY = re.compile(r"EVENT STATE VM/(\w+)/(\w+)/(\d+)")
 _FIRST_IN = re.compile(r"<POSITION>2</POSITION><TYPE>IN</TYPE><VALUE>(\d+)</VALUE>")
 _READY = re.compile(r"""READY\s*=\s*["']?YES|<READY>(?:<!\[CDATA\[)?YES""", re.IGNORECASE)
@@ -51,6 +53,9 @@ class Manager:
         self._dirty: set[int] = set()
         self._timers: dict[int, asyncio.TimerHandle] = {}
         self._reading: asyncio.Task[None] | None = None
+        self.want_updates: Callable[[bool], None] = lambda _: None
+        self._waiting: set[int] = set()
+        """Services with VMs that are not ready yet."""
 
     # Coming to know
 
@@ -77,6 +82,7 @@ class Manager:
     async def _read_once(self) -> None:
         for keeper in self.keepers.values():
             keeper.forgotten = True
+        self._waiting.clear()
         self.world.clear()
         services = await load(self._core, self.world, self._settings)
         self.keepers = {service.id: self._keeper(service) for service in services}
@@ -197,6 +203,7 @@ class Manager:
                 self._dirty.discard(oid)
                 self.reactions += 1
                 due = await keeper.tend()
+                self._note_waiting(keeper)
                 self._sleep(oid, due)
         except ConnectionFailed as error:
             self._note_down(str(error))
@@ -210,6 +217,27 @@ class Manager:
         elif oid in self._dirty:
             self.wake(oid)
 
+    def _note_waiting(self, keeper: Keeper) -> None:
+        """Whether a guest of a service is waited for; then it must be heard."""
+        service, views = keeper.service, self.world.views
+        waits = service.ready_status_gate and any(
+            not views[vm].ready for vm in service.vm_ids if vm in views and not views[vm].asked
+        )
+        (self._waiting.add if waits else self._waiting.discard)(service.id)
+        self.want_updates(bool(self._waiting))
+
+    async def look_who_is_ready(self) -> None:
+        """Updates are heard from now on; what was said before is asked for. Raises ClientError."""
+        waiting = [
+            vm for oid in self._waiting if oid in self.keepers for vm in self.keepers[oid].service.vm_ids
+        ]
+        for vm in waiting:
+            with suppress(OneError):
+                document = parse_document(await text(self._core, "", "one.vm.info", vm, False))
+                if view_of(document).ready:
+                    self.world.heard_ready(vm)
+                    self._wake_of(vm)
+
     def _sleep(self, oid: int, due: int | None) -> None:
         timer = self._timers.pop(oid, None)
         if timer is not None:
@@ -222,6 +250,7 @@ class Manager:
         keeper = self.keepers.pop(oid, None)
         self._sleep(oid, None)
         self._dirty.discard(oid)
+        self._waiting.discard(oid)
         for vm in [] if keeper is None else keeper.service.vm_ids:
             self.world.forget(vm)
 

@@ -34,8 +34,14 @@ class FlowServer:
         self._door = ServerCore(AsyncClient(settings.one_xmlrpc, settings.concurrency), login)
         self.manager = Manager(self._core, settings, lambda: int(time.time()), zone)
         self._events = Events(
-            settings.subscriber_endpoint, self._core, self.manager.hear, self.manager.read_all, self._deaf
+            settings.subscriber_endpoint,
+            self._core,
+            self.manager.hear,
+            self.manager.read_all,
+            self._deaf,
+            self.manager.look_who_is_ready,
         )
+        self.manager.want_updates = self._events.want_updates
         self._counted = Counted("oneflow")
 
     def _deaf(self) -> None:

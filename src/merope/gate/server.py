@@ -15,6 +15,7 @@ from aiohttp import web
 from merope.client.async_client import AsyncClient
 from merope.client.client import parse_document
 from merope.client.errors import OneError
+from merope.client.rest import basic
 from merope.gate import shapes
 from merope.gate.actions import call_of
 from merope.gate.guests import Guest, Guests
@@ -206,13 +207,11 @@ class GateServer:
         guest = await self._guest(request, "service", "change_cardinality")
         oid = _service_of(guest)
         body = {**_cardinality(await request.text()), "role_name": request.match_info["role"]}
-        # The session is the core's own form: whose name stands before the colon is the server's.
-        name, _, secret = self._core.session_of(guest.owner).partition(":")
-        auth = aiohttp.BasicAuth(name, secret, "utf-8")
+        headers = {"Authorization": basic(self._core.session_of(guest.owner))}
         url = f"{self._settings.oneflow_server.rstrip('/')}/service/{oid}/scale"
         assert self._flow is not None
         try:
-            async with self._flow.post(url, json=body, auth=auth) as reply:
+            async with self._flow.post(url, json=body, headers=headers) as reply:
                 told = await reply.text()
                 status = reply.status
         except (aiohttp.ClientError, TimeoutError, OSError) as error:

@@ -344,8 +344,8 @@ def build(output: Path, cache: Path, force: bool = False) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Builds the demonstration guest image.")
-    parser.add_argument("--output", type=Path, default=HERE / "build" / "merope-guest.qcow2")
-    parser.add_argument("--cache", type=Path, default=HERE / "build", help="where the kernel package is kept")
+    parser.add_argument("--output", type=Path, default=HERE / "built" / "merope-guest.qcow2")
+    parser.add_argument("--cache", type=Path, default=HERE / "built", help="where the kernel package is kept")
     parser.add_argument(
         "--force", action="store_true", help="build even when nothing changed, by the newest kernel"
     )

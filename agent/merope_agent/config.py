@@ -42,6 +42,7 @@ class Config(NamedTuple):
     datastores: str = "/var/lib/one/datastores"
     libvirt_uri: str = "qemu:///system"
     lxd_socket: str = "/var/lib/lxd/unix.socket"
+    jails: str = "/srv/jailer"
     emulated: bool | None = None
     """Whether guests run under QEMU without KVM: what the host says its HYPERVISOR is. None: see /dev/kvm."""
     version: str = ""

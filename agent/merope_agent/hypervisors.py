@@ -11,7 +11,7 @@ LIBVIRT = ("kvm", "qemu")
 
 def knows(config: Config) -> bool:
     """Whether it is one of ours: of another one only executables of an administrator tell."""
-    return config.hypervisor in (*LIBVIRT, "lxd")
+    return config.hypervisor in (*LIBVIRT, "lxd", "firecracker")
 
 
 def read(config: Config, figures: bool) -> list[Domain]:
@@ -21,4 +21,8 @@ def read(config: Config, figures: bool) -> list[Domain]:
         from merope_agent import lxd
 
         return lxd.read(config.lxd_socket)
+    if config.hypervisor == "firecracker":
+        from merope_agent import firecracker
+
+        return firecracker.read(config.jails)
     return domains.read(config.libvirt_uri, figures) if config.hypervisor in LIBVIRT else []

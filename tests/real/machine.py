@@ -69,7 +69,7 @@ def why_not() -> str:
 
 def guest_image() -> tuple[Path | None, str]:
     """The demonstration guest, built when needed; or None and why there is none."""
-    output = REPOSITORY / "guest/build/merope-guest.qcow2"
+    output = REPOSITORY / "guest/built/merope-guest.qcow2"
     argv = [sys.executable, str(REPOSITORY / "guest/build.py"), "--output", str(output)]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     return (output, "") if done.returncode == 0 else (None, done.stderr.strip())

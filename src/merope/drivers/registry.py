@@ -41,6 +41,7 @@ BUILT_IN: dict[Kind, dict[str, str]] = {
         "kvm": "merope.drivers.hypervisor.libvirt:LibvirtHypervisor",
         "qemu": "merope.drivers.hypervisor.libvirt:LibvirtHypervisor",
         "lxd": "merope.drivers.hypervisor.lxd:LxdHypervisor",
+        "firecracker": "merope.drivers.hypervisor.firecracker:FirecrackerHypervisor",
         "dummy": "merope.drivers.simulated.hypervisor:SimulatedHypervisor",
     },
     Kind.TRANSFER: {

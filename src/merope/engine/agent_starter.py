@@ -14,6 +14,7 @@ from typing import Any
 import merope_agent
 from merope.drivers import commands
 from merope.drivers.errors import DriverError
+from merope.drivers.hypervisor.firecracker_settings import jails_of
 from merope.drivers.hypervisor.libvirt_settings import KVMRC, OWN_KVMRC, acceleration_of, read_kvmrc
 from merope.drivers.hypervisor.lxd_settings import socket_of as lxd_socket
 from merope.drivers.localhost import is_local
@@ -167,6 +168,7 @@ class AgentStarter:
             "datastores": site.datastores[local],
             "libvirt_uri": rc.get("LIBVIRT_URI", "qemu:///system"),
             "lxd_socket": lxd_socket(site.home),
+            "jails": jails_of(site.home),
             "version": site.version,
             "custom_probes": str(self._probes() if local else f"{site.remote}/im"),
             "pci": _pci_filter(site.home / "remotes/etc/im" / f"{im_mad}-probes.d" / "pci.conf"),

@@ -1,14 +1,13 @@
 """LXD's REST API over its unix socket (LXD 4.0 and newer, API 1.0)."""
 
-import http.client
 import json
-import socket
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from merope.drivers.errors import DriverError
+from merope.drivers.hypervisor.unix_http import request
 
 _QUICK = 60.0
 _NOT_FOUND = 404
@@ -20,17 +19,6 @@ class LxdError(DriverError):
     def __init__(self, message: str, code: int = 0) -> None:
         super().__init__(message)
         self.code = code
-
-
-class _Connection(http.client.HTTPConnection):
-    def __init__(self, path: Path, timeout: float) -> None:
-        super().__init__("lxd", timeout=timeout)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(str(self._path))
 
 
 class Lxd:
@@ -112,16 +100,5 @@ class Lxd:
         return self._request("GET", path, None, _QUICK)
 
     def _request(self, method: str, path: str, body: object, seconds: float) -> str:
-        connection = _Connection(self.socket, seconds)
-        try:
-            text = None if body is None else json.dumps(body)
-            connection.request(method, f"/1.0{path}", text, {"Content-Type": "application/json"})
-            return connection.getresponse().read().decode("utf-8", "replace")
-        except (FileNotFoundError, ConnectionRefusedError, PermissionError) as error:
-            raise DriverError(
-                f"LXD does not answer at {self.socket}: {error.strerror}", retry_safe=True
-            ) from error
-        except (OSError, http.client.HTTPException) as error:
-            raise DriverError(f"the connection to LXD broke: {error or type(error).__name__}") from error
-        finally:
-            connection.close()
+        text = None if body is None else json.dumps(body)
+        return request(self.socket, "LXD", method, f"/1.0{path}", text, seconds).body

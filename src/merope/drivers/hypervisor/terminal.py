@@ -8,6 +8,7 @@ import os
 import secrets
 import shutil
 import signal
+import socket
 import struct
 import subprocess
 import time
@@ -24,7 +25,7 @@ from merope.model.vm import VM
 _CELL = (6, 13)
 """Pixels of a character of the font `fixed`, which is built into the server."""
 _ANY_HOST = 65535
-_SECONDS = 10.0
+_SECONDS = 30.0
 _AGAIN = 'while "$@"; do sleep 1; done'
 """Who logs out finds a new login; xterm fails, and this ends, when the server has gone."""
 
@@ -78,7 +79,7 @@ class Terminal:
         cookies.chmod(0o600)
         own = {**os.environ, **environment, "DISPLAY": f":{display}", "XAUTHORITY": str(cookies)}
         detached([*self._server(screen), "-auth", str(cookies)], self._directory / "server.log", own)
-        self._wait_for(display)
+        self._wait_for(screen)
         columns, rows = screen.width // _CELL[0], screen.height // _CELL[1]
         xterm = ["xterm", "-fn", "fixed", "-b", "0", "-bw", "0", "+sb", "-geometry", f"{columns}x{rows}+0+0"]
         xterm += ["-bg", "black", "-fg", "white", "-e", *command]
@@ -124,9 +125,9 @@ class Terminal:
         path.chmod(0o600)
         return [*argv, "-SecurityTypes", "VncAuth", "-PasswordFile", str(path)]
 
-    def _wait_for(self, display: str) -> None:
+    def _wait_for(self, screen: Screen) -> None:
         deadline = time.monotonic() + _SECONDS
-        while not Path(f"/tmp/.X11-unix/X{display}").exists():  # noqa: S108 - where X servers are
+        while not _listens(screen):
             if time.monotonic() > deadline:
                 said = (self._directory / "server.log").read_text("utf-8", "replace")
                 self.stop()
@@ -142,6 +143,18 @@ class Terminal:
             if os.fsencode(self._directory / "cookies") in words:
                 return pid
         return None
+
+
+def _listens(screen: Screen) -> bool:
+    """Whether the server takes viewers, and X clients before them."""
+    if not Path(f"/tmp/.X11-unix/X{screen.port}").exists():  # noqa: S108 - where X servers are
+        return False
+    address = "127.0.0.1" if screen.listen in ("0.0.0.0", "::") else screen.listen  # noqa: S104 - not bound here
+    try:
+        socket.create_connection((address, screen.port), _SECONDS).close()
+    except OSError:
+        return False
+    return True
 
 
 def detached(argv: Sequence[str], log: Path, environment: Mapping[str, str] | None = None) -> None:

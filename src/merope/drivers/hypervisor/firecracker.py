@@ -13,7 +13,7 @@ import select
 import shutil
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -95,7 +95,7 @@ class FirecrackerHypervisor:
     def restore(self, vm: VM, deploy_id: str, checkpoint: Path, system_dir: Path) -> str:
         raise DriverError("the memory of a microVM is not kept, so there is none to go on with")
 
-    def migrate(self, deploy_id: str, destination: str) -> None:
+    def migrate(self, deploy_id: str, destination: str, copied: Sequence[str] = ()) -> None:
         raise DriverError("a microVM cannot move while it runs: migrate it without --live")
 
     def has_disk(self, vm: VM, deploy_id: str, disk_id: int) -> bool:

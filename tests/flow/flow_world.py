@@ -34,7 +34,11 @@ class FlowWorld:
     now: int = START
 
     def __post_init__(self) -> None:
+        self._begin()
+
+    def _begin(self) -> None:
         self.manager = Manager(self.core, self.settings, lambda: self.now, self.zone)
+        self.manager.again_seconds = 0.0
         self.core.hear = self.manager.hear
 
     async def begin(self, *services: dict[str, Any]) -> None:
@@ -46,8 +50,7 @@ class FlowWorld:
     def restart(self) -> None:
         """The process is gone, and another one begins."""
         self.core.events.clear()
-        self.manager = Manager(self.core, self.settings, lambda: self.now, self.zone)
-        self.core.hear = self.manager.hear
+        self._begin()
         self.manager.read_all()
 
     async def rest(self) -> None:

@@ -34,11 +34,13 @@ SUBSCRIPTIONS = (STATES, *DOCUMENTS)
 _STATE_KEY = re.compile(r"EVENT STATE VM/(\w+)/(\w+)/(\d+)")
 _FIRST_IN = re.compile(r"<POSITION>2</POSITION><TYPE>IN</TYPE><VALUE>(\d+)</VALUE>")
 _READY = re.compile(r"""READY\s*=\s*["']?YES|<READY>(?:<!\[CDATA\[)?YES""", re.IGNORECASE)
-_AGAIN_SECONDS = 1.0
 
 
 class Manager:
     """Must be made within a running loop. `down` says why nothing is done, "" while all is well."""
+
+    #: Between two attempts to read everything.
+    again_seconds = 1.0
 
     def __init__(self, core: Core, settings: FlowSettings, now: Callable[[], int], zone: tzinfo) -> None:
         self.world = World()
@@ -73,7 +75,7 @@ class Manager:
                 break
             except ClientError as error:
                 self._note_down(str(error))
-                await asyncio.sleep(_AGAIN_SECONDS)
+                await asyncio.sleep(self.again_seconds)
         self._reading = None
         if self.down:
             self._note_down("the core was gone at once")

@@ -42,7 +42,7 @@ def apply(service: Service, views: Views, action: Action, outcome: Outcome, now:
     """Notes one outcome; `views` are the states of VMs, which an order that was taken changes."""
     match action:
         case MakeNetwork() | DropNetwork():
-            _of_network(service, action, outcome, now)
+            _of_network(service, action, outcome)
         case MakeVm():
             _made(service, views, action, outcome, now)
         case EndVm() | Boot() | Remake() | Look():
@@ -51,7 +51,7 @@ def apply(service: Service, views: Views, action: Action, outcome: Outcome, now:
             pass
 
 
-def _of_network(service: Service, action: MakeNetwork | DropNetwork, outcome: Outcome, now: int) -> None:
+def _of_network(service: Service, action: MakeNetwork | DropNetwork, outcome: Outcome) -> None:
     network = next(network for network in service.networks if network.name == action.name)
     if isinstance(action, MakeNetwork):
         if outcome.refusal:
@@ -59,12 +59,10 @@ def _of_network(service: Service, action: MakeNetwork | DropNetwork, outcome: Ou
         else:
             network.given["id"] = str(outcome.made)
         return
-    if not outcome.refusal or service.purge:
-        network.given.pop("id", None)
-    if outcome.refusal and service.purge:
-        service.note(now, f"Network {action.name} [{action.vnet}] stays: {outcome.refusal}", "W")
-    elif outcome.refusal:
+    if outcome.refusal:
         service.failure = f"Network {action.name}: {outcome.refusal}"
+    else:
+        network.given.pop("id", None)
 
 
 def _made(service: Service, views: Views, action: MakeVm, outcome: Outcome, now: int) -> None:

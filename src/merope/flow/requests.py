@@ -13,6 +13,10 @@ _RECOVERS = {
     State.FAILED_SCALING: State.SCALING,
     State.COOLDOWN: State.RUNNING,
     State.WARNING: State.WARNING,
+    # On the way too: what was put to rest meanwhile is waited for, or started again so.
+    State.DEPLOYING: State.DEPLOYING,
+    State.SCALING: State.SCALING,
+    State.UNDEPLOYING: State.UNDEPLOYING,
 }
 _SCALABLE = (State.RUNNING, State.WARNING)
 

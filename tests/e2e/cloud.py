@@ -158,12 +158,13 @@ class BedVm:
     id: int
 
     @classmethod
-    def make(cls, cloud: BedCloud, host: str = "", context: str = "") -> "BedVm":
-        """On `host`, else where the scheduler puts it; `context` is more of CONTEXT."""
+    def make(cls, cloud: BedCloud, host: str = "", context: str = "", network: int = -1) -> "BedVm":
+        """On `host`, else where the scheduler puts it; `context` is more of CONTEXT; on the bed's network."""
+        joined = cloud.network if network < 0 else network
         wanted = f'SCHED_REQUIREMENTS="NAME=\\"{host}\\""\n' if host else ""
         template = (
             f"CPU=0.1\nMEMORY=128\nDISK=[IMAGE_ID={cloud.image}]\n"
-            f"NIC=[NETWORK_ID={cloud.network},MODEL=virtio]\nCONTEXT=[NETWORK=YES{context}]\n"
+            f"NIC=[NETWORK_ID={joined},MODEL=virtio]\nCONTEXT=[NETWORK=YES{context}]\n"
             f'SCHED_DS_REQUIREMENTS="ID={cloud.system}"\n{wanted}'
         )
         return cls(cloud, cloud.ask("one.vm.allocate", template, False))

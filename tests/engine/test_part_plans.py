@@ -227,6 +227,24 @@ def test_an_alias_is_nothing_that_is_plugged_but_the_guest_is_told(cloud: Cloud)
     assert cloud.world.counters["renew_context"] == 2
 
 
+def test_the_nic_of_an_alias_is_told_of_one_address_more_and_of_one_less(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[int | None, int]] = []
+
+    def post(self: SimulatedNetwork, vm: VM, deploy_id: str, nic_id: int | None = None) -> None:
+        told.append((nic_id, len(vm.template.vectors("NIC_ALIAS"))))
+
+    monkeypatch.setattr(SimulatedNetwork, "post", post)
+    cloud.enter(Phase.HOTPLUG_NIC)
+    cloud.vm.template.add("NIC_ALIAS", Vector(NIC_ID="1", PARENT_ID="0", ALIAS_ID="0", VN_MAD="dummy"))
+    cloud.done("vm.attach_nic", nic=1)
+    assert told == [(1, 1), (0, 1)]
+    cloud.done("vm.detach_nic", nic=1)
+    assert told[2:] == [(0, 0)]
+    assert len(cloud.vm.template.vectors("NIC_ALIAS")) == 1
+
+
 @pytest.mark.parametrize(
     ("tag", "nic", "kept"),
     [

@@ -77,6 +77,7 @@ BUILT_IN: dict[Kind, dict[str, str]] = {
     },
     Kind.NETWORK: {
         "802.1Q": "merope.drivers.network.bridged:VlanNetwork",
+        "alias_sdnat": "merope.drivers.network.alias_sdnat:AliasNat",
         "bridge": "merope.drivers.network.bridged:BridgeNetwork",
         "ebtables": "merope.drivers.network.bridged:EbtablesNetwork",
         "fw": "merope.drivers.network.bridged:FirewallNetwork",

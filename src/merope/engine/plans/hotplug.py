@@ -1,6 +1,7 @@
 """The plans of what is plugged into a VM and out of it: disks, interfaces, its context."""
 
 from contextlib import suppress
+from dataclasses import replace
 
 from merope.drivers.errors import DriverError
 from merope.drivers.network.base import NetworkDriver
@@ -21,6 +22,7 @@ from merope.engine.plans.base import (
 from merope.engine.plans.stages import Stage, Stages, Where, everywhere
 from merope.model.phase import Phase
 from merope.model.template import Vector
+from merope.model.vm import VM
 
 
 def _attach_disk(drivers: Drivers, job: Job) -> dict[str, str]:
@@ -83,12 +85,12 @@ def _attach_nic(drivers: Drivers, job: Job) -> dict[str, str]:
     nic = nic_of(on)
     number, deploy_id = int(nic["NIC_ID"]), on.deploy_id
     try:
-        for network in _networks_of(on, nic):
-            network.pre(on.vm, number)
+        for network, nic_id in _networks_of(on, nic):
+            network.pre(on.vm, nic_id)
         if not _is_alias(nic):
             on.hypervisor.attach_nic(on.vm, deploy_id, number, on.directory)
-        for network in _networks_of(on, nic):
-            network.post(on.vm, deploy_id, number)
+        for network, nic_id in _networks_of(on, nic):
+            network.post(on.vm, deploy_id, nic_id)
         _tell_guest(on, deploy_id)
     except DriverError:
         # A domain that does not run has nothing to be unplugged from; what is on the host goes all the same.
@@ -96,7 +98,7 @@ def _attach_nic(drivers: Drivers, job: Job) -> dict[str, str]:
             with suppress(DriverError):
                 on.hypervisor.detach_nic(on.vm, deploy_id, number)
         with suppress(DriverError):
-            _clean_nic(on, nic)
+            _clean_nic(on, nic, deploy_id)
         raise
     return {}
 
@@ -113,16 +115,36 @@ def _detach_nic(drivers: Drivers, job: Job) -> dict[str, str]:
 def _unplug(on: On, nic: Vector, deploy_id: str) -> None:
     if not _is_alias(nic):
         on.hypervisor.detach_nic(on.vm, deploy_id, int(nic["NIC_ID"]))
-    _clean_nic(on, nic)
+    _clean_nic(on, nic, deploy_id)
 
 
-def _clean_nic(on: On, nic: Vector) -> None:
-    for network in _networks_of(on, nic):
-        network.clean(on.vm, int(nic["NIC_ID"]))
+def _clean_nic(on: On, nic: Vector, deploy_id: str) -> None:
+    """What the interface alone needed goes; that of an alias knows of one address less."""
+    for network, nic_id in _networks_of(on, nic):
+        if nic_id == int(nic["NIC_ID"]):
+            network.clean(on.vm, nic_id)
+        else:
+            network.post(_without(on.vm, nic), deploy_id, nic_id)
 
 
-def _networks_of(on: On, nic: Vector) -> list[NetworkDriver]:
-    return [on.drivers.network(nic["VN_MAD"], on.host)] if nic.get("VN_MAD") else []
+def _networks_of(on: On, nic: Vector) -> list[tuple[NetworkDriver, int]]:
+    """The drivers that are told of an interface, and of which: an alias is one more address of its NIC."""
+    number = nic.get("PARENT_ID", "")
+    told = [nic, *(each for each in on.vm.template.vectors("NIC") if each.get("NIC_ID") == number)]
+    return [
+        (on.drivers.network(each["VN_MAD"], on.host), int(each["NIC_ID"]))
+        for each in told
+        if each.get("VN_MAD")
+    ]
+
+
+def _without(vm: VM, alias: Vector) -> VM:
+    """The VM as it is when the alias has gone."""
+    template = vm.template.copy()
+    for each in template.remove("NIC_ALIAS"):
+        if isinstance(each, Vector) and each.get("NIC_ID") != alias["NIC_ID"]:
+            template.add("NIC_ALIAS", each)
+    return replace(vm, template=template)
 
 
 def _is_alias(nic: Vector) -> bool:

@@ -27,7 +27,8 @@ _WAIT = 240.0
 
 _CONF = """[global]
 fsid = {fsid}
-mon host = [v1:127.0.0.1:{port}]
+mon host = [v1:{address}:{port}]
+public addr = {address}
 mon initial members = a
 auth cluster required = none
 auth service required = none
@@ -51,7 +52,7 @@ mon warn on pool no redundancy = false
 mgr initial modules =
 [mon.a]
 host = {host}
-mon addr = v1:127.0.0.1:{port}
+mon addr = v1:{address}:{port}
 mon data = {place}/mon
 [osd.0]
 osd data = {place}/osd
@@ -64,6 +65,7 @@ mgr data = {place}/mgr
 class CephCluster:
     place: Path
     port: int
+    address: str = "127.0.0.1"
 
     @property
     def conf(self) -> Path:
@@ -72,7 +74,11 @@ class CephCluster:
     @property
     def attributes(self) -> dict[str, str]:
         """What a datastore on it has in its template."""
-        return {"CEPH_CONF": str(self.conf), "CEPH_HOST": f"127.0.0.1:{self.port}", "POOL_NAME": POOLS[0]}
+        return {
+            "CEPH_CONF": str(self.conf),
+            "CEPH_HOST": f"{self.address}:{self.port}",
+            "POOL_NAME": POOLS[0],
+        }
 
     def rbd(self, *words: str) -> str:
         return self._run("rbd", "--conf", str(self.conf), *words)
@@ -118,12 +124,15 @@ def why_not() -> str:
 
 
 @contextmanager
-def running() -> Iterator[CephCluster]:
-    """A cluster for as long as the block lasts, with everything of it in one directory that goes."""
+def running(address: str = "127.0.0.1") -> Iterator[CephCluster]:
+    """A cluster for as long as the block lasts, with everything of it in one directory that goes.
+
+    `address` is the one of this machine that it listens at.
+    """
     place = Path(tempfile.mkdtemp(prefix="ceph-"))
     daemons: list[subprocess.Popen[bytes]] = []
     try:
-        yield _start(place, daemons)
+        yield _start(place, daemons, address)
     finally:
         for daemon in daemons:
             daemon.send_signal(signal.SIGKILL)
@@ -131,13 +140,13 @@ def running() -> Iterator[CephCluster]:
         shutil.rmtree(place)
 
 
-def _start(place: Path, daemons: list[subprocess.Popen[bytes]]) -> CephCluster:
+def _start(place: Path, daemons: list[subprocess.Popen[bytes]], address: str) -> CephCluster:
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.bind((address, 0))
         port = probe.getsockname()[1]
-    cluster = CephCluster(place, port)
+    cluster = CephCluster(place, port, address)
     fsid, host = str(uuid.uuid4()), socket.gethostname()
-    cluster.conf.write_text(_CONF.format(fsid=fsid, port=port, place=place, host=host))
+    cluster.conf.write_text(_CONF.format(fsid=fsid, port=port, place=place, host=host, address=address))
     conf = ("--conf", str(cluster.conf))
 
     def run(*argv: str) -> None:
@@ -149,7 +158,7 @@ def _start(place: Path, daemons: list[subprocess.Popen[bytes]]) -> CephCluster:
         log.close()
 
     monmap = str(place / "monmap")
-    run("monmaptool", "--create", "--addv", "a", f"[v1:127.0.0.1:{port}]", "--fsid", fsid, monmap)
+    run("monmaptool", "--create", "--addv", "a", f"[v1:{address}:{port}]", "--fsid", fsid, monmap)
     run("ceph-mon", *conf, "-i", "a", "--mkfs", "--monmap", monmap)
     start("ceph-mon", "-i", "a")
     for name in ("mgr", "osd"):
@@ -162,11 +171,10 @@ def _start(place: Path, daemons: list[subprocess.Popen[bytes]]) -> CephCluster:
     _settled(cluster.ceph, "osd", "crush", "add", "osd.0", "1", "root=default", f"host={host}")
     for pool in POOLS:
         _settled(cluster.ceph, "osd", "pool", "create", pool, "4", "4")
-    _until(cluster, lambda: " up " in cluster.ceph("osd", "tree"))
+    _until(lambda: " up " in cluster.ceph("osd", "tree"))
     for pool in POOLS:
         _settled(cluster.rbd, "pool", "init", pool)
     _until(
-        cluster,
         lambda: all(
             each["stats"]["max_avail"] for each in json.loads(cluster.ceph("df", "-f", "json"))["pools"]
         ),
@@ -176,24 +184,26 @@ def _start(place: Path, daemons: list[subprocess.Popen[bytes]]) -> CephCluster:
 
 def _settled(command: Callable[..., str], *words: str) -> None:
     """A command that may be given again, until the daemons that start meanwhile can answer it."""
+
+    def done() -> bool:
+        command(*words)
+        return True
+
+    _until(done)
+
+
+def _until(happened: Callable[[], bool]) -> None:
+    """A monitor on a busy machine now and then says that it cannot answer."""
     deadline = time.monotonic() + _WAIT
-    while True:
+    failure = "it is not what it should be"
+    while time.monotonic() < deadline:
         try:
-            command(*words)
-        except AssertionError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.2)
-        else:
-            return
-
-
-def _until(cluster: CephCluster, happened: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + _WAIT
-    while not happened():
-        if time.monotonic() > deadline:
-            raise AssertionError(f"the cluster did not start; see {cluster.place}")
-        time.sleep(0.1)
+            if happened():
+                return
+        except AssertionError as error:
+            failure = str(error)
+        time.sleep(0.2)
+    raise AssertionError(f"the cluster did not start: {failure}")
 
 
 if __name__ == "__main__":

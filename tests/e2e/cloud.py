@@ -71,6 +71,9 @@ class BedCloud:
             text = f'NAME=guest\nTYPE=OS\nPATH="{copy}"\nDRIVER=qcow2\nDEV_PREFIX=vd'
             self.image = self.ask("one.image.allocate", text, self.store)
             self.wait_for_image(self.image)
+        self.prepare_network()
+
+    def prepare_network(self) -> None:
         network = self.bed.network
         self.network = self.ask(
             "one.vn.allocate",

@@ -7,6 +7,7 @@ this machine: hosts need not know each other.
 import json
 import subprocess
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from merope.drivers import commands
@@ -48,6 +49,8 @@ qemu-img create -q -f "$3" "./.$2.empty" "$4"
 mv -T -f -- "./.$2.empty" "./$2"
 sync -f .
 """
+_SHORT = "Wrote only"
+"""What tar says of a disk that is full, where the last bytes fit in part."""
 _REMOVE = 'rm -rf -- "$1"'
 
 
@@ -71,11 +74,17 @@ class Carrier:
         parent, name = str(target.path.parent), target.path.name
         how = "--dereference" if follow else "--one-file-system"
         reading = [str(source.path.parent), source.path.name, how]
-        self._stream(
-            self._argv(source.host, _READ, *reading),
-            self._argv(target.host, _TAKE, parent, name),
-            f"{source.path} could not be carried{_on(source.host, 'from')}{_on(target.host, 'to')}",
-        )
+        try:
+            self._stream(
+                self._argv(source.host, _READ, *reading),
+                self._argv(target.host, _TAKE, parent, name),
+                f"{source.path} could not be carried{_on(source.host, 'from')}{_on(target.host, 'to')}",
+            )
+        except DriverError:
+            # Of what was carried in part nobody has any use; a full disk needs the room.
+            with suppress(DriverError):
+                self.delete(Place(target.host, target.path.with_name(f".{name}.carried")))
+            raise
         self._run(target.host, _SETTLE, parent, name, source.path.name)
 
     def names(self, directory: Place) -> list[str]:
@@ -126,6 +135,8 @@ class Carrier:
             if ends != (0, 0):
                 words.seek(0)
                 told = said(words.read().decode(errors="replace"))
+                if _SHORT in told:
+                    told = f": No space left on device{told}"
                 raise DriverError(f"{failure}{told}", retry_safe=255 in ends)
 
 

@@ -53,6 +53,13 @@ def new_file(target: Path) -> Iterator[Path]:
                 part.rename(target)
 
 
+def new_link(path: Path, target: Path) -> None:
+    """A symbolic link; the first one who makes it wins."""
+    with suppress(FileExistsError):
+        path.symlink_to(target)
+    sync_directory(path.parent)
+
+
 @contextmanager
 def replaced_file(target: Path) -> Iterator[Path]:
     """Like new_file, but what is written replaces a `target` that is there."""

@@ -1,9 +1,11 @@
 """Disks between machines: whole before they have their name, holes kept, links kept, done twice as once."""
 
 import os
+import threading
 from pathlib import Path
 
 import pytest
+from tests.drivers.full_disk import small_disk
 from tests.drivers.ssh.server import Sshd
 
 from merope.drivers.carrier import Carrier, carried_name
@@ -73,6 +75,56 @@ def test_what_is_not_there_is_said_so_and_what_is_there_stays(
     with pytest.raises(DriverError, match=r"could not be carried to host node1: .*No such file"):
         carrier.copy(Place("", here / "image"), Place("node1", there / "disk.0"))
     assert (there / "disk.0").read_text() == "old"
+
+
+def test_a_full_disk_on_the_host_is_said_and_nothing_is_left_there(
+    carrier: Carrier, here: Path, tmp_path: Path
+) -> None:
+    (here / "image").write_bytes(b"\x55" * 20 * MB)
+    with small_disk(tmp_path / "small", 8) as small:
+        with pytest.raises(DriverError, match=r"could not be carried to host node1: .*No space left"):
+            carrier.copy(Place("", here / "image"), Place("node1", small / "disk.0"))
+        assert list(small.iterdir()) == []
+
+
+HALF = """#!/bin/sh
+head -c 100000 /dev/urandom
+echo >"{reached}"
+read -r _ <"{go_on}"
+"""
+
+
+def test_a_connection_that_dies_in_the_middle_leaves_the_old_file_and_it_can_be_done_again(
+    carrier: Carrier, server: Sshd, here: Path, there: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there.mkdir(parents=True)
+    (there / "disk.0").write_text("old")
+    (here / "image").write_text("new")
+    tar, reached, go_on = here / "bin" / "tar", here / "reached", here / "go-on"
+    tar.parent.mkdir()
+    for path in (reached, go_on):
+        os.mkfifo(path)
+    tar.write_text(HALF.format(reached=reached, go_on=go_on))
+    tar.chmod(0o700)
+
+    def cut() -> None:
+        reached.read_text()
+        server.ssh.disconnect("node1")
+        go_on.write_text("\n")
+
+    thread = threading.Thread(target=cut)
+    thread.start()
+    with monkeypatch.context() as patched:
+        # Of the reading side alone: the other one is a login of its own.
+        patched.setenv("PATH", f"{tar.parent}:{os.environ['PATH']}")
+        with pytest.raises(DriverError, match="could not be carried to host node1") as failure:
+            carrier.copy(Place("", here / "image"), Place("node1", there / "disk.0"))
+    thread.join()
+    assert failure.value.retry_safe
+    assert (there / "disk.0").read_text() == "old"
+    carrier.copy(Place("", here / "image"), Place("node1", there / "disk.0"))
+    assert (there / "disk.0").read_text() == "new"
+    assert [path.name for path in there.iterdir()] == ["disk.0"]
 
 
 def test_a_host_can_be_asked_what_it_has_and_told_to_remove_it(carrier: Carrier, here: Path) -> None:

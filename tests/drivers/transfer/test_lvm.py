@@ -22,7 +22,7 @@ pytestmark = [
 ]
 MB = 1024 * 1024
 GROUP = "vg-one-0"
-QUICK = {"clone", "save back"}
+QUICK = {"save back"}
 """The others take minutes in a machine that is emulated."""
 
 
@@ -81,7 +81,7 @@ def test_an_operation_done_twice_leaves_the_world_as_done_once(case: LvmCase, na
     assert case.snapshot() == once
 
 
-@pytest.mark.parametrize("name", ["clone grown", "link", "save back", "snapshot", "delete a disk"])
+@pytest.mark.parametrize("name", ["clone grown", "save back", "delete a disk"])
 def test_an_operation_cut_off_before_any_step_is_completed_when_it_is_done_again(
     case: LvmCase, name: str
 ) -> None:
@@ -149,7 +149,9 @@ def test_a_group_that_is_full_is_said_and_nothing_is_left(case: LvmCase) -> None
 
 def test_an_image_that_cannot_be_read_leaves_no_volume(case: LvmCase) -> None:
     broken = case.image("broken", 2)
-    broken.write_bytes(b"QFI\xfb" + bytes(200))
+    broken.unlink()
+    run("qemu-img", "create", "-q", "-f", "qcow2", str(broken), "2M")
+    os.truncate(broken, 100)
     with pytest.raises(DriverError):
         case.driver.link(broken, disk(case), "vmdk")
     with pytest.raises(DriverError, match="qemu-img"):

@@ -45,7 +45,7 @@ class FsLvmTransfer(StorageTransfer):
         self._filled(source, target, 0, check_format(image_format))
 
     def _filled(self, source: Path, target: Place, size: int, image_format: str) -> None:
-        megabytes = max(size, size_mb(virtual_size(source, image_format)))
+        megabytes = max(size, size_mb(virtual_size(source, image_format)), 1)
         volume = self._volume(target)
         with lvm.new_volume(volume, megabytes) as made:
             if made is not None:

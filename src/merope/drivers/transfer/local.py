@@ -17,6 +17,7 @@ from merope.drivers.files import (
     make_directory,
     move_file,
     new_file,
+    new_link,
     remove,
     sync_directory,
 )
@@ -169,8 +170,7 @@ class LocalTransfer:
     def _linked(self, source: Path, target: Place) -> None:
         path = self._here(target)
         if self._needed(path):
-            path.symlink_to(image_files(existing_image(source)).active)
-            sync_directory(path.parent)
+            new_link(path, image_files(existing_image(source)).active)
 
     def _brought(self, source: Path, target: Place, image_format: str) -> None:
         """A copy of an image with its snapshots; the disk comes last and says that all are there."""

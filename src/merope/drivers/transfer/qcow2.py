@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from merope.drivers.diskimage import check_format, create_overlay, size_mb, virtual_size
-from merope.drivers.files import is_complete, new_file, sync_directory
+from merope.drivers.files import is_complete, new_file, new_link
 from merope.drivers.snapshot_files import begin_chain, image_files
 from merope.drivers.transfer.base import Place
 from merope.drivers.transfer.local import existing_image
@@ -29,5 +29,4 @@ class Qcow2Transfer(SharedTransfer):
                     backing = image_files(existing_image(source)).active
                     larger = size > size_mb(virtual_size(backing, image_format))
                     create_overlay(part, backing, image_format, size if larger else None)
-            path.symlink_to(f"{first.parent.name}/{first.name}")
-            sync_directory(path.parent)
+            new_link(path, Path(first.parent.name, first.name))

@@ -80,7 +80,7 @@ class ServiceApi(Api):
         _, oid = await self._manages(request)
         body = await _object(request)
         await self._scale(oid, {**body, "role_name": request.match_info["role"]})
-        return web.Response(status=200)
+        return web.Response(status=204)
 
     async def _scale(self, oid: int, body: Json) -> None:
         name, size = word_of(body, "role_name"), number_of(body, "cardinality")

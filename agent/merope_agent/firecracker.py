@@ -36,10 +36,14 @@ def _domain(name: str, path: str) -> Domain | None:
         try:
             line.connect(path)
             pid = _CREDENTIALS.unpack(line.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
-            state = _ask(line, "/").get("state", "")
             memory, cpu_time = _usage(pid)
         except (OSError, ValueError, IndexError):
             return None
+        try:
+            state = _ask(line, "/").get("state", "")
+        except (OSError, ValueError):
+            # It is there, and busy: who is not told of is taken to be off.
+            state = "Running"
     if state not in ("Running", "Paused"):
         return None
     return Domain(name, SUSPENDED if state == "Paused" else RUNNING, memory, memory, 1, cpu_time)

@@ -3,8 +3,11 @@
 import base64
 import json
 import os
+import socket
+import tempfile
 import time
 from pathlib import Path
+from unittest.mock import patch
 from xml.etree import ElementTree
 
 import pytest
@@ -12,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from merope.model.template import Template
-from merope_agent import commands, custom, domains, lxd
+from merope_agent import commands, custom, domains, firecracker, lxd
 from merope_agent.config import Config, ConfigError
 from merope_agent.domains import Domain
 from merope_agent.probes import vms
@@ -319,3 +322,17 @@ def test_a_frozen_container_is_suspended() -> None:
 def test_nothing_is_said_of_vms_of_a_hypervisor_that_is_not_ours() -> None:
     """All that are missing in a report are powered off: only executables can know what there is."""
     assert StateProbe(CONFIG._replace(hypervisor="mine")).report(0.0) == ""
+
+
+def test_a_microvm_that_is_too_busy_to_answer_runs() -> None:
+    """What is missing in a report is powered off."""
+    with tempfile.TemporaryDirectory() as jails:
+        path = Path(jails, "firecracker", "one-3", firecracker.SOCKET)
+        path.parent.mkdir(parents=True)
+        with socket.socket(socket.AF_UNIX) as listening:
+            listening.bind(str(path))
+            listening.listen()
+            with patch.object(firecracker, "_SECONDS", 0.05):
+                (found,) = firecracker.read(jails)
+            assert (found.vm, found.state) == (3, domains.RUNNING)
+        assert firecracker.read(jails) == []

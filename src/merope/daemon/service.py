@@ -21,16 +21,16 @@ class Service:
     beside: bool = False
 
 
-def _of(module: str) -> tuple[str, ...]:
+def _of(*words: str) -> tuple[str, ...]:
     # -P: nothing is imported from the directory in which somebody called `one`.
-    return (sys.executable, "-P", "-m", f"merope.daemon.{module}")
+    return (sys.executable, "-P", "-m", f"merope.daemon.{words[0]}", *words[1:])
 
 
 # In the order in which they start; they stop in the opposite order.
 SERVICES = (
     Service("core", _of("core"), "port"),
-    Service("oneflow", _of("oneflow"), "oneflow_port", beside=True),
-    Service("onegate", _of("onegate"), "onegate_port", beside=True),
+    Service("oneflow", _of("after_core", "oneflow"), "oneflow_port", beside=True),
+    Service("onegate", _of("after_core", "onegate"), "onegate_port", beside=True),
 )
 
 

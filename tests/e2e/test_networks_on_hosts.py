@@ -2,11 +2,14 @@
 
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 from xml.etree.ElementTree import Element
 
 import pytest
 from tests.e2e.cloud import BedCloud, BedVm
 from tests.real.machine import SHELL, eventually
+
+from merope.daemon import network_diff
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("real")]
 
@@ -85,6 +88,19 @@ def test_a_guest_answers_where_its_group_lets_it_and_when_the_rules_change(
     assert [is_open(vm, port) for port in (80, 81)] == [False, True]
     set_rules(cloud, group, vm, f"{WEB}\n{OUT}")
     assert [is_open(vm, port) for port in (80, 81)] == [True, False]
+
+
+def test_what_an_update_of_the_group_would_change_is_told_beforehand(
+    cloud: BedCloud, group: int, vm: BedVm, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = ["--home", str(cloud.home)]
+    assert network_diff.main([*home, str(vm.id)]) == 0
+    assert capsys.readouterr().out == f"VM {vm.id} on node1: as it should be\n"
+    (tmp_path / "rules").write_text(f"{WEB}\n{OUT}\nRULE=[PROTOCOL=ICMP,RULE_TYPE=inbound]")
+    assert network_diff.main([*home, "--group", str(group), "--rules", str(tmp_path / "rules")]) == 1
+    assert capsys.readouterr().out == (
+        f"VM {vm.id} on node1\n  + iptables -A one-{vm.id}-0-i -p icmp -j RETURN\n"
+    )
 
 
 def test_a_guest_that_takes_another_address_is_not_heard(cloud: BedCloud, vm: BedVm) -> None:

@@ -15,7 +15,7 @@ from merope.model.addresses import mac_text
 from merope.model.errors import ApiError, Code
 from merope.model.leases import owner_of
 from merope.model.permissions import ObjectType, Op
-from merope.model.security_group import SecurityGroup
+from merope.model.security_group import SecurityGroup, about_ranges
 from merope.model.template import Template, Vector
 from merope.model.vm import VM
 from merope.model.vnet import VirtualNetwork
@@ -25,8 +25,6 @@ MAX_NICS = 512
 MAX_RULES = 5000
 """Security group rules that one VM carries: a rule about a network is one for each of its ranges."""
 
-_ADDRESSES = ("IP", "IP6", "IP6_ULA", "IP6_GLOBAL", "MAC")
-"""Of the first lease of a range, that a rule about its network is about."""
 _TARGET = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,14}", re.ASCII)
 
 _NOT_IN_DEFAULT = ("NETWORK_ID", "NETWORK", "NETWORK_UID", "NETWORK_UNAME")
@@ -306,14 +304,7 @@ def _expanded(tx: Transaction, rule: Vector) -> list[dict[str, str]]:
     if not rule.get("NETWORK_ID", "").isdecimal():
         return [dict(rule)]
     network = tx.find(VirtualNetwork, int(rule["NETWORK_ID"]))
-    if network is None:
-        return []
-    found = []
-    for ranged in network.ar_pool:
-        first = ranged.lease(0)
-        addresses = {key: first[key] for key in _ADDRESSES if key in first}
-        found.append(dict(rule) | addresses | {"SIZE": str(ranged.size)})
-    return found
+    return [] if network is None else about_ranges(rule, network)
 
 
 def join_groups_of(tx: Transaction, vm: VM, nic: Vector) -> None:

@@ -180,6 +180,11 @@ COMMANDS = (
     Command("restore", "put a backup back", "merope.store.maintenance:main"),
     Command("fsck", "check the database, and repair it if asked to", "merope.store.maintenance:main"),
     Command("host-check", "what hosts lack, and the command that mends it", "merope.daemon.host_check:main"),
+    Command(
+        "network-diff",
+        "which rules of VMs' NICs would change on their hosts",
+        "merope.daemon.network_diff:main",
+    ),
     Command("simulate", "run the core through random faults, by seeds", "merope.simulation:main"),
     Command("demo", "a cloud with a real machine: up, down", "merope.daemon.demo:main"),
     Command(

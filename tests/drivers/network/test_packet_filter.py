@@ -13,6 +13,7 @@ from tests.drivers.network.frames import Ends
 from tests.drivers.network.wires import Guest, marker, passes, why_not
 
 from merope.drivers.network.base import NetworkDriver
+from merope.drivers.network.differences import differences
 from merope.model.vm import VM
 
 pytestmark = pytest.mark.skipif(
@@ -311,6 +312,38 @@ def test_rules_of_5_12_are_taken_over_and_those_of_others_stay(pair: Pair) -> No
     pair.driver.clean(machine(7, NIC))
     pair.driver.clean(machine(8, NIC))
     assert "-A opennebula -p udp -m udp --dport 9 -j DROP" in pair.host.tool(["iptables", "-S"])
+
+
+def test_what_an_update_changes_is_told_beforehand(pair: Pair) -> None:
+    site = pair.cloud.site(pair.host)
+    ports = [f"RULE_TYPE = inbound, PROTOCOL = TCP, RANGE = {port}" for port in (80, 443)]
+    pair.set(ports[0])
+    vm = machine(7, NIC + MAC_FILTER, more=rules(ports[1]))
+    told = differences(vm, site)
+    assert told == [
+        "- iptables -A one-7-0-i -p tcp -m multiport --dports 80 -j RETURN",
+        "+ iptables -A one-7-0-i -p tcp -m multiport --dports 443 -j RETURN",
+        "- ip6tables -A one-7-0-i -p tcp -m multiport --dports 80 -j RETURN",
+        "+ ip6tables -A one-7-0-i -p tcp -m multiport --dports 443 -j RETURN",
+        "+ nft chain one-7-0-from",
+    ]
+    pair.driver.update(vm, "one-7", 100)
+    assert differences(vm, site) == []
+
+
+@pytest.mark.parametrize("protocol", ["TCP", "UDP", "ICMP", "ICMPV6", "IPSEC", "ALL"])
+def test_rules_are_written_as_the_kernel_tells_them(pair: Pair, protocol: str) -> None:
+    span = 'IP = "2001:db8::5", SIZE = 3' if protocol == "ICMPV6" else 'IP = "10.0.0.5", SIZE = 3'
+    more = {"TCP": 'RANGE = "22,80:90",', "ICMP": "ICMP_TYPE = 8,", "ICMPV6": "ICMPV6_TYPE = 128,"}.get(
+        protocol, ""
+    )
+    texts = [
+        f"RULE_TYPE = {way}, {more} PROTOCOL = {protocol}, {about}"
+        for way in ("inbound", "outbound")
+        for about in (span, 'IP = "2001:db8::1", SIZE = 2', "DESCRIPTION = all")
+    ]
+    pair.set(*texts)
+    assert differences(machine(7, NIC, more=rules(*texts)), pair.cloud.site(pair.host)) == []
 
 
 class FirewallCase:

@@ -76,6 +76,11 @@ class BridgedNetwork:
         if self._guard is not None and leaving:
             self._guard.remove(vm, leaving)
 
+    def changes(self, vm: VM) -> list[str]:
+        """The rules that `update` would change, as PacketFilter tells them."""
+        nics = nics_of(vm, self._name)
+        return self._guard.changes(vm, nics) if isinstance(self._guard, PacketFilter) and nics else []
+
     def _filter(self, vm: VM, nics: Sequence[Vector]) -> None:
         if self._guard is not None and nics:
             self._guard.put(vm, nics)

@@ -47,7 +47,10 @@ class PacketFilter:
             self._change_spoofing({}, spoofing.names_of(vm.id, _ids(nics)))
 
     def changes(self, vm: VM, nics: Sequence[Vector]) -> list[str]:
-        """What `put` would change, for people: rules that go with a minus, those that come with a plus."""
+        """What `put` would change, for people: rules that go with a minus, those that come with a plus.
+
+        Of the filters of addresses it tells whether they are there, not what is in them.
+        """
         found: list[str] = []
         for family, program in iptables.FAMILIES.items():
             present = iptables.read(self._site.tool, family)
@@ -55,13 +58,19 @@ class PacketFilter:
             after = iptables.shown(_wanted(present, family, vm, nics))
             found += [f"- {program} {rule}" for rule in before if rule not in after]
             found += [f"+ {program} {rule}" for rule in after if rule not in before]
-        return found
+        there, wanted = set(spoofing.read(self._site.tool)), set(self._spoofing(vm, nics))
+        ours = spoofing.names_of(vm.id, _ids(nics)) & there
+        found += [f"- nft chain {name}" for name in sorted(ours - wanted)]
+        return found + [f"+ nft chain {name}" for name in sorted(wanted - there)]
 
     def _put_spoofing(self, vm: VM, nics: Sequence[Vector]) -> None:
+        self._change_spoofing(self._spoofing(vm, nics), spoofing.names_of(vm.id, _ids(nics)))
+
+    def _spoofing(self, vm: VM, nics: Sequence[Vector]) -> dict[str, spoofing.Chain]:
         chains: dict[str, spoofing.Chain] = {}
         for nic in nics:
-            chains.update(spoofing.spoofing_chains(vm, nic, device_of(vm, nic)))
-        self._change_spoofing(chains, spoofing.names_of(vm.id, _ids(nics)))
+            chains |= spoofing.spoofing_chains(vm, nic, device_of(vm, nic))
+        return chains
 
     def _change_spoofing(self, chains: dict[str, spoofing.Chain], gone: set[str]) -> None:
         text = spoofing.transaction(spoofing.read(self._site.tool), chains, gone)

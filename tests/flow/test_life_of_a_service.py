@@ -348,3 +348,14 @@ async def test_what_is_heard_of_a_vm_before_the_answer_that_it_was_made_counts(w
     world.core.one_template_instantiate = slow  # type: ignore[method-assign, assignment]
     await world.begin(body(role(cardinality=2)))
     assert world.states() == (S.RUNNING, {"web": S.RUNNING})
+
+
+async def test_what_vms_say_is_read_with_the_rights_of_the_owner(world: FlowWorld) -> None:
+    """Whoever may write the document could name others' VMs in it."""
+    policy = {"expression": "LOAD > 1", "type": "CHANGE", "adjust": 1, "period": 10}
+    world.core.failing = {"web_0_(service_0)": 2}
+    await world.begin(body(role(elasticity_policies=[policy])))
+    await world.recover()
+    await world.rest()
+    await world.wait(10)
+    assert {call[0] for call in world.core.called("one.vm.info")} == {"ann"}

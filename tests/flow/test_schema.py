@@ -97,6 +97,24 @@ def test_a_default_stands_where_nothing_is_said() -> None:
     assert made["custom_attrs_values"] == {"who": "Ann"}
 
 
+@pytest.mark.parametrize(
+    ("declared", "chosen"),
+    [
+        ("M|network|own| |id:5", {"id": "5"}),
+        ("M|network|own|id|5", {"id": "5"}),
+        (
+            "M|network|own| |template_id:3:AR=[SIZE=5,TYPE=ETHER]",
+            {"template_id": "3", "extra": "AR=[SIZE=5,TYPE=ETHER]"},
+        ),
+        ("O|network|own| |reserve_from:0:NAME=x", {"reserve_from": "0", "extra": "NAME=x"}),
+    ],
+)
+def test_a_network_may_have_a_default(declared: str, chosen: dict[str, str]) -> None:
+    assert check_values(body(networks={"Own": declared}))["networks_values"] == [{"Own": chosen}]
+    other = [{"Own": {"id": 7}}]
+    assert check_values(body(networks={"Own": declared}, networks_values=other))["networks_values"] == other
+
+
 def test_a_network_that_is_declared_must_be_chosen() -> None:
     with pytest.raises(TemplateError, match="network 'Own' is needed"):
         check_values(body(networks={"Own": "M|network|own"}))

@@ -241,14 +241,14 @@ def test_who_asks_too_often_waits_and_others_do_not(cloud: Cloud, alone: Guest) 
     assert alone.ask("GET", "/vm")[0] == 200
 
 
-def test_many_guests_at_once_are_all_served(cloud: Cloud) -> None:
+def test_two_hundred_guests_at_once_are_all_served(cloud: Cloud) -> None:
     with cloud.client() as client:
-        ids = [client.number("one.template.instantiate", 0, f"many-{n}", True, "", False) for n in range(60)]
+        ids = [client.number("one.template.instantiate", 0, f"many-{n}", True, "", False) for n in range(200)]
     guests = [guest(cloud, vm) for vm in ids]
-    with ThreadPoolExecutor(30) as pool:
+    with ThreadPoolExecutor(50) as pool:
         statuses = list(pool.map(lambda g: g.ask("PUT", "/vm", f"N={g.vm}")[0], guests))
-    assert statuses == [200] * 60
-    assert [g.user_template["N"] for g in guests] == [str(vm) for vm in ids]
+    assert statuses == [200] * 200
+    assert [g.user_template["N"] for g in guests[::20]] == [str(vm) for vm in ids[::20]]
 
 
 def test_the_log_has_no_token(cloud: Cloud, alone: Guest) -> None:

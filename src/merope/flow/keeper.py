@@ -164,7 +164,8 @@ class Keeper:
 
     async def _document(self, vm: int) -> Element | None:
         try:
-            return parse_document(await text(self._core, "", "one.vm.info", vm, False))
+            owner = self.service.owner.uname
+            return parse_document(await text(self._core, owner, "one.vm.info", vm, False))
         except OneError:
             return None
 

@@ -230,12 +230,10 @@ class Manager:
 
     async def look_who_is_ready(self) -> None:
         """Updates are heard from now on; what was said before is asked for. Raises ClientError."""
-        waiting = [
-            vm for oid in self._waiting if oid in self.keepers for vm in self.keepers[oid].service.vm_ids
-        ]
-        for vm in waiting:
+        services = [self.keepers[oid].service for oid in self._waiting if oid in self.keepers]
+        for owner, vm in [(s.owner.uname, vm) for s in services for vm in s.vm_ids]:
             with suppress(OneError):
-                document = parse_document(await text(self._core, "", "one.vm.info", vm, False))
+                document = parse_document(await text(self._core, owner, "one.vm.info", vm, False))
                 if view_of(document).ready:
                     self.world.heard_ready(vm)
                     self._wake_of(vm)

@@ -241,6 +241,7 @@ def check_values(template: Json) -> Json:
                 problems.append(f"custom_attrs_values.{name}: a value is needed ({declared})")
         elif complaint := _of_type(values[name], parts):
             problems.append(f"custom_attrs_values.{name}: {complaint}")
+    template = {**template, "networks_values": _networks(template)}
     problems += _network_problems(template)
     if problems:
         raise TemplateError("\n".join(problems[:_MOST]))
@@ -270,6 +271,23 @@ def _of_type(value: str, parts: list[str]) -> str:
     if kind == "boolean" and value.upper() not in ("YES", "NO"):
         return f"{value!r} is neither YES nor NO"
     return ""
+
+
+#: What a network says for those who choose nothing: `id:5`, `template_id:3:AR=[…]`, `reserve_from:3:SIZE=5`.
+_DEFAULT_NETWORK = re.compile(r"(id|template_id|reserve_from)\s*[:|]\s*(\d{1,9})\s*(?::(.*))?", re.DOTALL)
+
+
+def _networks(template: Json) -> list[Json]:
+    """What was chosen, and the defaults of the other networks."""
+    chosen = list(template.get("networks_values", ()))
+    given = {name for item in chosen for name in item}
+    for name, declared in template.get("networks", {}).items():
+        parts = [part.strip() for part in declared.split("|", 3)]
+        default = _DEFAULT_NETWORK.search(parts[3]) if len(parts) > 3 else None
+        if name not in given and default is not None:
+            extra = {"extra": default[3]} if default[3] else {}
+            chosen.append({name: {default[1]: default[2], **extra}})
+    return chosen
 
 
 def _network_problems(template: Json) -> Iterator[str]:

@@ -174,12 +174,13 @@ def _start(place: Path, daemons: list[subprocess.Popen[bytes]], address: str) ->
     _until(lambda: " up " in cluster.ceph("osd", "tree"))
     for pool in POOLS:
         _settled(cluster.rbd, "pool", "init", pool)
-    _until(
-        lambda: all(
-            each["stats"]["max_avail"] for each in json.loads(cluster.ceph("df", "-f", "json"))["pools"]
-        ),
-    )
+    _until(lambda: _has_room(cluster))
     return cluster
+
+
+def _has_room(cluster: CephCluster) -> bool:
+    listed = json.loads(cluster.ceph("df", "-f", "json"))["pools"]
+    return {each["name"] for each in listed if each["stats"]["max_avail"]} >= set(POOLS)
 
 
 def _settled(command: Callable[..., str], *words: str) -> None:

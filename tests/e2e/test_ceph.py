@@ -132,6 +132,35 @@ def test_a_disk_grows_under_the_guest(cloud: CephCloud, vm: BedVm) -> None:
     assert '"size":16777216' in cloud.ceph.rbd("info", "--format", "json", f"one/one-sys-{vm.id}-1")
 
 
+def test_images_are_handed_to_the_pool_by_a_host_of_the_bridge_list(cloud: CephCloud) -> None:
+    """The first of them is not there, and the next one is asked."""
+    assert cloud.ceph is not None
+    stated = "\n".join(f'{name}="{value}"' for name, value in cloud.ceph.attributes.items())
+    store = cloud.ask(
+        "one.datastore.allocate",
+        f'NAME=bridged\nDS_MAD=ceph\nTM_MAD=ceph\nDISK_TYPE=RBD\nBRIDGE_LIST="absent node2"\n{stated}',
+        -1,
+    )
+    with tempfile.TemporaryDirectory(prefix="merope-", dir="/var/tmp") as offered:
+        content = Path(offered, "content")
+        content.write_bytes(b"by a bridge" * 100_000)
+        Path(offered).chmod(0o755)
+        text = f'NAME=bridged\nTYPE=DATABLOCK\nPATH="{content}"\nDEV_PREFIX=vd'
+        image = cloud.ask("one.image.allocate", text, store)
+        source = cloud.wait_for_image(image).findtext("SOURCE", "")
+        cloud.ceph.rbd("export", source, f"{offered}/back")
+        assert Path(offered, "back").read_bytes().rstrip(b"\0") == content.read_bytes()
+    made = cloud.ask("one.image.allocate", "NAME=made\nTYPE=DATABLOCK\nSIZE=8\nFS=ext4\nFORMAT=raw", store)
+    cloud.wait_for_image(made)
+    copy = cloud.ask("one.image.clone", image, "copied", store)
+    cloud.wait_for_image(copy)
+    for each in (copy, made, image):
+        cloud.ask("one.image.delete", each)
+    eventually(
+        "their volumes are gone", lambda: not {f"one-{n}" for n in (copy, made, image)} & set(cloud.volumes())
+    )
+
+
 def test_a_vm_that_ends_leaves_the_image_alone(cloud: CephCloud, vm: BedVm) -> None:
     vm.remove()
     eventually("its volumes are gone", lambda: cloud.volumes() == [f"one-{cloud.image}"])

@@ -6,10 +6,12 @@ A volume is named `<pool>/<name>` as in SOURCE. What is made gets its name when 
 
 import json
 import re
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from merope.drivers.commands import CommandError, CompletedCommand
 from merope.drivers.errors import DriverError
@@ -22,6 +24,8 @@ REACHED_BY = ("CEPH_USER", "CEPH_CONF", "CEPH_KEY")
 BASE = "snap"
 """The snapshot of an image that clones are built on, as 5.12 calls it."""
 _VOLUME = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.-]*/[A-Za-z0-9_.][A-Za-z0-9_.-]*", re.ASCII)
+_PAUSES = (0.5, 1.0, 2.0, 4.0)
+"""Seconds between attempts."""
 _NOT_THERE = 2
 _EXISTS = 17
 _INVALID = 22
@@ -166,12 +170,20 @@ class Cluster:
 
     def capacity(self, pool: str) -> tuple[int, int]:
         """Bytes that a pool holds, and those that it still takes (its copies counted once)."""
-        listed = json.loads(self._run("ceph", "df", "--format", "json").stdout)["pools"]
-        for each in listed:
+        for each in self._pools():
             if each["name"] == pool:
                 stats = each["stats"]
                 return int(stats.get("stored", stats["bytes_used"])), int(stats["max_avail"])
         raise DriverError(f"the cluster has no pool {pool!r}")
+
+    def _pools(self) -> list[dict[str, Any]]:
+        """A monitor that is busy, or just chosen, refuses commands for a moment."""
+        for pause in _PAUSES:
+            try:
+                return list(json.loads(self._run("ceph", "df", "--format", "json").stdout)["pools"])
+            except DriverError:
+                time.sleep(pause)
+        return list(json.loads(self._run("ceph", "df", "--format", "json").stdout)["pools"])
 
     def _require(self, volume: str, snapshot: str = "") -> None:
         if snapshot and snapshot not in self.snapshots(volume):

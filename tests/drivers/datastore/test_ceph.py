@@ -140,6 +140,19 @@ def test_snapshots_of_an_image_are_returned_to_removed_and_made_the_image(store:
     assert "NAME" not in store.cluster.rbd("snap", "ls", volume)
 
 
+@pytest.mark.runs("datastore/ceph", "export", where="here")
+def test_an_image_that_is_offered_is_a_file_for_as_long_as_that_takes(store: Store) -> None:
+    store.driver.copy(store.image(), store.datastore)
+    for _ in range(2):
+        exported = store.driver.export(store.image(), store.datastore)
+        assert (exported.staged, exported.image_format) == (True, "raw")
+        assert hashlib.sha256(exported.path.read_bytes().rstrip(b"\0")).hexdigest() == EXPECTED
+    exported.path.unlink()
+    with pytest.raises(DriverError, match="one-6 is not there"):
+        store.driver.export(store.image(6), store.datastore)
+    assert list(store.staging.iterdir()) == []
+
+
 @pytest.mark.quick
 @pytest.mark.runs("datastore/ceph", "monitor", where="here")
 def test_the_room_is_the_pools_or_what_a_limit_leaves_of_it(store: Store) -> None:

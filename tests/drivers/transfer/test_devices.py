@@ -1,17 +1,14 @@
 """Images that are made elsewhere: block devices of the hosts, and targets of iSCSI."""
 
 import os
-import shutil
-import signal
-import socket
 import subprocess
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from tests.drivers import iscsi_target
 from tests.drivers.transfer.storage_cases import OfDisks
 
 from merope.drivers.datastore.base import DatastoreDriver
@@ -27,7 +24,7 @@ from merope.model.image import Image
 from merope.model.template import Template
 
 MB = 1024 * 1024
-IQN = "iqn.2026-11.org.example:disks"
+IQN = iscsi_target.IQN
 
 
 def datastore(**attributes: str) -> Datastore:
@@ -221,36 +218,8 @@ def test_images_made_elsewhere_cannot_be_made_here(driver: type[DatastoreDriver]
 @pytest.fixture(scope="module")
 def target() -> Iterator[str]:
     """A target of iSCSI with a disk of 4 MB as LUN 1: its host and port."""
-    if shutil.which("tgtd") is None or shutil.which("qemu-img") is None or os.geteuid() != 0:
-        pytest.skip("needs tgt and qemu-utils, which are not both installed, and root")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    control = str(port % 30000 + 1)
-    argv = ("tgtd", "-f", "-C", control, "--iscsi", f"portal=127.0.0.1:{port}")
-    with tempfile.NamedTemporaryFile() as content:
-        content.write(b"of the target" * 100)
-        content.truncate(4 * MB)
-        content.flush()
-        daemon = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-        def admin(*words: str) -> int:
-            told = ("tgtadm", "-C", control, "--lld", "iscsi", *words)
-            return subprocess.run(told, capture_output=True, check=False).returncode
-
-        try:
-            deadline = time.monotonic() + 30
-            made = ("--op", "new", "--mode", "target", "--tid", "1", "-T", IQN)
-            while admin(*made):
-                assert time.monotonic() < deadline, "tgtd does not answer"
-                time.sleep(0.05)
-            lun = ("--op", "new", "--mode", "logicalunit", "--tid", "1", "--lun", "1", "-b", content.name)
-            assert admin(*lun) == 0
-            assert admin("--op", "bind", "--mode", "target", "--tid", "1", "-I", "ALL") == 0
-            yield f"127.0.0.1:{port}"
-        finally:
-            daemon.send_signal(signal.SIGKILL)
-            daemon.wait()
+    with iscsi_target.serving(b"of the target" * 100) as served:
+        yield served.host
 
 
 @pytest.mark.runs("datastore/iscsi_libvirt", "copy", "stat", "remove", "monitor", where="here")

@@ -18,11 +18,15 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """A file that holds an image whole, the size of the disk in it in MB, and its format."""
+    """A file that holds an image whole, the size of the disk in it in MB, and its format.
+
+    A `staged` file was made for this, and is removed by whoever asked for it.
+    """
 
     path: Path
     size: int
     image_format: str
+    staged: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +78,7 @@ class DatastoreDriver(Protocol):
         ...
 
     def export(self, image: Image, datastore: Datastore) -> Exported:
-        """Where the image can be read from, to be offered in a marketplace. Nothing is copied or changed."""
+        """Where the image can be read from, to be offered in a marketplace. Nothing is changed."""
         ...
 
     def stat(self, path: str, datastore: Datastore) -> int:

@@ -70,15 +70,19 @@ class CephDatastore(FsDatastore):
         """A SOURCE that is elsewhere stays."""
         to_trash = datastore.template.get_bool("CEPH_TRASH")
         volume = _volume(image, datastore)
-        for suffix in ("part", "raw.part"):
+        for suffix in ("part", "raw.part", "export.part"):
             remove(_place(image, datastore, suffix))
         self._cluster(image.id, datastore).remove(volume, to_trash=to_trash)
 
     def export(self, image: Image, datastore: Datastore) -> Exported:
-        raise DriverError(
-            f"image {image.id} of datastore {datastore.id} is on Ceph, whose images cannot be offered in a "
-            "marketplace yet: clone it into a datastore of files"
-        )
+        """A copy in STAGING_DIR, which is where files come from."""
+        part = _place(image, datastore, "export.part")
+        try:
+            self._cluster(image.id, datastore).read(checked(image.source), part)
+        except (OSError, DriverError):
+            remove(part)
+            raise
+        return Exported(part, image.size, "raw", staged=True)
 
     def snapshot_delete(self, image: Image, snapshot: int, datastore: Datastore) -> None:
         self._cluster(image.id, datastore).unsnap(checked(image.source), str(snapshot))

@@ -3,6 +3,7 @@
 The effects bring the documents that they are about: what they were when it was asked for.
 """
 
+from merope.drivers.files import remove
 from merope.drivers.market.base import Content
 from merope.engine.job import Job
 from merope.engine.plans.base import Drivers
@@ -24,7 +25,11 @@ def _import(drivers: Drivers, job: Job) -> dict[str, str]:
     datastore = Datastore.from_xml(str(job.effect.arguments["datastore"]))
     exported = drivers.datastore(datastore.ds_mad).export(image, datastore)
     content = Content(exported.path, exported.size, exported.image_format)
-    offer = drivers.market(market.market_mad).offer(app, market, content)
+    try:
+        offer = drivers.market(market.market_mad).offer(app, market, content)
+    finally:
+        if exported.staged:
+            remove(exported.path)
     return {
         "source": offer.source,
         "md5": offer.md5,

@@ -58,6 +58,7 @@ servers lxd                  containers in tests; they start one of their own
 servers lxd-client           the same
 servers tigervnc-standalone-server  terminals of containers and microVMs shown by VNC
 servers tigervnc-tools       the same
+servers ovmf                 tests of machines with UEFI
 servers lz4                  kernels in tests of microVMs
 servers screen               the console of microVMs
 servers xterm                the same

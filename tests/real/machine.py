@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
+from typing import Any
 
 from merope.daemon.libvirtd import OwnLibvirtd
 from merope.drivers import context
@@ -161,8 +162,8 @@ class Host:
         )
         self.driver = LibvirtHypervisor(self.settings)
 
-    def migrating_to(self, other: "Host") -> LibvirtHypervisor:
-        return LibvirtHypervisor(replace(self.settings, migrate_uri=other.libvirtd.uri))
+    def migrating_to(self, other: "Host", **settings: Any) -> LibvirtHypervisor:
+        return LibvirtHypervisor(replace(self.settings, migrate_uri=other.libvirtd.uri, **settings))
 
     def directory(self, vm_id: int) -> Path:
         return self.settings.datastores / "0" / str(vm_id)

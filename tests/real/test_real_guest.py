@@ -160,6 +160,37 @@ def test_a_guest_moves_with_its_snapshots_to_another_host_while_it_runs(
         mover.migrate(deploy_id, "mrp-host2")
 
 
+@pytest.mark.runs("hypervisor/kvm", "migrate")
+def test_a_migration_that_takes_too_long_is_given_up_and_the_guest_stays(
+    host: Host, second_host: Host
+) -> None:
+    vm = host.vm(1)
+    del vm.template.vectors("NIC")[0]["TARGET"]  # the two hosts share one kernel, which has each name once
+    guest = host.guest(1)
+    deploy_id = host.driver.deploy(vm, host.prepare(vm))
+    guest.wait()
+    boot = guest.boot_id()
+    mover = host.migrating_to(second_host, migrate_timeout=1.0, migrate_bandwidth=1)
+    with pytest.raises(DriverError, match=r"did not move to mrp-host2 within 1 s .* and stays"):
+        mover.migrate(deploy_id, "mrp-host2")
+    assert second_host.driver.domains() == []
+    guest.wait()
+    assert guest.boot_id() == boot
+
+
+@pytest.mark.skipif(not Path("/usr/share/OVMF").exists(), reason="ovmf is not installed")
+def test_a_machine_with_uefi_runs_and_has_its_variables_beside_its_disks(host: Host) -> None:
+    vm = host.vm(1)
+    vm.template.remove("OS")
+    vm.template.add("OS", Vector({"FIRMWARE": "UEFI", "MACHINE": "q35"}))
+    vm.template.remove("NIC")
+    deploy_id = host.driver.deploy(vm, host.prepare(vm))
+    domain = find(host.driver, deploy_id)
+    assert domain is not None
+    assert domain.state is DomainState.RUNNING
+    assert (host.directory(1) / "nvram").stat().st_size > 0
+
+
 @pytest.mark.runs("hypervisor/kvm", "domains")
 def test_what_a_guest_uses_is_measured(host: Host) -> None:
     vm = host.vm(1)

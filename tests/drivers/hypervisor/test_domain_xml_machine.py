@@ -296,3 +296,25 @@ def test_wrong_defaults_name_their_file(tmp_path: Path) -> None:
     path.write_text("FEATURES = [")
     with pytest.raises(DriverError, match=r"vmm_exec_kvm\.conf: .*line 1"):
         read_defaults(path)
+
+
+def test_a_uefi_guest_keeps_its_variables_beside_its_disks() -> None:
+    os = make_domain("OS = [ FIRMWARE = UEFI ]").find("os")
+    assert os is not None
+    assert os.get("firmware") == "efi"
+    assert os.findtext("nvram") == str(SYSTEM_DIR / "nvram")
+
+
+def test_a_firmware_of_the_host_is_its_loader() -> None:
+    loader = make_domain('OS = [ FIRMWARE = "/usr/share/OVMF/OVMF_CODE.fd" ]').find("os/loader")
+    assert loader is not None
+    assert (loader.text, loader.get("type")) == ("/usr/share/OVMF/OVMF_CODE.fd", "pflash")
+
+
+def test_a_firmware_that_is_none_is_refused() -> None:
+    with pytest.raises(DriverError, match="OS/FIRMWARE is 'coreboot', expected BIOS, UEFI or the path"):
+        make_domain("OS = [ FIRMWARE = coreboot ]")
+
+
+def test_bios_is_what_there_is_without_a_word() -> None:
+    assert make_domain("OS = [ FIRMWARE = BIOS ]").find("os/nvram") is None

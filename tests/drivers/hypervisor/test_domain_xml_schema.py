@@ -57,6 +57,9 @@ TEMPLATES = {
     "boot by kinds": "OS = [ BOOT = 'hd' ]\nDISK = [ DISK_ID = 0, TARGET = sda, TYPE = FILE ]".replace(
         "'", '"'
     ),
+    "UEFI": "OS = [ FIRMWARE = UEFI, MACHINE = q35 ]",
+    "UEFI that starts what is signed": "OS = [ FIRMWARE = UEFI, MACHINE = q35, FIRMWARE_SECURE = YES ]",
+    "a firmware of the host": 'OS = [ FIRMWARE = "/usr/share/OVMF/OVMF_CODE.fd", FIRMWARE_SECURE = YES ]',
     "without acpi": 'FEATURES = [ ACPI = "no" ]',
     "a named model": 'CPU_MODEL = [ MODEL = "Nehalem" ]',
     "graphics by themselves": "GRAPHICS = [ TYPE = VNC ]\nGRAPHICS = [ TYPE = SDL ]",

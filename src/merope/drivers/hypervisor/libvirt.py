@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from merope.drivers.errors import DriverError
 from merope.drivers.hypervisor.base import Domain, HostReport
@@ -18,6 +19,7 @@ from merope.drivers.hypervisor.libvirt_api import Code, Connection, Create, Migr
 from merope.drivers.hypervisor.libvirt_devices import LibvirtDevices
 from merope.drivers.hypervisor.libvirt_disks import LibvirtDisks
 from merope.drivers.hypervisor.libvirt_domains import GONE, POLL, moved_to, require_files, text_of
+from merope.drivers.hypervisor.libvirt_migration import Watch
 from merope.drivers.hypervisor.libvirt_monitor import DomainReader, HostReader
 from merope.drivers.hypervisor.libvirt_session import LibvirtError, Session
 from merope.drivers.hypervisor.libvirt_settings import KvmSettings, settings_of
@@ -122,12 +124,13 @@ class LibvirtHypervisor(LibvirtDevices, LibvirtDisks, LibvirtSnapshots):
 
     def migrate(self, deploy_id: str, destination: str, copied: Sequence[str] = ()) -> None:
         uri = self.destination_uri(destination)
-        flags = Migrate.LIVE | Migrate.PEER2PEER
-        if self.settings.migrate_unsafe:
-            flags |= Migrate.UNSAFE
+        flags = Migrate.LIVE | Migrate.PEER2PEER | self.settings.migrate_flags
+        parameters: dict[str, Any] = {}
         if copied:
             flags |= Migrate.NON_SHARED_DISK
-        parameters = {"migrate_disks": list(copied)} if copied else {}
+            parameters["migrate_disks"] = list(copied)
+        if self.settings.migrate_bandwidth:
+            parameters["bandwidth"] = self.settings.migrate_bandwidth
 
         def move(connection: Connection) -> bool:
             domain = self._settled(connection, deploy_id)
@@ -135,8 +138,12 @@ class LibvirtHypervisor(LibvirtDevices, LibvirtDisks, LibvirtSnapshots):
                 return False
             self._end_copies(domain)
             notes = self._without_snapshots(domain)
+            watch = Watch(domain, deploy_id, self.settings.migrate_timeout)
             try:
-                domain.migrateToURI3(uri, parameters, flags)
+                with watch.watching():
+                    self._session.translated(lambda: domain.migrateToURI3(uri, parameters, flags))
+            except LibvirtError as error:
+                raise watch.explained(error, destination) from error
             finally:
                 if notes is not None:
                     self._know_snapshots(connection, deploy_id, notes)

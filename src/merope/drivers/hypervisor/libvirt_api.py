@@ -27,6 +27,8 @@ class Code(IntEnum):
     CONFIG_UNSUPPORTED = 67
     OPERATION_TIMEOUT = 68
     NO_DOMAIN_SNAPSHOT = 72
+    OPERATION_ABORTED = 78
+    CPU_INCOMPATIBLE = 91
     DEVICE_MISSING = 99
 
 
@@ -93,8 +95,11 @@ class SaveImage(IntFlag):
 class Migrate(IntFlag):
     LIVE = 1
     PEER2PEER = 2
+    TUNNELLED = 4
     NON_SHARED_DISK = 64
     UNSAFE = 512
+    COMPRESSED = 2048
+    AUTO_CONVERGE = 8192
 
 
 class Affect(IntFlag):
@@ -168,6 +173,7 @@ class DomainHandle(Protocol):
     def isPersistent(self) -> int: ...
     def XMLDesc(self, flags: int = 0) -> str: ...
     def jobInfo(self) -> list[int]: ...
+    def abortJob(self) -> int: ...
     def shutdown(self) -> int: ...
     def destroy(self) -> int: ...
     def undefineFlags(self, flags: int = 0) -> int: ...

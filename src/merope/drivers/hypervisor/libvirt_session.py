@@ -62,6 +62,16 @@ class Session:
                 return None
             raise
 
+    def translated(self, operation: Callable[[], T]) -> T:
+        """Part of an operation whose refusal is wanted as LibvirtError at once, to be explained."""
+        if self._binding is None or self._connection is None:
+            raise DriverError("an operation on libvirt outside of a session")
+        connection = self._connection
+        try:
+            return operation()
+        except self._binding.libvirtError as error:
+            raise self._translated(cast(BindingError, error), connection) from error
+
     def close(self) -> None:
         with self._lock:
             connection, self._connection = self._connection, None

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from merope.drivers.errors import DriverError
 from merope.drivers.hypervisor.domain_xml import HostTraits, read_defaults
+from merope.drivers.hypervisor.libvirt_api import Migrate
+from merope.drivers.hypervisor.libvirt_migration import flags_of
 from merope.drivers.hypervisor.libvirt_probe import Acceleration, remembered
 from merope.model.template import Template
 from merope_agent.pci import Filter, read_filter
@@ -33,7 +35,11 @@ class KvmSettings:
     shutdown_timeout: float = 180.0
     force_destroy: bool = False
     migrate_uri: str = "qemu+ssh://HOST/system"
-    migrate_unsafe: bool = True
+    migrate_flags: Migrate = Migrate.UNSAFE
+    migrate_timeout: float = 0.0
+    """Seconds after which a live migration is given up; 0: never."""
+    migrate_bandwidth: int = 0
+    """MiB/s; 0: as fast as it goes."""
     devices: Filter = field(default_factory=Filter)
     """Which PCI devices of the host may be given to guests: none, unless a pci.conf names them."""
 
@@ -54,7 +60,9 @@ def settings_of(home: Path, location: Path | None = None) -> KvmSettings:
         force_destroy=rc.get("FORCE_DESTROY", "no").lower() == "yes",
         migrate_uri=rc.get("MIGRATE_URI", f"{rc.get('QEMU_PROTOCOL', 'qemu+ssh')}://HOST/system"),
         devices=_pci_filter(home / PCI_FILTER),
-        migrate_unsafe="--unsafe" in rc.get("MIGRATE_OPTIONS", "--unsafe"),
+        migrate_flags=flags_of(rc.get("MIGRATE_OPTIONS", "--unsafe")),
+        migrate_timeout=float(rc.get("MIGRATE_TIMEOUT", "0")),
+        migrate_bandwidth=int(rc.get("MIGRATE_BANDWIDTH", "0")),
     )
 
 

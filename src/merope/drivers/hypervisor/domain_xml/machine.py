@@ -39,6 +39,7 @@ def _add_os(root: Element, settings: Settings) -> None:
         add(root, "bootloader", bootloader)
     os = add(root, "os")
     add(os, "type", "hvm", arch=settings.get("OS", "ARCH"), machine=settings.get("OS", "MACHINE"))
+    _add_firmware(os, settings)
     kernel = _boot_file(settings, "KERNEL", "kernel")
     if kernel:
         add(os, "kernel", kernel)
@@ -52,6 +53,28 @@ def _add_os(root: Element, settings: Settings) -> None:
         for name in filter(None, settings.get("OS", "BOOT").replace(" ", "").split(",")):
             if name.upper() in _BOOT_DEVICES:
                 add(os, "boot", dev=name.lower())
+
+
+def _add_firmware(os: Element, settings: Settings) -> None:
+    """OS/FIRMWARE: UEFI lets libvirt choose what the host has; a path is a firmware of the host's.
+
+    Its variables are beside the disks, and go where they go.
+    """
+    wanted = settings.get("OS", "FIRMWARE")
+    if not wanted or wanted.upper() == "BIOS":
+        return
+    secure = settings.get("OS", "FIRMWARE_SECURE").upper() == "YES"
+    if wanted.upper() == "UEFI":
+        os.set("firmware", "efi")
+        features = add(os, "firmware")
+        add(features, "feature", enabled="yes" if secure else "no", name="secure-boot")
+    elif wanted.startswith("/"):
+        loader = add(os, "loader", wanted, readonly="yes", type="pflash")
+        if secure:
+            loader.set("secure", "yes")
+    else:
+        raise settings.error(f"OS/FIRMWARE is '{wanted}', expected BIOS, UEFI or the path of a firmware")
+    add(os, "nvram", str(settings.system_dir / "nvram"))
 
 
 def _boot_file(settings: Settings, key: str, name: str) -> str:

@@ -14,6 +14,7 @@ GENERATED: dict[str, tuple[str, tuple[str, ...]]] = {
     "docs/reference/drivers.md": ("drivers_reference:markdown", ()),
     "docs/reference/lifecycle.md": ("lifecycle_reference:markdown", ()),
     "docs/reference/methods.md": ("methods_reference:markdown", ()),
+    "docs/reference/services.md": ("services_reference:markdown", ()),
     "packaging/oned.conf": ("merope.daemon.config_reference:sample", ("oned.conf",)),
 }
 # What must be so besides: `module:function` answers sentences of what is not.

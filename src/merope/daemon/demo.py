@@ -140,7 +140,7 @@ def _build_guest(say: Progress) -> Path:
         raise DemoError(
             f"the guest image is made by {BUILDER}, which is part of a checkout of the repository"
         )
-    output = BUILDER.parent / "build" / "merope-guest.qcow2"
+    output = BUILDER.parent / "built" / "merope-guest.qcow2"
     argv = [sys.executable, str(BUILDER), "--output", str(output)]
     with subprocess.Popen(  # noqa: S603 - a vector of our own words
         argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True

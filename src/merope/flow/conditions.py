@@ -28,22 +28,27 @@ def starting(turn: Turn, role: Role) -> bool:
 
 
 def refused(_: Turn, role: Role) -> bool:
+    """The core refused something that the role needs; a recover takes that back."""
     return bool(role.failure)
 
 
 def free(_: Turn, role: Role) -> bool:
+    """Nothing was refused."""
     return not role.failure
 
 
 def gone(turn: Turn, role: Role) -> bool:
+    """A VM is no more."""
     return any(turn.phase(node) is Phase.GONE for node in role.nodes)
 
 
 def missing(_: Turn, role: Role) -> bool:
+    """There are fewer VMs than its cardinality."""
     return len(role.live) < role.cardinality
 
 
 def excess(_: Turn, role: Role) -> bool:
+    """There are more VMs than its cardinality."""
     return len(role.live) > role.cardinality
 
 
@@ -59,14 +64,17 @@ def faulty(turn: Turn, role: Role) -> list[Node]:
 
 
 def may_retry(turn: Turn, role: Role) -> bool:
+    """A VM failed for the first time."""
     return any(turn.phase(n) is Phase.FAILED and n.retries < RETRIES for n in faulty(turn, role))
 
 
 def failed(turn: Turn, role: Role) -> bool:
+    """A VM failed again, or nobody knows of it; while the role is scaled, a new one."""
     return bool(faulty(turn, role))
 
 
 def down(turn: Turn, role: Role) -> bool:
+    """A VM does not run."""
     return any(turn.phase(node) is not Phase.UP for node in role.live)
 
 
@@ -75,12 +83,12 @@ def complete(_: Turn, role: Role) -> bool:
 
 
 def up(turn: Turn, role: Role) -> bool:
-    """All are there and run, as the service counts running."""
+    """All its VMs are there and run; with a ready gate, their guests have said that they are ready."""
     return complete(turn, role) and all(turn.ready(node) for node in role.nodes)
 
 
 def settled(turn: Turn, role: Role) -> bool:
-    """A scaling is over: those that came run, those that were to go are gone."""
+    """Those that came run, as `up` has it; those that were to go are gone."""
     return complete(turn, role) and all(turn.ready(n) for n in role.nodes if n.scale_up)
 
 
@@ -94,23 +102,27 @@ def lives_on(turn: Turn, node: Node) -> bool:
 
 
 def doubtful(turn: Turn, role: Role) -> bool:
-    """It seems so: messages may have come in another order than answers."""
+    """That seems so, but messages may have come in another order than answers."""
     return any(lives_on(turn, node) and not turn.view(node).seen for node in role.nodes)
 
 
 def empty(_: Turn, role: Role) -> bool:
+    """It has no VM."""
     return not role.nodes
 
 
 def cooled(turn: Turn, role: Role) -> bool:
+    """Its cooldown is over."""
     return turn.now >= role.cooldown_end
 
 
 def to_boot(_: Turn, role: Role) -> bool:
+    """VMs are to be started again, after a recover."""
     return any(node.boot for node in role.live)
 
 
 def to_end(turn: Turn, role: Role) -> bool:
+    """VMs are still to be asked to end."""
     return any(not node.disposed or unasked(turn, node) for node in role.nodes)
 
 
@@ -119,6 +131,7 @@ def unasked(turn: Turn, node: Node) -> bool:
 
 
 def disposing(turn: Turn, role: Role) -> bool:
+    """VMs that are to go are still to be asked to end."""
     return any(unasked(turn, node) for node in role.nodes)
 
 

@@ -15,7 +15,8 @@ def _any(*states: State) -> OfService:
     def condition(turn: Turn) -> bool:
         return any(role.state in states for role in turn.service.roles)
 
-    condition.__name__ = "any role is " + " or ".join(state.name for state in states)
+    condition.__doc__ = f"A role is {' or '.join(state.name for state in states)}."
+    condition.__name__ = f"any_{'_'.join(state.name for state in states)}"
     return condition
 
 
@@ -23,11 +24,13 @@ def _none(*states: State) -> OfService:
     def condition(turn: Turn) -> bool:
         return not any(role.state in states for role in turn.service.roles)
 
-    condition.__name__ = "no role is " + " or ".join(state.name for state in states)
+    condition.__doc__ = f"No role is {' or '.join(state.name for state in states)}."
+    condition.__name__ = f"no_{'_'.join(state.name for state in states)}"
     return condition
 
 
 def _all_done(turn: Turn) -> bool:
+    """All roles are DONE."""
     return all(role.state is State.DONE for role in turn.service.roles)
 
 
@@ -36,35 +39,43 @@ def _always(_: Turn) -> bool:
 
 
 def _hindered(turn: Turn) -> bool:
+    """A network was refused."""
     return bool(turn.service.failure)
 
 
 def _lacks_networks(turn: Turn) -> bool:
+    """A network is still to be made."""
     return any(network.id is None for network in turn.service.networks)
 
 
 def _has_networks(turn: Turn) -> bool:
+    """Networks that were made for it are still there."""
     return any(network.own and network.id is not None for network in turn.service.networks)
 
 
 def _purged(turn: Turn) -> bool:
+    """It is to be removed altogether."""
     return turn.service.purge
 
 
 def _make_networks(turn: Turn) -> None:
+    """Make the networks."""
     turn.actions += [MakeNetwork(n.name) for n in turn.service.networks if n.id is None]
 
 
 def _drop_networks(turn: Turn) -> None:
+    """Remove the networks that were made for it."""
     networks = turn.service.networks
     turn.actions += [DropNetwork(n.name, n.id) for n in networks if n.own and n.id is not None]
 
 
 def _forget(turn: Turn) -> None:
+    """Remove its document."""
     turn.actions.append(Forget())
 
 
 def _tell(turn: Turn) -> None:
+    """Note why in the log."""
     turn.service.note(turn.now, turn.service.failure, "E")
 
 

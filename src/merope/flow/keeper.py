@@ -73,7 +73,7 @@ class Keeper:
         """A request of somebody's, stored before it is answered; what `change` raises is passed on."""
         async with self.lock:
             if self.forgotten:
-                raise requests.RequestError(f"Service {self.service.id} is gone, or is being read anew.")
+                raise requests.UnavailableError(f"Service {self.service.id} is gone, or is being read anew.")
             change(self.service)
             await self._store()
 

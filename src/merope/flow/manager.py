@@ -17,7 +17,7 @@ from merope.client.errors import ClientError, ConnectionFailed, OneError
 from merope.flow.documents import owner_of, service_of, view_of
 from merope.flow.keeper import Keeper
 from merope.flow.loading import load
-from merope.flow.requests import RequestError
+from merope.flow.requests import RequestError, UnavailableError
 from merope.flow.service import Service
 from merope.flow.settings import FlowSettings
 from merope.flow.states import State
@@ -183,7 +183,7 @@ class Manager:
     def keeper(self, oid: int) -> Keeper:
         """Raises RequestError."""
         if self.down:
-            raise RequestError(f"Nothing can be done now: {self.down}.")
+            raise UnavailableError(f"Nothing can be done now: {self.down}.")
         found = self.keepers.get(oid)
         if found is None:
             raise RequestError(f"Service {oid} is over (DONE).")

@@ -22,7 +22,15 @@ _SCALABLE = (State.RUNNING, State.WARNING)
 
 
 class RequestError(ValueError):
-    """Why a service cannot do that now."""
+    """Why a service cannot do that now; `status` is HTTP's."""
+
+    status = 400
+
+
+class UnavailableError(RequestError):
+    """Nothing can be done at this moment; it is worth while to try again."""
+
+    status = 503
 
 
 def scale(service: Service, role_name: str, cardinality: int, now: int, *, force: bool = False) -> None:

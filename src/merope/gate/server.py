@@ -65,9 +65,9 @@ class GateServer:
         """Until the process is asked to end. Raises OSError where the port is taken."""
         settings = self._settings
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as self._flow:
-            await serve(
-                self.application(), settings.host, settings.port, tls(settings.ssl_cert, settings.ssl_key)
-            )
+            secure = tls(settings.ssl_cert, settings.ssl_key)
+            most = settings.max_connections
+            await serve(self.application(), settings.host, settings.port, secure, most)
         await self._core.close()
 
     # Who asks, for what

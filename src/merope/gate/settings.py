@@ -20,7 +20,8 @@ PERMISSIONS: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class GateSettings:
-    """`vm_rate` requests a second of one VM, `vm_burst` at once; `max_body` in bytes.
+    """`vm_rate` requests a second of one VM, `vm_burst` at once; `max_body` in bytes,
+    `max_connections` of one address.
 
     `forbidden` are pairs such as ("vm", "update"); names of attributes are in upper case.
     """
@@ -35,6 +36,7 @@ class GateSettings:
     vm_rate: int = 50
     vm_burst: int = 200
     max_body: int = 65536
+    max_connections: int = 64
     ssl_cert: str = ""
     ssl_key: str = ""
     forbidden: frozenset[tuple[str, str]] = frozenset()
@@ -55,6 +57,9 @@ OPTIONS: dict[str, Option] = {
     "vm_rate": Option("vm_rate", Integer(1, 10**6), "50", "Requests a second of one VM."),
     "vm_burst": Option("vm_burst", Integer(1, 10**6), "200", "Requests of one VM at once."),
     "max_body": Option("max_body", Integer(1024, 2**24), "65536", "Bytes of a request's body."),
+    "max_connections": Option(
+        "max_connections", Integer(1, 10**5), "64", "Connections of one address; more are closed."
+    ),
     "ssl_cert": Option("ssl_cert", Text(), None, "Certificate (PEM) to serve HTTPS with; with ssl_key."),
     "ssl_key": Option("ssl_key", Text(), None, "Its private key (PEM)."),
 }

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import resource
 import signal
 import ssl
 import time
@@ -15,11 +16,14 @@ from aiohttp import web
 
 from merope.client.errors import ClientError, ConnectionFailed, OneError
 from merope.model.errors import Code
+from merope.services.connections import Census, Watched
 
 log = logging.getLogger("merope.web")
 
 #: Bytes of a request's body.
 MAX_BODY = 1024 * 1024
+#: Connections of one address, where nothing else is said.
+MAX_CONNECTIONS = 1000
 _STATUS = {
     Code.AUTHENTICATION: 401,
     Code.AUTHORIZATION: 403,
@@ -57,7 +61,7 @@ def refusal_of(error: Exception) -> Refusal:
         return Refusal(_STATUS.get(Code(error.code), 400) if error.code in set(Code) else 500, error.message)
     if isinstance(error, ConnectionFailed):
         return Refusal(503, "The core does not answer; try again later.")
-    return Refusal(400, str(error))
+    return Refusal(getattr(error, "status", 400), str(error))
 
 
 class Counted:
@@ -166,18 +170,34 @@ def tls(certificate: str, key: str) -> ssl.SSLContext | None:
     return context
 
 
-async def serve(app: web.Application, host: str, port: int, secure: ssl.SSLContext | None = None) -> None:
+async def serve(
+    app: web.Application,
+    host: str,
+    port: int,
+    secure: ssl.SSLContext | None = None,
+    per_address: int = MAX_CONNECTIONS,
+) -> None:
     """Until the process is asked to end. Raises OSError where the port is taken."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    _allow_files()
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=5.0)
     await runner.setup()
+    handlers, census = runner.server, Census(per_address)
+    assert handlers is not None
     try:
-        await web.TCPSite(runner, host, port, ssl_context=secure).start()
+        server = await loop.create_server(lambda: Watched(census, handlers), host, port, ssl=secure)
         log.info("serving at %s:%d", host, port)
         await stop.wait()
         log.info("stopping")
+        server.close()
     finally:
         await runner.cleanup()
+
+
+def _allow_files() -> None:
+    """As many connections as the system lets this process have."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

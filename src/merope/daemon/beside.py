@@ -12,6 +12,7 @@ from merope.daemon.layout import Layout
 from merope.daemon.process import port_holder
 from merope.daemon.service import Service
 
+UNABLE = -1
 DEFAULTS = {"oneflow": 2474, "onegate": 5030}
 #: ONE_SERVICES names the services that `one start` starts; without it, all.
 ENVIRONMENT = "ONE_SERVICES"
@@ -21,12 +22,12 @@ _PATIENCE = 60.0
 
 
 def port(service: Service, layout: Layout, wanted: int | None) -> int:
-    """The port to start it at, 0 for not at all; says why on standard error where that is no choice."""
+    """The port to start it at: 0 where it is not wanted, UNABLE where it cannot be, which is said."""
     if wanted == 0 or service.name not in os.environ.get(ENVIRONMENT, service.name).split(","):
         return 0
     if missing := [name for name in _LIBRARIES if find_spec(name) is None]:
         _say(f"{service.name} is not started: {', '.join(missing)} is missing (install merope[flow]).")
-        return 0
+        return UNABLE
     host, stated = _stated(config_file(service.name, layout))
     number = wanted or stated or DEFAULTS[service.name]
     if holder := port_holder(host, number):
@@ -34,7 +35,7 @@ def port(service: Service, layout: Layout, wanted: int | None) -> int:
             f"{service.name} is not started: port {number} at {host} is taken by {holder}. "
             f"Give --{service.name}-port."
         )
-        return 0
+        return UNABLE
     return number
 
 

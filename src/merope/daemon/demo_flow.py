@@ -158,7 +158,7 @@ def run(layout: Layout, wanted: Wanted, say: Progress) -> None:
     """Raises DemoError, DriverError, StartError, UnsafeError or ClientError: each is a sentence."""
     base = demo.base(layout, wanted, say)
     options = last_options(layout)
-    if options is None or not (options.oneflow_port and options.onegate_port):
+    if options is None or min(options.oneflow_port, options.onegate_port) <= 0:
         raise DemoError("OneFlow or OneGate does not run in this cloud: see 'one status' and their logs")
     with demo.client_of(layout) as client:
         template = _vm_template(client, base.image)

@@ -53,8 +53,8 @@ class Options:
             "--listen": self.listen,
             "--config": self.config,
             "--drivers": self.drivers,
-            "--oneflow-port": str(self.oneflow_port) if self.oneflow_port else None,
-            "--onegate-port": str(self.onegate_port) if self.onegate_port else None,
+            "--oneflow-port": str(self.oneflow_port) if self.oneflow_port > 0 else None,
+            "--onegate-port": str(self.onegate_port) if self.onegate_port > 0 else None,
         }
         return [word for name, value in given.items() if value is not None for word in (name, value)]
 
@@ -63,7 +63,7 @@ class Options:
         return int(getattr(self, service.port)) if service.port else None
 
     def runs(self, service: Service) -> bool:
-        return not service.beside or bool(self.port_of(service))
+        return not service.beside or (self.port_of(service) or 0) > 0
 
     @property
     def host(self) -> str:

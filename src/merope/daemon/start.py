@@ -221,10 +221,15 @@ def restart(layout: Layout, wanted: Wanted, supervisor: Sequence[str] = SUPERVIS
         wanted.listen or last.listen,
         config,
         wanted.drivers or last.drivers,
-        last.oneflow_port if wanted.oneflow_port is None else wanted.oneflow_port,
-        last.onegate_port if wanted.onegate_port is None else wanted.onegate_port,
+        _again(last.oneflow_port, wanted.oneflow_port),
+        _again(last.onegate_port, wanted.onegate_port),
     )
     return start(layout, again, supervisor)
+
+
+def _again(last: int, wanted: int | None) -> int | None:
+    """The port of a service beside the core; one that could not be started last time is tried anew."""
+    return wanted if wanted is not None or last < 0 else last
 
 
 def last_options(layout: Layout) -> Options | None:

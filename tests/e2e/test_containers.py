@@ -4,6 +4,7 @@ import json
 import struct
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from tests.drivers.contract_hypervisor import HotplugContract, SnapshotContract,
 
 from merope.drivers.errors import DriverError
 from merope.drivers.hypervisor.base import Domain
+from merope.drivers.hypervisor.lxd import LxdHypervisor
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("lxd")]
 LXD = "hypervisor/lxd"
@@ -161,3 +163,18 @@ def test_a_container_that_does_not_start_says_why(case: LxdCase) -> None:
     vm = case.vm(text='RAW = [ TYPE = lxd, DATA = "lxc.init.cmd = /nowhere" ]')
     with pytest.raises(DriverError, match="the container one-7 does not start"):
         case.driver.deploy(vm, case.system_dir)
+
+
+@pytest.mark.runs(LXD, "shutdown")
+def test_a_container_that_does_not_stop_is_told_and_runs_on(case: LxdCase) -> None:
+    deploy_id = case.driver.deploy(case.vm(), case.system_dir)
+    deaf = "printf '#!/bin/sh\\ntrap \"\" PWR TERM INT\\nwhile :; do sleep 1; done\\n' > /sbin/init"
+    case.lxd.shell(deploy_id, deaf)
+    case.driver.reset(deploy_id)
+    impatient = LxdHypervisor(replace(case.real.settings, shutdown_timeout=2.0))
+    with pytest.raises(DriverError, match="one-7 did not stop within 2 s"):
+        impatient.shutdown(deploy_id)
+    assert case.lxd.shell(deploy_id, "echo runs") == "runs"
+    forcing = LxdHypervisor(replace(case.real.settings, shutdown_timeout=2.0, force_destroy=True))
+    forcing.shutdown(deploy_id)
+    assert find(case.driver, deploy_id) is None

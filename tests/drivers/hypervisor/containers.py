@@ -23,7 +23,6 @@ from merope.model.vm import VM, History
 _PROGRAMS = ("lxd", "lxc", "busybox", "mkfs.ext4", "qemu-storage-daemon", "isoinfo", "unshare")
 _INIT = """#!/bin/sh
 trap 'exit 0' PWR TERM INT
-[ -f /once ] && rm /once && exit 0
 while :; do
     sleep 1000 &
     wait $!
@@ -97,7 +96,7 @@ class OwnLxd:
     def driver(self, home: Path, location: Path) -> LxdHypervisor:
         socket = self.directory / "unix.socket"
         return LxdHypervisor(
-            LxdSettings(socket, home / "run" / "lxd", location, shutdown_timeout=10, vnc_command="/bin/sh")
+            LxdSettings(socket, home / "run" / "lxd", location, shutdown_timeout=60, vnc_command="/bin/sh")
         )
 
 

@@ -28,6 +28,7 @@ _NO_MEMORY = (
     "the memory of a container cannot be kept: power it off instead of suspending or stopping it "
     "(LXD would need CRIU for that)"
 )
+_ASK_AGAIN = 10.0
 
 
 class LxdHypervisor(LxdSnapshots):
@@ -59,17 +60,27 @@ class LxdHypervisor(LxdSnapshots):
         return name
 
     def shutdown(self, deploy_id: str) -> None:
+        """Asks again every ten seconds: an init that was still starting has not heard the first."""
         found = self._lxd.instance(deploy_id)
         if found is not None and found["status"] in (RUNNING, FROZEN):
             self._running(deploy_id)
-            try:
-                self._lxd.act(deploy_id, "stop", self.settings.shutdown_timeout)
-            except LxdError as error:
-                left = self._lxd.instance(deploy_id)
-                if left is not None and left["status"] == RUNNING and not self.settings.force_destroy:
-                    limit = f"{self.settings.shutdown_timeout:.0f} s"
-                    raise DriverError(f"{deploy_id} did not stop within {limit}: {error}") from error
+            self._stop(deploy_id)
         self._put_away(deploy_id)
+
+    def _stop(self, deploy_id: str) -> None:
+        """Returns when it has stopped, or may be forced to. Raises DriverError."""
+        limit = self.settings.shutdown_timeout
+        deadline = self._clock.monotonic() + limit
+        while True:
+            left = deadline - self._clock.monotonic()
+            try:
+                return self._lxd.act(deploy_id, "stop", max(min(left, _ASK_AGAIN), 1.0))
+            except LxdError as error:
+                now = self._lxd.instance(deploy_id)
+                if now is None or now["status"] != RUNNING or (left <= 0 and self.settings.force_destroy):
+                    return None
+                if left <= 0:
+                    raise DriverError(f"{deploy_id} did not stop within {limit:.0f} s: {error}") from error
 
     def cancel(self, deploy_id: str) -> None:
         self._put_away(deploy_id)

@@ -372,6 +372,27 @@ def test_every_recorded_machine_can_be_shown(name: str) -> None:
     assert (outcome.code, outcome.err) == (0, "")
 
 
+# --- tm-debug ---
+
+
+@pytest.mark.parametrize(("option", "passed"), [("", []), (" --steps", ["--list"])])
+def test_tm_debug_hands_over_to_the_front_ends_own_program(
+    option: str, passed: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "one"
+    program.write_text(f'#!/bin/sh\necho "$@" >"{tmp_path}/words"\nexit 3\n')
+    program.chmod(0o700)
+    monkeypatch.setattr("sys.argv", [str(tmp_path / "onevm")])
+    assert command(f"onevm tm-debug 4{option}", FakeCloud()).code == 3
+    assert (tmp_path / "words").read_text().split() == ["tm-debug", "4", *passed]
+
+
+def test_tm_debug_says_that_it_is_for_the_front_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["/nowhere/onevm"])
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert "is for the front-end" in command("onevm tm-debug 4", FakeCloud()).err
+
+
 # --- explain ---
 
 WAITING = (

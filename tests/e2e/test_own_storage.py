@@ -2,6 +2,7 @@
 
 import hashlib
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -183,3 +184,38 @@ def test_a_vm_that_ends_leaves_nothing_on_any_machine(own_storage: BedCloud, vm:
     vm.remove()
     assert where(own_storage, vm) == []
     assert own_storage.runs_on(vm.id) == []
+
+
+def debugged(cloud: BedCloud, vm: BedVm, *words: str, typed: str = "") -> str:
+    """What `one tm-debug` says."""
+    argv = (
+        sys.executable,
+        "-m",
+        "merope.daemon.one",
+        "tm-debug",
+        str(vm.id),
+        *words,
+        "--home",
+        str(cloud.home),
+    )
+    return subprocess.run(argv, input=typed, capture_output=True, text=True, check=True).stdout
+
+
+def test_a_transfer_that_failed_is_gone_through_step_by_step(own_storage: BedCloud) -> None:
+    source = Path(own_storage.document("image", own_storage.image).findtext("SOURCE", ""))
+    hidden = source.with_name("hidden")
+    source.rename(hidden)
+    vm = BedVm.make(own_storage, "node2")
+    eventually("its prolog has failed", lambda: "PROLOG_FAILURE" in vm.look().phase)
+    hidden.rename(source)
+    listed = debugged(own_storage, vm, "--list")
+    assert "1. [front-end] carrier copy" in listed
+    assert "2. [node2] ssh clone" in listed
+    assert where(own_storage, vm) == []
+    told = debugged(own_storage, vm, typed="r\n\nr\nr\n\n")
+    assert told.count(" done") == 3
+    own_storage.ask("one.vm.recover", vm.id, 1)
+    vm.run()
+    assert own_storage.runs_on(vm.id) == ["node2"]
+    vm.remove()
+    assert where(own_storage, vm) == []

@@ -185,6 +185,7 @@ COMMANDS = (
         "which rules of VMs' NICs would change on their hosts",
         "merope.daemon.network_diff:main",
     ),
+    Command("tm-debug", "the steps of a VM's failed transfer, one by one", "merope.daemon.tm_debug:main"),
     Command("simulate", "run the core through random faults, by seeds", "merope.simulation:main"),
     Command("demo", "a cloud with a real machine: up, down", "merope.daemon.demo:main"),
     Command(

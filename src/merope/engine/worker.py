@@ -100,6 +100,8 @@ def answer(drivers: LocalDrivers, request: dict[str, Any]) -> Answer:
         if "job" in request:
             job = Job.from_json(request["job"])
             drivers.reach(request.get("far", ()), request.get("ssh", {}))
+            if "step" in request:
+                return plans.run_step(drivers, job, request["stage"], request["step"])
             if "stage" in request:
                 return plans.run_stage(drivers, job, request["stage"], undo=request["undo"])
             return plans.run(drivers, job)

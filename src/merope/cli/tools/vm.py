@@ -1,6 +1,6 @@
 """onevm: virtual machines."""
 
-from merope.cli import values, vm_actions, vm_attach, vm_create, vm_explain, vm_options
+from merope.cli import values, vm_actions, vm_attach, vm_create, vm_debug, vm_explain, vm_options
 from merope.cli.actions import (
     lock_commands,
     ownership_commands,
@@ -150,6 +150,14 @@ TOOL = Tool(
             (one("vm"),),
             FORMAT_OPTIONS,
             ("explain 4", "explain 4 --json"),
+        ),
+        Command(
+            "tm-debug",
+            "go through the steps of a transfer that failed, one by one (on the front-end)",
+            vm_debug.tm_debug,
+            (one("vm"),),
+            (flag("--steps", "show them and do none"),),
+            ("tm-debug 4",),
         ),
         *ownership_commands("vm"),
         action("resched", "let the scheduler move machines", scheduled=False),

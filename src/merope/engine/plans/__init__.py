@@ -11,8 +11,9 @@ from merope.engine.job import Answer, Job
 from merope.engine.plans import host, hotplug, image, market, moving, network, snapshots, vm
 from merope.engine.plans.base import Drivers, Plan
 from merope.engine.plans.stages import Stages, go_through
+from merope.engine.plans.steps import go_in_steps
 
-__all__ = ["PLANS", "Drivers", "Plan", "Stages", "run", "run_stage"]
+__all__ = ["PLANS", "Drivers", "Plan", "Stages", "run", "run_stage", "run_step"]
 
 PLANS: dict[str, Stages] = {
     **vm.PLANS,
@@ -37,6 +38,11 @@ def run_stage(drivers: Drivers, job: Job, number: int, *, undo: bool = False) ->
     stage = PLANS[job.effect.op][number]
     plan = stage.undo if undo else stage.do
     return Answer(True) if plan is None else _held(drivers, job, plan)
+
+
+def run_step(drivers: Drivers, job: Job, number: int, wanted: str) -> Answer:
+    """The steps of a stage's transfers; the `wanted` one is done. Nobody else may be at the VM."""
+    return go_in_steps(PLANS[job.effect.op][number], drivers, job, wanted)
 
 
 def _held(drivers: Drivers, job: Job, plan: Plan) -> Answer:

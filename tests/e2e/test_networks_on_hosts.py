@@ -1,5 +1,6 @@
 """Networks of hosts under a whole cloud: what reaches a real guest, and what of it is on the hosts."""
 
+import shutil
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +9,7 @@ from xml.etree.ElementTree import Element
 import pytest
 from tests.e2e.cloud import BedCloud, BedVm
 from tests.real.machine import SHELL, eventually
+from tests.testbed.host import BedHost
 
 from merope.daemon import network_diff
 
@@ -140,6 +142,66 @@ def test_a_nic_on_a_vxlan_is_plugged_into_a_guest_that_runs_and_leaves_nothing(
     vm.run()
     assert (host.run("ip", "-o", "link", "show", "type", "vxlan"), rules(cloud, vm.host)) == seen
     cloud.ask("one.vn.delete", network)
+
+
+@pytest.fixture
+def switch(cloud: BedCloud, vm: BedVm) -> BedHost:
+    """The VM's host, with Open vSwitch in user space; it ends with the host."""
+    host = cloud.bed.host(vm.host)
+    if shutil.which("ovs-vswitchd") is None:
+        pytest.skip("not installed: openvswitch-switch")
+    place = "/run/openvswitch"
+    host.run("mkdir", "-p", place)
+    host.run("ovsdb-tool", "create", f"{place}/conf.db", "/usr/share/openvswitch/vswitch.ovsschema")
+    host.run("ovsdb-server", f"{place}/conf.db", f"--remote=punix:{place}/db.sock", "--pidfile", "--detach")
+    host.run("ovs-vsctl", "--no-wait", "init")
+    host.run("ovs-vswitchd", "--pidfile", "--detach")
+    return host
+
+
+@pytest.mark.runs("network/ovswitch", "pre", "post", "clean", where="here")
+def test_a_guest_is_in_its_vlan_of_open_vswitch_with_its_own_address(
+    cloud: BedCloud, vm: BedVm, switch: BedHost
+) -> None:
+    text = (
+        'NAME=switched\nVN_MAD=ovswitch\nBRIDGE=ovsbr0\nVLAN_ID=20\nOVS_BRIDGE_CONF="datapath_type=netdev"\n'
+        "FILTER_IP_SPOOFING=YES\nFILTER_MAC_SPOOFING=YES\nAR=[TYPE=IP4,IP=10.88.0.1,SIZE=9]"
+    )
+    network = cloud.ask("one.vn.allocate", text, -1)
+    cloud.ask("one.vm.attachnic", vm.id, f"NIC=[NETWORK_ID={network},MODEL=virtio]")
+    assert vm.run().look().error == ""
+    nic = f"one-{vm.id}-{_last_nic(cloud, vm)}"
+    assert switch.run("ovs-vsctl", "get", "Port", nic, "tag").strip() == "20"
+    for name, tag in (("same", "20"), ("other", "30")):
+        port = ["add-port", "ovsbr0", name, f"tag={tag}", "--", "set", "Interface", name, "type=internal"]
+        switch.run("ovs-vsctl", *port)
+        switch.run("ip", "link", "set", name, "up")
+    switch.run("ip", "address", "add", "10.88.0.200/24", "dev", "same")
+    switch.run("ip", "address", "add", "10.89.0.200/24", "dev", "other")
+    eventually("the guest has eth1", lambda: "eth1" in vm.guest.run("ip link"), 30)
+    vm.guest.run(
+        "ip link set eth1 up; for n in 8.0.1 8.0.77 9.0.1; do ip address add 10.8$n/24 dev eth1; done"
+    )
+    heard = [
+        "1 packets received" in vm.guest.run(f"ping -c 1 -W {wait} -I {own} {target}")
+        for own, target, wait in (
+            ("10.88.0.1", "10.88.0.200", 5),
+            ("10.88.0.77", "10.88.0.200", 1),
+            ("10.89.0.1", "10.89.0.200", 1),
+        )
+    ]
+    assert heard == [True, False, False]
+    for name in ("same", "other"):
+        switch.run("ovs-vsctl", "del-port", "ovsbr0", name)
+    cloud.ask("one.vm.detachnic", vm.id, _last_nic(cloud, vm))
+    vm.run()
+    assert switch.run("ovs-vsctl", "list-br") == ""
+    cloud.ask("one.vn.delete", network)
+
+
+def _last_nic(cloud: BedCloud, vm: BedVm) -> int:
+    found = cloud.document("vm", vm.id).findall("TEMPLATE/NIC/NIC_ID")
+    return max(int(each.text or "") for each in found)
 
 
 def test_an_alias_is_one_more_address_of_its_nic(cloud: BedCloud, vm: BedVm, filtered: int) -> None:

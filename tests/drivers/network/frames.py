@@ -27,6 +27,11 @@ def ethernet(src: str, dst: str, kind: int, payload: bytes) -> bytes:
     return (mac(dst) + mac(src) + struct.pack("!H", kind) + payload).ljust(60, b"\0")
 
 
+def tagged(frame: bytes, vlan: int, kind: int = 0x8100) -> bytes:
+    """The frame with a VLAN's tag; 0 is no VLAN (a priority)."""
+    return frame[:12] + struct.pack("!HH", kind, vlan) + frame[12:]
+
+
 def arp(src_mac: str, src: str, dst: str, *, said_mac: str = "") -> bytes:
     """A request; `said_mac` is what it says its sender is, else that of the frame."""
     body = struct.pack("!HHBBH", 1, 0x0800, 6, 4, 1) + mac(said_mac or src_mac)

@@ -74,6 +74,7 @@ class EbtablesCase:
         return traces(self._host)
 
 
+@pytest.mark.runs("network/ebtables", "update", where="here")
 class TestEbtables(NetworkContract):
     @pytest.fixture
     def case(self, cloud: Cloudlet) -> EbtablesCase:

@@ -149,6 +149,7 @@ def test_a_driver_that_is_killed_at_any_step_leaves_what_the_next_try_completes(
     assert traces(host) == empty
 
 
+@pytest.mark.runs("network/vxlan", "update", where="here")
 class TestVxlan(NetworkContract):
     pytestmark = filters
 
@@ -157,6 +158,7 @@ class TestVxlan(NetworkContract):
         return Case(cloud, VXLAN)
 
 
+@pytest.mark.runs("network/ovswitch", "update", where="here")
 class TestOpenvSwitch(NetworkContract):
     pytestmark = switches
 
@@ -165,6 +167,7 @@ class TestOpenvSwitch(NetworkContract):
         return Case(cloud, OVS)
 
 
+@pytest.mark.runs("network/ovswitch_vxlan", "update", where="here")
 class TestOpenvSwitchVxlan(NetworkContract):
     pytestmark = switches
 

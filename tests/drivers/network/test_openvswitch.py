@@ -116,10 +116,6 @@ def test_nobody_says_by_arp_that_he_is_another_unless_the_site_allows_it(pair: P
     assert pair.sends(poison, mark)
 
 
-def _tagged(frame: bytes, vlan: int, kind: int = 0x8100) -> bytes:
-    return frame[:12] + struct.pack("!HH", kind, vlan) + frame[12:]
-
-
 @needs_switch
 @pytest.mark.runs("network/ovswitch", "VLAN_TAGGED_ID", where="here")
 def test_a_trunk_carries_the_vlans_of_its_list(pair: Pair) -> None:
@@ -129,7 +125,7 @@ def test_a_trunk_carries_the_vlans_of_its_list(pair: Pair) -> None:
     for trunk in ("20,30-32", "30-32"):
         pair.set(f', VLAN_ID = 10, VLAN_TAGGED_ID = "{trunk}"')
         mark = marker()
-        frame = _tagged(frames.udp(pair.guest.to(pair.other), 5, mark), 20)
+        frame = frames.tagged(frames.udp(pair.guest.to(pair.other), 5, mark), 20)
         heard.append(passes(pair.guest, pair.other, frame, mark, after=third))
     assert heard == [True, False]
 
@@ -148,8 +144,8 @@ def test_vlans_of_a_guest_are_carried_in_that_of_its_network(tmp_path: Path) -> 
         try:
             mark = marker()
             shout = frames.arp(guest.mac, guest.ip, _text(mark))
-            guest.send(_tagged(shout, 102))
-            guest.send(_tagged(shout, 103))
+            guest.send(frames.tagged(shout, 102))
+            guest.send(frames.tagged(shout, 103))
             heard = wire.next(mark)
             assert heard[12:20] == struct.pack("!HHHH", 0x88A8, 50, 0x8100, 103)
         finally:

@@ -1,10 +1,15 @@
 """What drivers read of a VM's network interfaces. A wrong value is a DriverError that names VM and NIC."""
 
+import re
+
 from merope.drivers.errors import DriverError
 from merope.drivers.network.ip_link import checked_name
 from merope.model.template import Vector
 from merope.model.vm import VM
 
+LAST_VLAN = 4095
+_RANGE = re.compile(r"(\d{1,4})(?:-(\d{1,4}))?", re.ASCII)
+_QINQ = ("802.1q", "802.1ad")
 _LEAST_MTU, _MOST_MTU = 68, 65535
 
 
@@ -56,3 +61,26 @@ def number_of(vm: VM, nic: Vector, attribute: str, least: int, most: int) -> int
 
 def has(nic: Vector, flag: str) -> bool:
     return nic.get(flag, "").upper() == "YES"
+
+
+def vlan_ids(vm: VM, nic: Vector, attribute: str) -> list[int]:
+    """A list of VLAN ids and of first-last, each id by itself."""
+    found: set[int] = set()
+    for word in filter(None, (word.strip() for word in nic.get(attribute, "").split(","))):
+        match = _RANGE.fullmatch(word)
+        first = int(match[1]) if match else LAST_VLAN + 1
+        last = int(match[2] or first) if match else first
+        if not first <= last <= LAST_VLAN:
+            raise DriverError(
+                f"{what(vm, nic, attribute)} has '{word}', expected 0 to {LAST_VLAN}, or first-last"
+            )
+        found |= set(range(first, last + 1))
+    return sorted(found)
+
+
+def outer_kind(vm: VM, nic: Vector, default: str) -> str:
+    """The protocol of the tag around a guest's own: QINQ_TYPE."""
+    kind = nic.get("QINQ_TYPE", "").lower() or default
+    if kind not in _QINQ:
+        raise DriverError(f"{what(vm, nic, 'QINQ_TYPE')} is '{kind}', expected {' or '.join(_QINQ)}")
+    return kind

@@ -3,18 +3,14 @@
 Source: spec templates.yaml `vnet` (VLAN_TAGGED_ID, CVLANS, QINQ_TYPE), drivers.yaml `vnm.config`.
 """
 
-import re
 from collections.abc import Iterator, Sequence
 
 from merope.drivers.errors import DriverError
-from merope.drivers.network.nics import device_of, has, number_of, what
+from merope.drivers.network.nics import LAST_VLAN, device_of, has, number_of, outer_kind, vlan_ids, what
 from merope.drivers.network.spoofing import addresses_of, macs_of
 from merope.model.template import Vector
 from merope.model.vm import VM
 
-_LAST_VLAN = 4095
-_RANGE = re.compile(r"(\d{1,4})(?:-(\d{1,4}))?", re.ASCII)
-_QINQ = {"802.1q", "802.1ad"}
 _COOKIE = 0x4D45
 """The upper 16 bits of the cookies of our flows."""
 
@@ -26,35 +22,25 @@ def cookie(vm: VM, nic: Vector) -> str:
 
 def vlan_columns(vm: VM, nic: Vector) -> list[str]:
     """The columns of the port's row that say which VLANs it has; none: it has no VLAN of its own."""
-    tag = str(number_of(vm, nic, "VLAN_ID", 0, _LAST_VLAN)) if nic.get("VLAN_ID") else ""
-    inner = _ids(vm, nic, "CVLANS")
-    trunks = _ids(vm, nic, "VLAN_TAGGED_ID")
+    tag = str(number_of(vm, nic, "VLAN_ID", 0, LAST_VLAN)) if nic.get("VLAN_ID") else ""
+    inner = _listed(vm, nic, "CVLANS")
+    trunks = _listed(vm, nic, "VLAN_TAGGED_ID")
     if inner and not tag:
         raise DriverError(f"{what(vm, nic, 'CVLANS')} needs VLAN_ID, in which they are carried")
     columns = [f"tag={tag}"] if tag else []
     if inner:
-        kind = nic.get("QINQ_TYPE", "").lower() or "802.1ad"
-        if kind not in _QINQ:
-            raise DriverError(f"{what(vm, nic, 'QINQ_TYPE')} is '{kind}', expected 802.1q or 802.1ad")
-        columns += ["vlan_mode=dot1q-tunnel", f"cvlans={inner}", f"other_config:qinq-ethtype={kind}"]
+        columns += [
+            "vlan_mode=dot1q-tunnel",
+            f"cvlans={inner}",
+            f"other_config:qinq-ethtype={outer_kind(vm, nic, '802.1ad')}",
+        ]
     elif trunks:
         columns += [f"trunks={trunks}", f"vlan_mode={'native-untagged' if tag else 'trunk'}"]
     return columns
 
 
-def _ids(vm: VM, nic: Vector, attribute: str) -> str:
-    """A list of VLAN ids and first-last, each id by itself."""
-    found: list[int] = []
-    for word in filter(None, (word.strip() for word in nic.get(attribute, "").split(","))):
-        match = _RANGE.fullmatch(word)
-        first = int(match[1]) if match else _LAST_VLAN + 1
-        last = int(match[2] or first) if match else first
-        if not first <= last <= _LAST_VLAN:
-            raise DriverError(
-                f"{what(vm, nic, attribute)} has '{word}', expected 0 to {_LAST_VLAN}, or first-last"
-            )
-        found += range(first, last + 1)
-    return ",".join(map(str, sorted(set(found))))
+def _listed(vm: VM, nic: Vector, attribute: str) -> str:
+    return ",".join(map(str, vlan_ids(vm, nic, attribute)))
 
 
 _NOBODY = "0.0.0.0"  # noqa: S104 - who has no address yet says this

@@ -1,5 +1,7 @@
-"""Whose addresses a guest may use: a table of nftables for bridges, changed in one step.
+"""What frames pass a NIC and whose addresses they have: a table of nftables for bridges, changed in one step.
 
+Iptables sees no frames with a tag of a VLAN: they pass a NIC only where its network is for them (CVLANS,
+VLAN_TAGGED_ID), or a guest would reach others past all groups.
 Every frame that a NIC with FILTER_MAC_SPOOFING or FILTER_IP_SPOOFING sends is looked at where the bridge
 takes it in, so also one for the host itself: its MAC, its IP addresses, and what it says of them by ARP and
 neighbour discovery. The driver `ebtables` uses the same table for its rule about networks.
@@ -12,7 +14,7 @@ from dataclasses import dataclass, field
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 
 from merope.drivers.errors import DriverError
-from merope.drivers.network.nics import aliases_of, has, what
+from merope.drivers.network.nics import aliases_of, has, vlan_ids, what
 from merope.drivers.network.tool import Tool, is_installed
 from merope.model.addresses import LINK_LOCAL, eui64, ip6_text, mac_text, parse_mac
 from merope.model.template import Vector
@@ -26,6 +28,8 @@ _PRIORITY = -300
 _ADVERTISED = "icmpv6 type nd-neighbor-advert @th,64,128"
 """The address that a neighbour says is its own, for which nft has a name only since 1.0.7."""
 _NOBODY = "0.0.0.0"  # noqa: S104 - who has no address yet says this
+_TAGGED, _WRAPPED = "0x8100", ("0x88a8", "0x9100", "0x8863", "0x8864")
+"""Kinds of frames in which packets are hidden: VLANs, VLANs in VLANs, PPPoE."""
 _SAFE_PORT = re.compile(r"[A-Za-z0-9_.-]{1,15}", re.ASCII)
 _NETWORK_MASK = "ff:ff:ff:ff:ff:00"
 
@@ -43,8 +47,9 @@ Chains = Mapping[str, Chain]
 
 
 def spoofing_chains(vm: VM, nic: Vector, port: str) -> dict[str, Chain]:
-    """The chain of a NIC, if its network wants one."""
-    rules: list[str] = []
+    """The chains of a NIC: of what it sends, and of what comes to it."""
+    hidden = _hidden(vm, nic)
+    rules = list(hidden)
     if has(nic, "FILTER_MAC_SPOOFING"):
         macs = _set(macs_of(vm, nic))
         rules += [f"ether saddr != {macs} drop", f"ether type arp arp saddr ether != {macs} drop"]
@@ -58,8 +63,21 @@ def spoofing_chains(vm: VM, nic: Vector, port: str) -> dict[str, Chain]:
             *(f"{_ADVERTISED} {int(IPv6Address(each)):#034x} accept" for each in own6),
             "icmpv6 type nd-neighbor-advert drop",
         ]
-    name = f"one-{vm.id}-{nic['NIC_ID']}-{_FROM}"
-    return {name: Chain(_FROM, port, tuple(rules))} if rules else {}
+    name = f"one-{vm.id}-{nic['NIC_ID']}"
+    return {
+        f"{name}-{_FROM}": Chain(_FROM, port, tuple(rules)),
+        f"{name}-{_TO}": Chain(_TO, port, tuple(hidden)),
+    }
+
+
+def _hidden(vm: VM, nic: Vector) -> list[str]:
+    own = [*vlan_ids(vm, nic, "CVLANS"), *vlan_ids(vm, nic, "VLAN_TAGGED_ID")]
+    if not own:
+        return [f"ether type {_set((_TAGGED, *_WRAPPED))} drop"]
+    return [
+        f"ether type {_TAGGED} vlan id != {_set(map(str, sorted(set(own))))} drop",
+        f"ether type {_set(_WRAPPED)} drop",
+    ]
 
 
 def network_chains(vm: VM, nic: Vector, port: str) -> dict[str, Chain]:

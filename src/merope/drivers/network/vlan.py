@@ -9,7 +9,7 @@ from ipaddress import AddressValueError, IPv4Address
 from merope.drivers.errors import DriverError
 from merope.drivers.network.ip_link import options, words
 from merope.drivers.network.made_links import Uplink
-from merope.drivers.network.nics import number_of, phydev_of, what
+from merope.drivers.network.nics import number_of, outer_kind, phydev_of, what
 from merope.drivers.network.site import Site
 from merope.model.template import Vector
 from merope.model.vm import VM
@@ -25,9 +25,11 @@ def tagged(site: Site, vm: VM, nic: Vector) -> Uplink:
     phydev = _phydev(vm, nic)
 
     def arguments() -> list[str]:
-        return ["id", str(number), *words(_options(site, vm, nic))]
+        return ["protocol", kind, "id", str(number), *words(_options(site, vm, nic))]
 
-    return Uplink(_name(vm, nic, phydev, number), "vlan", phydev, arguments, {"id": number})
+    kind = outer_kind(vm, nic, "802.1q")
+    traits = {"id": number, "protocol": kind.replace("q", "Q")}
+    return Uplink(_name(vm, nic, phydev, number), "vlan", phydev, arguments, traits)
 
 
 def tunnelled(site: Site, vm: VM, nic: Vector, attribute: str = "VLAN_ID") -> Uplink:

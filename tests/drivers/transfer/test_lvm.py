@@ -22,8 +22,6 @@ pytestmark = [
 ]
 MB = 1024 * 1024
 GROUP = "vg-one-0"
-QUICK = {"save back"}
-"""The others take minutes in a machine that is emulated."""
 
 
 def run(*argv: str) -> str:
@@ -68,9 +66,7 @@ def case(group: None, tmp_path: Path) -> Iterator[LvmCase]:
     "copy_out",
     where="helper VM",
 )
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.quick if name in QUICK else ()) for name in OPERATIONS]
-)
+@pytest.mark.parametrize("name", OPERATIONS)
 def test_an_operation_done_twice_leaves_the_world_as_done_once(case: LvmCase, name: str) -> None:
     operation = OPERATIONS[name]
     operation.prepare(case)

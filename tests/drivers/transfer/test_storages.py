@@ -18,7 +18,7 @@ from merope.drivers.transfer.base import Place
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("ceph")]
 
-QUICK = {"clone", "make image with a file system", "revert", "save a snapshot as"}
+QUICK = {"clone", "revert", "save a snapshot as"}
 
 
 @pytest.fixture
@@ -77,7 +77,6 @@ def test_an_operation_cut_off_before_any_step_is_completed_when_it_is_done_again
     assert steps > 0
 
 
-@pytest.mark.quick
 def test_an_image_that_was_used_as_persistent_is_cloned_as_it_is_now(case: CephCase) -> None:
     images(case)
     case.driver.clone(source(case), disk(case), 2, "raw")

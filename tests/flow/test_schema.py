@@ -2,6 +2,8 @@
 
 import contextlib
 import itertools
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -149,3 +151,9 @@ def test_a_cycle_is_found_where_there_is_one(graph: dict[int, list[int]]) -> Non
     cycle = find_cycle(parents)
     assert bool(cycle) == bool(left)
     assert all(parent in parents[child] for child, parent in itertools.pairwise(cycle))
+
+
+def test_the_example_of_the_documentation_is_a_template() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "flow.md").read_text()
+    example = json.loads(page.partition("```json\n")[2].partition("```")[0])
+    assert check(example) is example

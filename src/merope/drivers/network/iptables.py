@@ -50,9 +50,6 @@ class State:
     top: tuple[str, ...] = ()
     hooked: bool = False
 
-    def of_vm(self, vm_id: int) -> set[str]:
-        return {name for name in self.chains if _CHAIN.fullmatch(name)[1] == str(vm_id)}  # type: ignore[index]
-
     def with_nics(
         self, chains: Mapping[str, tuple[str, ...]], devices: Mapping[str, str], gone: set[str]
     ) -> "State":

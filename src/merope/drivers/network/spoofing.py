@@ -201,13 +201,5 @@ def write(tool: Tool, text: str) -> None:
     tool(["nft", "-f", "-"], text)
 
 
-def shown(chains: Chains) -> list[str]:
-    return [
-        f"bridge {TABLE} {name} ({chain.port}): {rule}"
-        for name, chain in chains.items()
-        for rule in chain.rules
-    ]
-
-
 def names_of(vm_id: int, nic_ids: Sequence[str]) -> set[str]:
     return {f"one-{vm_id}-{number}-{way}" for number in nic_ids for way in (_FROM, _TO)}

@@ -1,6 +1,7 @@
 """What the rules of security groups mean, before any host is asked."""
 
 from ipaddress import IPv4Address
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -10,6 +11,9 @@ from tests.drivers.network.cloudlet import machine
 from merope.drivers.errors import DriverError
 from merope.drivers.network import iptables
 from merope.drivers.network.packet_rules import Allowed, Protocol, Span, Way, allowed
+from merope.drivers.network.site import Site
+from merope.drivers.network.spoofing import spoofing_chains
+from merope.drivers.network.vlan import tagged
 from merope.model.vm import VM
 
 NIC = 'VN_MAD = "fw", BRIDGE = "onebr0", SECURITY_GROUPS = "100, 101"'
@@ -61,6 +65,23 @@ def test_addresses_that_follow_from_macs_are_consecutive_within_their_lower_half
         "2001:db8::ff:feff:fffe-2001:db8::ff:feff:ffff",
         "2001:db8::1ff:fe00:0-2001:db8::1ff:fe00:1",
     ]
+
+
+@pytest.mark.parametrize(("kind", "protocol"), [("", "802.1q"), ("802.1ad", "802.1ad"), ("802.1Q", "802.1q")])
+def test_the_tag_of_a_network_is_of_the_kind_that_it_says(tmp_path: Path, kind: str, protocol: str) -> None:
+    nic = f'VN_MAD = "802.1Q", PHYDEV = "eth1", VLAN_ID = 50, QINQ_TYPE = "{kind}"'
+    given = machine(7, nic)
+    uplink = tagged(Site(tmp_path), given, given.template.vectors("NIC")[0])
+    assert (uplink.name, uplink.parent) == ("eth1.50", "eth1")
+    assert list(uplink.arguments()) == ["protocol", protocol, "id", "50"]
+
+
+def test_what_a_guest_may_tag_is_in_a_list_and_nothing_else_is_hidden_from_the_rules() -> None:
+    given = machine(7, 'VN_MAD = "802.1Q", CVLANS = "101,103-104"')
+    (nic,) = given.template.vectors("NIC")
+    for chain in spoofing_chains(given, nic, "one-7-0").values():
+        assert chain.rules[0] == "ether type 0x8100 vlan id != { 101, 103, 104 } drop"
+        assert chain.rules[1].startswith("ether type { 0x88a8,")
 
 
 ports = st.integers(0, 65535)

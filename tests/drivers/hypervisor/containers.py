@@ -61,6 +61,7 @@ class OwnLxd:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
+            umask=0o022,
         )
         subprocess.run(["lxd", "waitready", "--timeout", "60"], env=self.environment, check=True)
         subprocess.run(

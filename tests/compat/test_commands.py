@@ -32,6 +32,7 @@ ELSEWHERE = {
     "onelog get": "needs no cloud (tests/cli/test_log_commands.py)",
     "onelog get-vm": "the same",
     "onehook retry": "needs an execution (tests/daemon/test_hooks.py)",
+    "onevm tm-debug": "needs a transfer that failed (tests/daemon/test_tm_debug.py)",
     "onevnet free": "returns ranges of a reservation to drivers of addresses",
 }
 

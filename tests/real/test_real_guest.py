@@ -230,7 +230,6 @@ def test_raw_that_libvirts_schema_refuses_is_refused_when_validation_is_wanted(h
 
 
 def test_a_libvirtd_that_stopped_leaves_no_mount_and_no_process(image: Path, tmp_path: Path) -> None:
-    before = Path("/proc/self/mounts").read_text()
     libvirtd = OwnLibvirtd(tmp_path)
     process = libvirtd.start()
     libvirtd.wait(process)
@@ -238,4 +237,4 @@ def test_a_libvirtd_that_stopped_leaves_no_mount_and_no_process(image: Path, tmp
     assert libvirtd.stop()
     assert not process.alive
     assert not libvirtd.stop()
-    assert Path("/proc/self/mounts").read_text() == before
+    assert str(tmp_path) not in Path("/proc/self/mounts").read_text()

@@ -74,8 +74,10 @@ def _is_read_only(disk: Vector) -> bool:
 def _send(drivers: Drivers, job: Job) -> dict[str, str]:
     """Done again, it leaves alone what is there: the guest may have come, and the answer been lost."""
     target, source = here(drivers, job), here(drivers, job, job.source)
+    if not moves_by_carrier(drivers, job):
+        return {}
     carrier = drivers.carrier
-    if not moves_by_carrier(drivers, job) or not carrier.has(source.place):
+    if not carrier.has(source.place):
         return {}
     copied = {f"disk.{int(disk['DISK_ID'])}": format_of(disk) for disk in _copied(source)}
     for path in carrier.names(source.place):

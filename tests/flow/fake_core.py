@@ -230,7 +230,13 @@ class FakeCore:
         return vm.id
 
     def _tell(self, vm: FakeVm) -> None:
-        self.events.append((f"EVENT STATE VM/{vm.state.name}/{vm.lcm.name}/{vm.id} ", "<HOOK_MESSAGE/>"))
+        if service := vm.user.get("SERVICE_ID"):
+            message = (
+                f"<HOOK_MESSAGE><HOOK_TYPE>STATE</HOOK_TYPE><HOOK_OBJECT>VM</HOOK_OBJECT>"
+                f"<STATE>{vm.state.name}</STATE><LCM_STATE>{vm.lcm.name}</LCM_STATE>"
+                f"<RESOURCE_ID>{vm.id}</RESOURCE_ID>{vm.xml()}</HOOK_MESSAGE>"
+            )
+            self.events.append((f"EVENT SERVICE {service} ", message))
 
     def _vm(self, oid: int) -> FakeVm:
         if oid not in self.vms:

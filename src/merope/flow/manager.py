@@ -26,12 +26,15 @@ from merope.services.core import Core, text
 
 log = logging.getLogger("merope.flow")
 
-#: Prefixes of the events that services want to hear of.
-STATES, UPDATES = "EVENT STATE VM/", "EVENT API one.vm.update 1"
+#: Prefixes of the events that services want to hear of: of VMs, those that are a service's, so that the core
+#: makes no message of the others.
+STATES, UPDATES = "EVENT SERVICE ", "EVENT API one.vm.update 1"
 DOCUMENTS = tuple(f"EVENT API one.document.{what} 1" for what in ("chown", "rename", "delete"))
 #: Always; UPDATES only while a guest is waited for: all of them may update thousands of times a second.
 SUBSCRIPTIONS = (STATES, *DOCUMENTS)
-_STATE_KEY = re.compile(r"EVENT STATE VM/(\w+)/(\w+)/(\d+)")
+_STATE = re.compile(r"<STATE>(\w+)</STATE><LCM_STATE>(\w+)</LCM_STATE><RESOURCE_ID>(\d+)</RESOURCE_ID>")
+_HEAD = 400
+"""Characters of a message, in base64, that say which VM is in which state; its document follows."""
 _FIRST_IN = re.compile(r"<POSITION>2</POSITION><TYPE>IN</TYPE><VALUE>(\d+)</VALUE>")
 _READY = re.compile(r"""READY\s*=\s*["']?YES|<READY>(?:<!\[CDATA\[)?YES""", re.IGNORECASE)
 
@@ -126,14 +129,18 @@ class Manager:
 
     def hear(self, key: str, message: bytes) -> None:
         """An event of the core: its key and its message, in base64."""
-        if found := _STATE_KEY.match(key):
-            vm = int(found[3])
-            self.world.heard(vm, found[1], found[2])
-            self._wake_of(vm)
+        if key.startswith(STATES):
+            self._hear_state(message)
         elif key.startswith(UPDATES):
             self._hear_update(message)
         elif key.startswith("EVENT API one.document."):
             self._hear_document(message)
+
+    def _hear_state(self, message: bytes) -> None:
+        if found := _STATE.search(b64decode(message[:_HEAD]).decode("utf-8", "replace")):
+            vm = int(found[3])
+            self.world.heard(vm, found[1], found[2])
+            self._wake_of(vm)
 
     def _hear_update(self, message: bytes) -> None:
         told = b64decode(message).decode("utf-8", "replace")

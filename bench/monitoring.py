@@ -332,8 +332,9 @@ def measured(home: Path, options: argparse.Namespace, pid: int, endpoint: str) -
 
 
 def send_all(home: Path, options: argparse.Namespace, told: Connection) -> None:
-    # It stands for other machines, and is not to be in the way of this one's processes.
-    os.nice(19)
+    # It stands for other machines, and is not to be in the way of this one's processes: anything else comes
+    # first, at once.
+    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     Fleet(home, options.hosts, options.vms).run(options.interval, told)
 
 

@@ -55,7 +55,7 @@ class Outside:
                 item.add_marker(pytest.mark.xdist_group(_GROUP))
 
     @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_protocol(self, item: pytest.Item) -> bool | None:
+    def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
         if not item.get_closest_marker(MARKER):
             return None
         hook = item.ihook
@@ -63,6 +63,8 @@ class Outside:
         for report in self._reports_of(item):
             hook.pytest_runtest_logreport(report=report)
         hook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+        # What the test before left standing for its neighbour, this one, is not the next one's.
+        item.session._setupstate.teardown_exact(nextitem)
         return True
 
     def _reports_of(self, item: pytest.Item) -> list[pytest.TestReport]:

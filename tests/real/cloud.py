@@ -18,10 +18,15 @@ from merope.daemon.start import last_options
 from merope.drivers.hypervisor.base import Domain
 from merope.drivers.hypervisor.libvirt import LibvirtHypervisor
 from merope.drivers.hypervisor.libvirt_settings import KvmSettings
+from merope.model.change import Change, Put, Row
 from merope.model.states import LcmState, VmState
+from merope.store.sqlite import SqliteStore
 
 #: Below those of the clouds on a bed (tests/e2e), which the same process may have beside this one.
 _PORT = 18000 + os.getpid() % 4000
+_FIRST_VM = 1000 + os.getpid() % 4000
+"""Taps and consoles have a host's names and ports by the ids of VMs, and whoever runs the tests may have a
+cloud of their own on this machine (`make cloud`)."""
 RUNNING = (VmState.ACTIVE, LcmState.RUNNING)
 
 
@@ -31,6 +36,16 @@ class FirstCloud:
     def __init__(self, home: Path, name: str = "demo") -> None:
         self.layout = Layout.at(home)
         self.name = name
+
+    def make(self) -> None:
+        """The cloud with its VM; ids of VMs begin at _FIRST_VM."""
+        with self.layout.claimed():
+            self.layout.create(sandbox=False)
+        store = SqliteStore(self.layout.database)
+        row: Row = {"tablename": "vm_pool", "last_oid": _FIRST_VM - 1}
+        store.commit([Change(1, 0, (Put("pool_control", "vm_pool", row),))])
+        store.close()
+        self.demo("up")
 
     def demo(self, what: str) -> str:
         argv = [sys.executable, "-m", "merope.daemon.demo", what, "--home", str(self.layout.home)]

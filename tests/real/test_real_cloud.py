@@ -31,7 +31,7 @@ def cloud(image: Path) -> Iterator[FirstCloud]:
     made = FirstCloud(home)
     try:
         with choosing_a_range():
-            made.demo("up")
+            made.make()
         yield made
     finally:
         made.demo("down")

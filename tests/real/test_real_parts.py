@@ -110,7 +110,7 @@ def cloud(image: Path) -> Iterator[PartsCloud]:
     made = PartsCloud(home)
     try:
         with choosing_a_range():
-            made.demo("up")
+            made.make()
         made.prepare()
         yield made
     finally:

@@ -4,7 +4,8 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from merope.daemon.tm_debug import _ENDINGS, NothingToDebug, Transfers, main
+from merope.daemon.hosts_command import CommandFailed
+from merope.daemon.tm_debug import _ENDINGS, Transfers, main
 from merope.drivers.ssh import SshSettings
 from merope.engine.plans import PLANS
 from merope.engine.remote import Remote
@@ -23,7 +24,7 @@ def test_without_a_cloud_it_says_so(tmp_path: Path, capsys: pytest.CaptureFixtur
 def test_a_vm_whose_transfer_has_not_failed_is_left_to_the_core(phase: Phase, tmp_path: Path) -> None:
     vm = VM(7, 0, 0, "oneadmin", "oneadmin", "web", template=Template())
     vm.state, vm.lcm_state = phase.value
-    with pytest.raises(NothingToDebug, match=f"VM 7 is {phase.name}: only a transfer that has failed"):
+    with pytest.raises(CommandFailed, match=f"VM 7 is {phase.name}: only a transfer that has failed"):
         Transfers(
             vm, WorkerPool(tmp_path, tmp_path), Remote(tmp_path, tmp_path, PurePosixPath("/x"), SshSettings())
         )

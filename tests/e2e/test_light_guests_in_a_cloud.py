@@ -14,6 +14,7 @@ import microvms
 import pytest
 from containers import OwnLxd, root_image, running_lxd
 from containers import why_not as why_no_containers
+from tests.real.cloud import number_vms_apart
 from tests.real.machine import eventually
 
 from merope.client import Client
@@ -38,12 +39,9 @@ class LightCloud:
         self.bridge = f"mrpg{os.getpid() % 100000}"
 
     def start(self) -> None:
+        number_vms_apart(self.layout)
         start.start(self.layout, Wanted(port=30000 + os.getpid() % 2000))
         run_ip(["link", "add", "name", self.bridge, "type", "bridge"])
-
-        # Interfaces are named by the VM's id, and another cloud of this machine may have a VM 0 too.
-        for _ in range(20 + os.getpid() % 30):
-            self.ask("one.vm.action", "terminate-hard", self.ask("one.vm.allocate", _SMALL, True))
 
     def stop(self) -> None:
         start.stop(self.layout)

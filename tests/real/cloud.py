@@ -24,10 +24,21 @@ from merope.store.sqlite import SqliteStore
 
 #: Below those of the clouds on a bed (tests/e2e), which the same process may have beside this one.
 _PORT = 18000 + os.getpid() % 4000
-_FIRST_VM = 1000 + os.getpid() % 4000
-"""Taps and consoles have a host's names and ports by the ids of VMs, and whoever runs the tests may have a
-cloud of their own on this machine (`make cloud`)."""
 RUNNING = (VmState.ACTIVE, LcmState.RUNNING)
+
+
+def number_vms_apart(layout: Layout) -> None:
+    """In a home that is new, ids of VMs do not begin at 0.
+
+    Taps and consoles have names and ports of the host by them, and whoever runs the tests may have a cloud of
+    their own on this machine (`make cloud`).
+    """
+    with layout.claimed():
+        layout.create(sandbox=False)
+    store = SqliteStore(layout.database)
+    row: Row = {"tablename": "vm_pool", "last_oid": 1000 + os.getpid() % 4000}
+    store.commit([Change(1, 0, (Put("pool_control", "vm_pool", row),))])
+    store.close()
 
 
 class FirstCloud:
@@ -38,13 +49,7 @@ class FirstCloud:
         self.name = name
 
     def make(self) -> None:
-        """The cloud with its VM; ids of VMs begin at _FIRST_VM."""
-        with self.layout.claimed():
-            self.layout.create(sandbox=False)
-        store = SqliteStore(self.layout.database)
-        row: Row = {"tablename": "vm_pool", "last_oid": _FIRST_VM - 1}
-        store.commit([Change(1, 0, (Put("pool_control", "vm_pool", row),))])
-        store.close()
+        number_vms_apart(self.layout)
         self.demo("up")
 
     def demo(self, what: str) -> str:

@@ -6,6 +6,8 @@ import os
 import re
 from pathlib import Path
 
+_MB = 1024 * 1024
+
 
 class Hardware:
     """Remembers the CPU times of the last look, to tell how busy the host was since."""
@@ -60,3 +62,15 @@ class Hardware:
                 speed = str(int(float(value)))
                 break
         return model, speed
+
+
+def disk_usage(path: str | Path) -> tuple[int, int, int]:
+    """Total, used and free MB of the file system that holds `path`; zeros where there is none."""
+    try:
+        stats = os.statvfs(path)
+    except OSError:
+        return 0, 0, 0
+    total, free, available = (
+        blocks * stats.f_frsize // _MB for blocks in (stats.f_blocks, stats.f_bfree, stats.f_bavail)
+    )
+    return total, total - free, available

@@ -11,10 +11,9 @@ from typing import Iterator
 
 from merope_agent import commands, domains, hypervisors, pci, topology
 from merope_agent.config import Config
-from merope_agent.probes.hardware import Hardware
+from merope_agent.probes.hardware import Hardware, disk_usage
 from merope_agent.template import singles, vector
 
-_MB = 1024 * 1024
 _MACHINE = re.compile(r"<machine\b[^>]*>([^<]+)</machine>")
 _GUEST = re.compile(r"<arch name='([^']+)'>(.*?)</arch>", re.DOTALL)
 
@@ -96,18 +95,6 @@ class HostProbe:
                 models = commands.run((*virsh, "cpu-models", arch), domains.SECONDS).split()
                 self._models = {"KVM_MACHINES": " ".join(names), "KVM_CPU_MODELS": " ".join(models)}
         return singles({name: value for name, value in self._models.items() if value})
-
-
-def disk_usage(path: str) -> tuple[int, int, int]:
-    """Total, used and free MB of the file system that holds `path`; zeros where there is none."""
-    try:
-        stats = os.statvfs(path)
-    except OSError:
-        return 0, 0, 0
-    total, free, available = (
-        blocks * stats.f_frsize // _MB for blocks in (stats.f_blocks, stats.f_bfree, stats.f_bavail)
-    )
-    return total, total - free, available
 
 
 def parts(config: Config) -> str:

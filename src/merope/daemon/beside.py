@@ -1,16 +1,21 @@
 """The services beside the core: where they listen, what they log in with, and how their processes begin."""
 
+import logging
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
+from merope.daemon.arguments import Started, read
+from merope.daemon.config import ConfigError
 from merope.daemon.layout import Layout
 from merope.daemon.process import port_holder
-from merope.daemon.service import Service
+from merope.daemon.service import BAD_CONFIGURATION, Service
+from merope.model.yaml_options import OptionsError
+from merope.services.web import LEVELS
 
 UNABLE = -1
 DEFAULTS = {"oneflow": 2474, "onegate": 5030}
@@ -19,6 +24,42 @@ ENVIRONMENT = "ONE_SERVICES"
 _LIBRARIES = ("aiohttp", "jsonschema", "cronsim", "zmq", "yaml", "cryptography")
 #: Seconds for which a core may be making the credentials of its services.
 _PATIENCE = 60.0
+_LOG_FORMAT = "%(asctime)s [%(levelname).1s] %(name)s: %(message)s"
+
+
+class _Settings(Protocol):
+    @property
+    def debug_level(self) -> int: ...
+
+
+S = TypeVar("S", bound=_Settings)
+
+
+def run(
+    argv: Sequence[str] | None,
+    log: logging.Logger,
+    configured: Callable[[Started], S],
+    serve: Callable[[Started, S], None],
+) -> int:
+    """The exit status of a service's process: the same log, and the same words for what is wrong, for each.
+
+    `configured` raises ConfigError or OptionsError, `serve` OSError.
+    """
+    os.umask(0o077)
+    logging.basicConfig(level=logging.INFO, format=_LOG_FORMAT, stream=sys.stderr)
+    try:
+        started = read(sys.argv[1:] if argv is None else argv)
+        settings = configured(started)
+    except (ConfigError, OptionsError) as error:
+        log.error("%s", error)
+        return BAD_CONFIGURATION
+    logging.getLogger().setLevel(LEVELS[settings.debug_level])
+    try:
+        serve(started, settings)
+    except OSError as error:
+        log.error("%s", error)
+        return 1
+    return 0
 
 
 def port(service: Service, layout: Layout, wanted: int | None) -> int:

@@ -6,7 +6,6 @@ It changes nothing on the host but brings it, at the end, what the core would br
 import argparse
 import json
 import os
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -15,10 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from merope.daemon import host_facts
-from merope.daemon.config import ConfigError, load
-from merope.daemon.layout import PRIVATE, Layout, default_home
-from merope.daemon.running import remote_of
-from merope.daemon.service import BAD_CONFIGURATION
+from merope.daemon.hosts_command import carried_out
+from merope.daemon.layout import PRIVATE, Layout
 from merope.drivers import commands
 from merope.drivers.commands import CommandError
 from merope.drivers.errors import DriverError
@@ -172,14 +169,12 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--home", type=Path, help="directory of the cloud (default: ./var)")
     arguments = parser.parse_args(words)
     os.umask(PRIVATE)
-    layout = Layout.at(arguments.home or default_home())
-    try:
-        remote = remote_of(layout, load(layout.home, layout.config_file).settings)
-    except ConfigError as error:
-        print(f"one: the configuration is wrong:\n{error}", file=sys.stderr)
-        return BAD_CONFIGURATION
-    lacking = [name for name in arguments.name if not _show(remote, name)]
-    return 1 if lacking else 0
+
+    def show(_: Layout, remote: Remote) -> int:
+        lacking = [name for name in arguments.name if not _show(remote, name)]
+        return 1 if lacking else 0
+
+    return carried_out(arguments.home, show)
 
 
 def _show(remote: Remote, host: str) -> bool:

@@ -5,17 +5,13 @@ Nothing is changed: that is what `onesecgroup update` and `onesecgroup commit` d
 """
 
 import argparse
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from merope.client import Client, ClientError
+from merope.client import Client
 from merope.core.security_group import check_rules
-from merope.daemon.config import ConfigError, load
-from merope.daemon.layout import Layout, default_home
-from merope.daemon.running import remote_of
-from merope.daemon.service import BAD_CONFIGURATION
-from merope.daemon.start import last_options
+from merope.daemon.hosts_command import carried_out, client_here
+from merope.daemon.layout import Layout
 from merope.drivers.errors import DriverError
 from merope.drivers.localhost import is_local
 from merope.drivers.network.differences import differences
@@ -27,7 +23,7 @@ from merope.model.vm import VM
 from merope.model.vnet import VirtualNetwork
 
 _SECONDS = 60.0
-_DIFFERENT, _FAILED = 1, 2
+_DIFFERENT = 1
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -42,24 +38,15 @@ def main(words: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(words)
     if (arguments.group is None) != (arguments.rules is None) or not (arguments.vm or arguments.rules):
         parser.error("name VMs, or a group by --group with --rules")
-    layout = Layout.at(arguments.home or default_home())
-    options = last_options(layout)
-    if options is None:
-        print("one: there is no cloud here that was started", file=sys.stderr)
-        return _FAILED
-    try:
-        remote = remote_of(layout, load(layout.home, layout.config_file).settings)
-        with Client(options.endpoint, layout.login()) as client:
+
+    def look(layout: Layout, remote: Remote) -> int:
+        with client_here(layout) as client:
             rules = _rules(client, arguments.group, arguments.rules) if arguments.rules else None
             vms = arguments.vm or _members(client, arguments.group)
             found = [_show(remote, _vm(client, oid, arguments.group, rules)) for oid in vms]
-    except ConfigError as error:
-        print(f"one: the configuration is wrong:\n{error}", file=sys.stderr)
-        return BAD_CONFIGURATION
-    except (ClientError, DriverError, OSError, TemplateError, ValueError) as error:
-        print(f"one: {error}", file=sys.stderr)
-        return _FAILED
-    return _DIFFERENT if any(found) else 0
+        return _DIFFERENT if any(found) else 0
+
+    return carried_out(arguments.home, look, DriverError, TemplateError, ValueError)
 
 
 def _members(client: Client, group: int) -> list[int]:

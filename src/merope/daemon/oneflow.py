@@ -5,61 +5,44 @@ One at a time acts for a cloud: who comes second waits for the lock in the home.
 
 import fcntl
 import logging
-import os
 import sys
 from dataclasses import replace
 
 import uvloop
 
 from merope.daemon import beside
-from merope.daemon.arguments import Started, read
-from merope.daemon.config import ConfigError
+from merope.daemon.arguments import Started
 from merope.daemon.layout import write_private
 from merope.daemon.local_time import local_zone
-from merope.daemon.service import BAD_CONFIGURATION, Options
+from merope.daemon.service import Options
 from merope.flow.server import FlowServer
 from merope.flow.settings import OPTIONS, FlowSettings
 from merope.model.bus_address import address_of
-from merope.model.yaml_options import OptionsError
 from merope.services.settings import plain
-from merope.services.web import LEVELS
 
 log = logging.getLogger("merope.flow")
-_LOG_FORMAT = "%(asctime)s [%(levelname).1s] %(name)s: %(message)s"
 
 
 def main(argv: list[str] | None = None) -> int:
-    os.umask(0o077)
-    logging.basicConfig(level=logging.INFO, format=_LOG_FORMAT, stream=sys.stderr)
-    try:
-        started = read(sys.argv[1:] if argv is None else argv)
-        settings = configured(started)
-    except (ConfigError, OptionsError) as error:
-        log.error("%s", error)
-        return BAD_CONFIGURATION
-    logging.getLogger().setLevel(LEVELS[settings.debug_level])
+    return beside.run(argv, log, configured, _serve)
+
+
+def _serve(started: Started, settings: FlowSettings) -> None:
     with open(started.layout.run / "oneflow.lock", "a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         endpoint = started.layout.flow_endpoint
         write_private(endpoint, url_of(settings) + "\n")
         try:
-            uvloop.run(_serve(settings, beside.login(started.layout, "oneflow")))
-        except OSError as error:
-            log.error("%s", error)
-            return 1
+            server = FlowServer(settings, beside.login(started.layout, "oneflow"), local_zone())
+            uvloop.run(server.run())
         finally:
             endpoint.unlink(missing_ok=True)
-    return 0
 
 
 def url_of(settings: FlowSettings) -> str:
     """Where commands on this machine find it."""
     options = Options("", settings.port, settings.host)
     return f"http{'s' if settings.ssl_cert else ''}://{options.host}:{settings.port}"
-
-
-async def _serve(settings: FlowSettings, login: str) -> None:
-    await FlowServer(settings, login, local_zone()).run()
 
 
 def configured(started: Started) -> FlowSettings:

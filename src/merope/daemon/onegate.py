@@ -1,45 +1,26 @@
 """OneGate's process: `python -m merope.daemon.onegate --home DIR …`, started by the supervisor."""
 
 import logging
-import os
 import sys
 from dataclasses import replace
 
 import uvloop
 
 from merope.daemon import beside
-from merope.daemon.arguments import Started, read
-from merope.daemon.config import ConfigError
-from merope.daemon.service import BAD_CONFIGURATION, Options
+from merope.daemon.arguments import Started
+from merope.daemon.service import Options
 from merope.gate.server import GateServer
 from merope.gate.settings import GateSettings, load
-from merope.model.yaml_options import OptionsError
-from merope.services.web import LEVELS
 
 log = logging.getLogger("merope.gate")
-_LOG_FORMAT = "%(asctime)s [%(levelname).1s] %(name)s: %(message)s"
 
 
 def main(argv: list[str] | None = None) -> int:
-    os.umask(0o077)
-    logging.basicConfig(level=logging.INFO, format=_LOG_FORMAT, stream=sys.stderr)
-    try:
-        started = read(sys.argv[1:] if argv is None else argv)
-        settings = configured(started)
-    except (ConfigError, OptionsError) as error:
-        log.error("%s", error)
-        return BAD_CONFIGURATION
-    logging.getLogger().setLevel(LEVELS[settings.debug_level])
-    try:
-        uvloop.run(_serve(settings, beside.login(started.layout, "onegate")))
-    except OSError as error:
-        log.error("%s", error)
-        return 1
-    return 0
+    return beside.run(argv, log, configured, _serve)
 
 
-async def _serve(settings: GateSettings, login: str) -> None:
-    await GateServer(settings, login).run()
+def _serve(started: Started, settings: GateSettings) -> None:
+    uvloop.run(GateServer(settings, beside.login(started.layout, "onegate")).run())
 
 
 def configured(started: Started) -> GateSettings:

@@ -6,18 +6,13 @@ The VM rests in a state of failure meanwhile; `onevm recover` says how it goes o
 import argparse
 import asyncio
 import json
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from merope.client import Client, ClientError
-from merope.daemon.config import ConfigError, load
-from merope.daemon.layout import Layout, default_home
-from merope.daemon.running import remote_of
-from merope.daemon.service import BAD_CONFIGURATION
-from merope.daemon.start import last_options
+from merope.daemon.hosts_command import CommandFailed, carried_out, client_here
+from merope.daemon.layout import Layout
 from merope.engine.job import Answer, Job
 from merope.engine.plans import PLANS
 from merope.engine.remote import Remote
@@ -27,7 +22,6 @@ from merope.model.phase import Phase
 from merope.model.vm import VM
 
 _SECONDS = 24 * 3600.0
-_FAILED = 2
 _ENDINGS = {
     Phase.PROLOG_FAILURE: "vm.prolog",
     Phase.EPILOG_FAILURE: "vm.epilog",
@@ -55,17 +49,13 @@ class Step:
         return f"[{self.host or 'front-end'}] {self.text}"
 
 
-class NothingToDebug(Exception):  # noqa: N818 - an answer
-    """Says why a VM has no transfer that could be gone through."""
-
-
 class Transfers:
     """The steps of one VM's failed transfer, on the machines that they belong to."""
 
     def __init__(self, vm: VM, pool: WorkerPool, remote: Remote) -> None:
         op = _ENDINGS.get(vm.phase)
         if op is None:
-            raise NothingToDebug(
+            raise CommandFailed(
                 f"VM {vm.id} is {vm.phase.name}: only a transfer that has failed can be gone through"
             )
         records = vm.history_records
@@ -74,12 +64,12 @@ class Transfers:
         self._pool, self._remote = pool, remote
 
     async def steps(self) -> list[Step]:
-        """As they are to be done now. Raises NothingToDebug where a machine cannot tell."""
+        """As they are to be done now. Raises CommandFailed where a machine cannot tell."""
         found: list[Step] = []
         for number, host in self._stages():
             answer = await self._ask(number, host, "")
             if not answer.ok:
-                raise NothingToDebug(answer.message)
+                raise CommandFailed(answer.message)
             found += [Step(number, host, text) for text in json.loads(answer.data["steps"])]
         return found
 
@@ -152,20 +142,11 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--list", action="store_true", help="show the steps and do none")
     parser.add_argument("--home", type=Path, help="directory of the cloud (default: ./var)")
     arguments = parser.parse_args(words)
-    layout = Layout.at(arguments.home or default_home())
-    options = last_options(layout)
-    if options is None:
-        print("one: there is no cloud here that was started", file=sys.stderr)
-        return _FAILED
-    try:
-        remote = remote_of(layout, load(layout.home, layout.config_file).settings)
-        with Client(options.endpoint, layout.login()) as client:
+
+    def debug(layout: Layout, remote: Remote) -> int:
+        with client_here(layout) as client:
             vm = VM.from_xml(client.info_text("vm", arguments.vm))
         asyncio.run(_debug(remote, vm, arguments.list))
-    except ConfigError as error:
-        print(f"one: the configuration is wrong:\n{error}", file=sys.stderr)
-        return BAD_CONFIGURATION
-    except (ClientError, NothingToDebug, OSError) as error:
-        print(f"one: {error}", file=sys.stderr)
-        return _FAILED
-    return 0
+        return 0
+
+    return carried_out(arguments.home, debug)

@@ -20,6 +20,7 @@ from merope.drivers.files import make_directory, remove
 from merope.drivers.hypervisor.base import Domain, DomainState, HostReport
 from merope.drivers.hypervisor.host_figures import HostFigures
 from merope.drivers.hypervisor.started import Note, Notes
+from merope.drivers.hypervisor.vm_devices import disk_of, nic_of
 from merope.model.document import cdata
 from merope.model.template import Vector
 from merope.model.vm import VM
@@ -109,7 +110,7 @@ class ExecutableHypervisor:
 
     def attach_disk(self, vm: VM, deploy_id: str, disk_id: int, system_dir: Path) -> None:
         path = system_dir / f"disk.{disk_id}"
-        target = _disk(vm, disk_id).get("TARGET", "")
+        target = disk_of(vm, disk_id).get("TARGET", "")
         words = [
             deploy_id,
             str(path),
@@ -121,18 +122,18 @@ class ExecutableHypervisor:
         self._notes.disks(deploy_id, plus=disk_id)
 
     def detach_disk(self, vm: VM, deploy_id: str, disk_id: int) -> None:
-        target = _disk(vm, disk_id).get("TARGET", "")
+        target = disk_of(vm, disk_id).get("TARGET", "")
         path = self._path_of(vm, disk_id)
         self._act("detach_disk", [deploy_id, path, target, str(_index(target))], vm, DISK_TARGET_PATH=path)
         self._notes.disks(deploy_id, minus=disk_id)
 
     def attach_nic(self, vm: VM, deploy_id: str, nic_id: int, system_dir: Path) -> None:
-        nic = _nic(vm, nic_id)
+        nic = nic_of(vm, nic_id)
         names = ("MAC", "BRIDGE", "MODEL", "VN_MAD", "TARGET")
         self._act("attach_nic", [deploy_id, *(nic.get(name) or "-" for name in names)], vm)
 
     def detach_nic(self, vm: VM, deploy_id: str, nic_id: int) -> None:
-        self._act("detach_nic", [deploy_id, _nic(vm, nic_id).get("MAC") or "-"], vm)
+        self._act("detach_nic", [deploy_id, nic_of(vm, nic_id).get("MAC") or "-"], vm)
 
     def renew_context(self, vm: VM, deploy_id: str, system_dir: Path) -> None:
         context = vm.template.vector("CONTEXT") or Vector()
@@ -234,20 +235,6 @@ def _told(vector: Vector, notes: Mapping[str, Note]) -> Domain:
     vm_id = int(number) if number.isdecimal() else None
     note = notes.get(deploy_id) or Note(deploy_id, vm_id, 0, 1)
     return replace(_domain(note, _STATES[vector["STATE"]]), vm_id=vm_id)
-
-
-def _disk(vm: VM, disk_id: int) -> Vector:
-    disk = vm.disk(disk_id)
-    if disk is None:
-        raise DriverError(f"VM {vm.id} has no disk {disk_id}")
-    return disk
-
-
-def _nic(vm: VM, nic_id: int) -> Vector:
-    for nic in vm.template.vectors("NIC"):
-        if nic.get("NIC_ID") == str(nic_id):
-            return nic
-    raise DriverError(f"VM {vm.id} has no NIC {nic_id}")
 
 
 def _index(target: str) -> int:

@@ -1,6 +1,5 @@
 """What /proc and the file systems tell of the host that a hypervisor is on."""
 
-import os
 import platform
 import socket
 from collections.abc import Mapping
@@ -10,13 +9,12 @@ from typing import Protocol
 from merope.drivers.hypervisor.base import HostReport
 from merope_agent import pci, topology
 from merope_agent.pci import Filter
-from merope_agent.probes.hardware import Hardware
+from merope_agent.probes.hardware import Hardware, disk_usage
 
 COMPATIBLE_VERSION = "5.12.0"
 """What the hosts of this cloud say they run (VERSION), for clients that compare it."""
 LONG_WHILE = 600.0
 """Seconds between two looks at what hardly changes, as between 5.12's SYSTEM_HOST messages."""
-_MB = 1024 * 1024
 
 
 class Clock(Protocol):
@@ -93,15 +91,3 @@ class HostFigures:
 def existing(path: Path) -> Path:
     """The directory, or the nearest above it that is there: a host's first VM makes the rest."""
     return next((each for each in (path, *path.parents) if each.is_dir()), path)
-
-
-def disk_usage(path: Path) -> tuple[int, int, int]:
-    """Total, used and free MB of the file system that holds `path`; zeros where there is none."""
-    try:
-        stats = os.statvfs(path)
-    except OSError:
-        return 0, 0, 0
-    total, free, available = (
-        blocks * stats.f_frsize // _MB for blocks in (stats.f_blocks, stats.f_bfree, stats.f_bavail)
-    )
-    return total, total - free, available

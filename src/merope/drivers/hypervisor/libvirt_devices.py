@@ -16,6 +16,7 @@ from merope.drivers.hypervisor.libvirt_domains import (
     target_of,
     text_of,
 )
+from merope.drivers.hypervisor.vm_devices import nic_of
 from merope.model.template import Vector
 from merope.model.vm import VM
 
@@ -125,10 +126,10 @@ class LibvirtDevices(LibvirtDomains):
 
 def _nic(vm: VM, nic_id: int) -> Vector:
     """The NIC of a VM; DriverError when there is none with a MAC."""
-    for nic in vm.template.vectors("NIC"):
-        if nic.get("NIC_ID") == str(nic_id) and nic.get("MAC"):
-            return nic
-    raise DriverError(f"VM {vm.id} has no NIC {nic_id} with a MAC")
+    nic = nic_of(vm, nic_id)
+    if not nic.get("MAC"):
+        raise DriverError(f"NIC {nic_id} of VM {vm.id} has no MAC")
+    return nic
 
 
 def _child(element: Element, tag: str) -> Element:

@@ -14,7 +14,7 @@ from merope.drivers.files import leftovers, replaced_file
 from merope.drivers.hypervisor import lxd_config
 from merope.drivers.hypervisor.idmapped import ranges_of
 from merope.drivers.hypervisor.lxd_containers import LxdContainers, device_of
-from merope.model.template import Vector
+from merope.drivers.hypervisor.vm_devices import disk_of, nic_of
 from merope.model.vm import VM
 
 _SECONDS = 60.0
@@ -48,7 +48,7 @@ class LxdDevices(LxdContainers):
         self._disks(deploy_id).unmount(disk_id)
 
     def attach_nic(self, vm: VM, deploy_id: str, nic_id: int, system_dir: Path) -> None:
-        found, nic = self._running(deploy_id), _nic(vm, nic_id)
+        found, nic = self._running(deploy_id), nic_of(vm, nic_id)
         if f"eth{nic_id}" not in found["devices"]:
             found["devices"][f"eth{nic_id}"] = lxd_config.network(nic)
             self._lxd.replace(deploy_id, found)
@@ -98,17 +98,3 @@ class LxdDevices(LxdContainers):
     @staticmethod
     def _root(vm: VM) -> str:
         return lxd_config.file_systems(vm)[0].get("DISK_ID", "")
-
-
-def disk_of(vm: VM, disk_id: int) -> Vector:
-    disk = vm.disk(disk_id)
-    if disk is None:
-        raise DriverError(f"VM {vm.id} has no disk {disk_id}")
-    return disk
-
-
-def _nic(vm: VM, nic_id: int) -> Vector:
-    for nic in vm.template.vectors("NIC"):
-        if nic.get("NIC_ID") == str(nic_id):
-            return nic
-    raise DriverError(f"VM {vm.id} has no NIC {nic_id}")

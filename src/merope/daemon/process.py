@@ -1,5 +1,6 @@
 """What the supervisor must know about processes: who holds a pid, who holds a port (Linux, /proc)."""
 
+import errno
 import os
 import signal
 import socket
@@ -78,7 +79,7 @@ def port_holder(address: str, port: int) -> str | None:
         except PermissionError:
             return "the system: ports below 1024 need the right CAP_NET_BIND_SERVICE"
         except OSError as error:
-            pid = _listener(port)
+            pid = _listener(port) if error.errno == errno.EADDRINUSE else None
             if pid is not None:
                 return f"{_name(pid)}, pid {pid}"
             return f"a process of another user, or nobody can listen at {address} ({error.strerror})"

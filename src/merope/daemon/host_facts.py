@@ -1,17 +1,21 @@
 """What is true of a host, told as JSON: run by the host's own Python (3.6 or newer), with nothing of ours.
 
 `python3 - QUESTIONS` with this file on standard input; QUESTIONS is JSON: the programs and modules to look
-for, the datastore location, and the mark that the front-end has put there.
+for, whether libvirt is asked, where LXD may listen, the datastore location, and the mark that the front-end
+has put there.
 """
 
+import http.client
 import importlib
 import json
 import os
+import platform
 import shutil
 import socket
 import sys
 import time
 from typing import Any
+from urllib.parse import quote
 
 
 def has_module(name: str) -> bool:
@@ -35,6 +39,43 @@ def libvirt_says() -> str:
     return ""
 
 
+class LocalConnection(http.client.HTTPConnection):
+    """To a socket of this machine."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__("lxd", timeout=20)
+        self.path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self.path)
+
+
+def lxd_says(asked: "dict[str, Any]") -> "dict[str, Any]":
+    """`problem` is empty when LXD answers; `pool` whether it has the storage pool."""
+    sockets = asked["sockets"]
+    path = next((each for each in sockets if os.path.exists(each)), sockets[0])
+    try:
+        server = lxd_answer(path, "/1.0")
+        if server.get("type") == "error":
+            return {"problem": "LXD at {}: {}".format(path, server.get("error")), "pool": False}
+        pool = lxd_answer(path, "/1.0/storage-pools/" + quote(asked["pool"], safe=""))
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        return {"problem": f"LXD at {path}: {error}", "pool": False}
+    return {"problem": "", "pool": pool.get("type") != "error"}
+
+
+def lxd_answer(path: str, resource: str) -> "dict[str, Any]":
+    connection = LocalConnection(path)
+    try:
+        connection.request("GET", resource)
+        answer: dict[str, Any] = json.loads(connection.getresponse().read().decode())
+        return answer
+    finally:
+        connection.close()
+
+
 def resolves() -> bool:
     """A name that does not costs libvirt ten seconds at each start of a guest."""
     try:
@@ -51,7 +92,10 @@ def facts(questions: "dict[str, Any]") -> "dict[str, Any]":
         "python": list(sys.version_info[:3]),
         "programs": {name: bool(shutil.which(name)) for name in questions["programs"]},
         "modules": {name: has_module(name) for name in questions["modules"]},
-        "libvirt": libvirt_says(),
+        "libvirt": libvirt_says() if questions["libvirt"] else "",
+        "lxd": lxd_says(questions["lxd"]) if questions.get("lxd") else None,
+        "root": os.geteuid() == 0,
+        "kernel": platform.release(),
         "hostname": socket.gethostname(),
         "resolves": resolves(),
         "time": time.time(),

@@ -34,6 +34,12 @@ def socket_of(home: Path) -> str:
     return read_rc(home / LXDRC).get("socket", str(_SOCKETS[0]))
 
 
+def sockets_of(home: Path) -> list[str]:
+    """Where LXD may listen on a host, the first that is there."""
+    rc = read_rc(home / LXDRC)
+    return [rc["socket"]] if "socket" in rc else [str(path) for path in _SOCKETS]
+
+
 def settings_of(home: Path, location: Path | None = None) -> LxdSettings:
     """Raises DriverError for a lxdrc that cannot be read."""
     rc = read_rc(home / LXDRC)

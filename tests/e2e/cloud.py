@@ -28,13 +28,14 @@ RUNNING = (VmState.ACTIVE, LcmState.RUNNING)
 
 @dataclass
 class BedCloud:
-    """The cloud under `home`. `location` is its DATASTORE_LOCATION."""
+    """The cloud under `home`. `location` is its DATASTORE_LOCATION, `driver` the format of its image."""
 
     bed: Bed
     home: Path
     location: Path
     port: int = 22000 + os.getpid() % 4000
     hosts: dict[str, int] = field(default_factory=dict)
+    driver: str = "qcow2"
     image: int = -1
     network: int = -1
     system: int = -1
@@ -68,7 +69,7 @@ class BedCloud:
         self.store = self.ask("one.datastore.allocate", f"NAME=images\nDS_MAD=fs\nTM_MAD={transfer}", -1)
         with tempfile.TemporaryDirectory(prefix="merope-", dir="/var/tmp") as offered:
             copy = shutil.copy(image, offered)
-            text = f'NAME=guest\nTYPE=OS\nPATH="{copy}"\nDRIVER=qcow2\nDEV_PREFIX=vd'
+            text = f'NAME=guest\nTYPE=OS\nPATH="{copy}"\nDRIVER={self.driver}\nDEV_PREFIX=vd'
             self.image = self.ask("one.image.allocate", text, self.store)
             self.wait_for_image(self.image)
         self.prepare_network()
@@ -94,8 +95,8 @@ class BedCloud:
 
     # Hosts.
 
-    def add(self, host: BedHost) -> int:
-        self.hosts[host.name] = self.ask("one.host.allocate", host.name, "kvm", "kvm", -1)
+    def add(self, host: BedHost, kind: str = "kvm") -> int:
+        self.hosts[host.name] = self.ask("one.host.allocate", host.name, kind, kind, -1)
         return self.hosts[host.name]
 
     def host_state(self, name: str) -> HostState:

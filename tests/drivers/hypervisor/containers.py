@@ -28,7 +28,7 @@ while :; do
     wait $!
 done
 """
-_PRESEED = """storage_pools:
+PRESEED = """storage_pools:
 - name: default
   driver: dir
 profiles:
@@ -64,9 +64,7 @@ class OwnLxd:
             umask=0o022,
         )
         subprocess.run(["lxd", "waitready", "--timeout", "60"], env=self.environment, check=True)
-        subprocess.run(
-            ["lxd", "init", "--preseed"], input=_PRESEED.encode(), env=self.environment, check=True
-        )
+        subprocess.run(["lxd", "init", "--preseed"], input=PRESEED.encode(), env=self.environment, check=True)
 
     def stop(self) -> None:
         assert self._process is not None

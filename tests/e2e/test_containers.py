@@ -14,6 +14,8 @@ from tests.drivers.contract_hypervisor import HotplugContract, SnapshotContract,
 from merope.drivers.errors import DriverError
 from merope.drivers.hypervisor.base import Domain
 from merope.drivers.hypervisor.lxd import LxdHypervisor
+from merope.drivers.network.ip_link import links
+from merope.model.template import Vector
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("lxd")]
 LXD = "hypervisor/lxd"
@@ -178,3 +180,12 @@ def test_a_container_that_does_not_stop_is_told_and_runs_on(case: LxdCase) -> No
     forcing = LxdHypervisor(replace(case.real.settings, shutdown_timeout=2.0, force_destroy=True))
     forcing.shutdown(deploy_id)
     assert find(case.driver, deploy_id) is None
+
+
+def test_a_start_that_fails_leaves_no_interface_on_the_host(case: LxdCase) -> None:
+    """LXD makes the pair before the container's own hooks have run, and keeps it when one of them fails."""
+    vm = case.plugged(7)
+    vm.template.add("RAW", Vector({"TYPE": "lxd", "DATA": "lxc.hook.pre-start = /bin/false"}))
+    with pytest.raises(DriverError, match="the container one-7 does not start"):
+        case.driver.deploy(vm, case.system_dir)
+    assert case.tap not in links()

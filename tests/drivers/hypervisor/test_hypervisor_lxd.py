@@ -13,8 +13,9 @@ from tests.drivers.contract_hypervisor import HypervisorContract, find
 
 from merope.drivers.context import Context, build
 from merope.drivers.hypervisor.base import DomainState
+from merope.drivers.hypervisor.lxd_links import remove_left
 from merope.drivers.hypervisor.mounted_disks import mounts
-from merope.drivers.network.ip_link import links
+from merope.drivers.network.ip_link import links, run_ip
 from merope.drivers.paths import Allowed
 from merope_agent import lxd as lxd_probe
 
@@ -161,3 +162,16 @@ _ROOT = {"type": "disk", "path": "/", "pool": "default"}
 _EMPTY = json.dumps(
     {"name": "web", "type": "container", "source": {"type": "none"}, "devices": {"root": _ROOT}}
 )
+
+
+def test_an_interface_that_a_killed_start_left_does_not_hinder_the_next(case: LxdCase) -> None:
+    run_ip(["link", "add", case.tap, "type", "veth", "peer", "name", f"{case.tap}p"])
+    assert case.driver.deploy(case.plugged(7), case.system_dir) == "one-7"
+    assert links()[case.tap].master == case.bridge
+    assert f"{case.tap}p" not in links()
+
+
+def test_the_interface_of_a_container_in_use_is_not_taken_for_one_that_was_left(case: LxdCase) -> None:
+    case.driver.deploy(case.plugged(7), case.system_dir)
+    remove_left([case.tap])
+    assert case.tap in links()

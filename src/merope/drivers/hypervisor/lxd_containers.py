@@ -11,7 +11,7 @@ from typing import Any
 from merope.drivers import commands
 from merope.drivers.errors import DriverError
 from merope.drivers.files import make_directory, remove, sync_directory
-from merope.drivers.hypervisor import lxd_config
+from merope.drivers.hypervisor import lxd_config, lxd_links
 from merope.drivers.hypervisor.domain_xml import domain_uuid, vm_id_of
 from merope.drivers.hypervisor.host_figures import Clock
 from merope.drivers.hypervisor.idmapped import IdRange, ranges_of
@@ -67,6 +67,7 @@ class LxdContainers:
         screen = screen_of(vm, self.settings.vnc_width, self.settings.vnc_height)
         require_programs(screen)
         self._put_away(name)
+        lxd_links.remove_left(nic.get("TARGET", "") for nic in vm.template.vectors("NIC"))
         try:
             self._make(vm, name, system_dir)
             self._start(name)
@@ -134,6 +135,7 @@ class LxdContainers:
             commands.run(["umount", str(rootfs)], timeout=_START_SECONDS)
         if found is not None:
             self._when_free(lambda: self._lxd.delete(name))
+            lxd_links.remove_left(lxd_links.names_of(found))
         self._disks(name).unmount_all()
         remove(self._place(name))
 

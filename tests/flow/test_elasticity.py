@@ -1,14 +1,16 @@
 """Which cardinality policies ask for: tables of expected decisions, and a year of cron."""
 
 from datetime import UTC, datetime
+from xml.etree.ElementTree import Element
 from zoneinfo import ZoneInfo
 
 import pytest
 from tests.flow.flow_world import START, FlowWorld, body, role
 
+from merope.client.client import parse_document
 from merope.flow import elasticity
 from merope.flow.elasticity import averages, target
-from merope.flow.service import Adjustment, Role, ScheduledPolicy
+from merope.flow.service import Adjustment, ElasticityPolicy, Role, ScheduledPolicy
 from merope.flow.settings import FlowSettings
 from merope.flow.states import State
 from merope.flow.timetable import TimeError, read_time
@@ -45,8 +47,6 @@ def test_an_adjustment_makes_a_cardinality(
 
 
 def test_an_attribute_is_looked_for_in_the_user_template_first_and_averaged() -> None:
-    from merope.client.client import parse_document
-
     vms = [
         parse_document("<VM><USER_TEMPLATE><A>10</A></USER_TEMPLATE><MONITORING><A>99</A></MONITORING></VM>"),
         parse_document(
@@ -54,8 +54,59 @@ def test_an_attribute_is_looked_for_in_the_user_template_first_and_averaged() ->
         ),
         parse_document("<VM><USER_TEMPLATE><A>many</A></USER_TEMPLATE></VM>"),
     ]
-    average = averages(vms)
+    average = averages(vms, {})
     assert (average("A"), average("CPU"), average("B")) == (15.0, 7.5, None)
+
+
+@pytest.mark.parametrize(
+    ("expression", "vms", "service", "expected"),
+    [
+        ("LOAD > 50", ["60", "70"], {}, 3),
+        ("SERVICE/AUTOSCALE = 1", [], {"AUTOSCALE": "1"}, 3),
+        ("LOAD > 50 && SERVICE/AUTOSCALE = 1", ["60"], {"AUTOSCALE": "1"}, 3),
+        ("LOAD > 50 && SERVICE/AUTOSCALE = 1", ["60"], {"AUTOSCALE": "0"}, 2),
+        ("LOAD > 50 && SERVICE/AUTOSCALE = 1", ["40"], {"AUTOSCALE": "1"}, 2),
+        ("LOAD > 50 || SERVICE/AUTOSCALE = 1", ["40"], {"AUTOSCALE": "1"}, 3),
+        ("!(SERVICE/TIER >= 2.5)", [], {"TIER": "2"}, 3),
+        ("SERVICE/LOAD > 50", ["60"], {}, 2),  # the VMs' is not the service's
+        ("LOAD > 50", [], {"LOAD": "60"}, 2),  # nor the other way round
+        ("!(SERVICE/NONE > 1)", ["60"], {"TIER": "2"}, 2),  # not known is not false
+        ("SERVICE/TIER > 1", [], {"TIER": "gold"}, 2),
+        ("SERVICE/TIER > 1", [], {"TIER": "inf"}, 2),
+        ("SERVICE/TIER > 1", [], {"TIER": ""}, 2),
+        ("SERVICE/TIER > 1", [], {"tier": "2"}, 2),  # names are told apart as they are written
+    ],
+)
+def test_an_expression_over_vms_and_the_service_makes_a_decision(
+    expression: str, vms: list[str], service: dict[str, str], expected: int
+) -> None:
+    documents = [_vm(f"<LOAD>{load}</LOAD>") for load in vms]
+    of = Role("web", 2, 0, max_vms=9, elasticity_policies=[ElasticityPolicy("CHANGE", 1, 0, expression)])
+    wish = elasticity.evaluated(of, START, averages(documents, service), 90)
+    assert (wish.cardinality if wish else of.cardinality) == expected
+
+
+def test_a_guest_cannot_pass_an_attribute_off_as_the_services() -> None:
+    forged = _vm("<SERVICE><AUTOSCALE>1</AUTOSCALE></SERVICE>")
+    assert averages([forged], {"AUTOSCALE": "0"})("SERVICE/AUTOSCALE") == 0.0
+    assert averages([forged], {})("SERVICE/AUTOSCALE") is None
+
+
+def _vm(user_template: str) -> Element:
+    return parse_document(f"<VM><USER_TEMPLATE>{user_template}</USER_TEMPLATE></VM>")
+
+
+async def test_a_service_scales_by_the_custom_attributes_it_was_given() -> None:
+    policy = {"expression": "LOAD > 50 && SERVICE/AUTOSCALE = 1", "type": "CHANGE", "adjust": 1, "period": 10}
+    web = role("web", 1, max_vms=2, cooldown=0, elasticity_policies=[policy])
+    sizes = []
+    for chosen in ("0", "1"):
+        world = FlowWorld()
+        await world.begin(body(web, custom_attrs_values={"AUTOSCALE": chosen}))
+        world.core.vms[0].user.set("LOAD", "60")
+        await world.wait(10)
+        sizes.append(len(world.core.alive))
+    assert sizes == [1, 2]
 
 
 EXAMPLE = role(

@@ -3,8 +3,9 @@
 Source: seed 000 §1.4.4: min_vms first, then a schedule, then expressions; one adjustment at a time.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import tzinfo
+from math import isfinite
 from typing import NamedTuple
 from xml.etree.ElementTree import Element
 
@@ -14,6 +15,8 @@ from merope.flow.timetable import next_time, read_time
 
 #: Where an attribute of a VM is looked for, in this order.
 _PLACES = ("USER_TEMPLATE/", "MONITORING/", "TEMPLATE/", "")
+#: What stands before the name of an attribute of the service.
+_SERVICE = "SERVICE/"
 
 
 class Wish(NamedTuple):
@@ -24,11 +27,16 @@ class Wish(NamedTuple):
     cooldown: int | None = None
 
 
-def averages(vms: Iterable[Element]) -> Average:
-    """`vms` are the documents of a role's running VMs."""
+def averages(vms: Iterable[Element], service: Mapping[str, str]) -> Average:
+    """`vms` are the documents of a role's running VMs, `service` has the service's custom attributes.
+
+    `SERVICE/NAME` is always the service's: guests write attributes of VMs, and must not write these.
+    """
     documents = list(vms)
 
     def average(name: str) -> float | None:
+        if name.startswith(_SERVICE):
+            return _read(service.get(name.removeprefix(_SERVICE)))
         found = [value for vm in documents if (value := _number(vm, name)) is not None]
         return sum(found) / len(found) if found else None
 
@@ -37,16 +45,18 @@ def averages(vms: Iterable[Element]) -> Average:
 
 def _number(vm: Element, name: str) -> float | None:
     for place in _PLACES:
-        text = vm.findtext(place + name)
-        if text is None:
-            continue
-        try:
-            value = float(text)
-        except ValueError:
-            continue
-        if value == value and abs(value) != float("inf"):
+        if (value := _read(vm.findtext(place + name))) is not None:
             return value
     return None
+
+
+def _read(text: str | None) -> float | None:
+    """None for what is no finite number."""
+    try:
+        value = float(text or "")
+    except ValueError:
+        return None
+    return value if isfinite(value) else None
 
 
 def target(adjustment: Adjustment, role: Role) -> int:

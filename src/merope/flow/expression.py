@@ -1,7 +1,8 @@
 """Expressions of elasticity policies: `(ATT > 50) && !(OTHER_ATT = 5.5 || ABC <= 30)`.
 
-An attribute stands for its average over the role's running VMs that have it. Where none has, a comparison
-knows nothing, and an expression whose outcome rests on such comparisons is false.
+An attribute stands for its average over the role's running VMs that have it, `SERVICE/NAME` for the custom
+attribute NAME of the service. Where none has it, a comparison knows nothing, and an expression whose outcome
+rests on such comparisons is false.
 
 Source: seed 000 §1.4.4; spec drivers.yaml `oneflow.policy_expression`.
 """
@@ -11,7 +12,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
-#: The average of an attribute, None where no VM has it.
+#: The average of an attribute, or the service's value; None where there is none.
 Average = Callable[[str], float | None]
 
 _TOKEN = re.compile(

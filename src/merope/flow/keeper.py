@@ -146,7 +146,8 @@ class Keeper:
             wish = elasticity.minimum(role)
             if wish is None and now >= role.cooldown_end:
                 due = elasticity.expressions_due(role, now, interval)
-                average = elasticity.averages(await self._running(role)) if due else None
+                attributes = self.service.custom_attrs_values
+                average = elasticity.averages(await self._running(role), attributes) if due else None
                 wish = elasticity.wished(role, now, average, self._zone, interval)
             if wish is not None:
                 requests.set_cardinality(

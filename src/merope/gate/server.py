@@ -224,7 +224,8 @@ class GateServer:
 
     async def _router_of(self, guest: Guest) -> Element:
         vm = await self._info(guest, guest.vm)
-        oid = vm.findtext("TEMPLATE/VROUTER_ID") or vm.findtext("USER_TEMPLATE/VROUTER_ID") or ""
+        # Never of the user template: guests write that one themselves.
+        oid = vm.findtext("TEMPLATE/VROUTER_ID") or ""
         if not oid.isdecimal():
             raise Refusal(400, f"VM {guest.vm} is of no virtual router.")
         return parse_document(str(await self._core.call(guest.owner, "one.vrouter.info", int(oid))))

@@ -58,7 +58,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
             client.number("one.vn.allocate", NETWORK.format(name=name, number=number), -1)
             for number, name in enumerate(names, 1)
         ]
-        front, back, _ = made
+        front, back, other = made
         nics = (
             f'NIC=[NETWORK_ID="{front}",FLOATING_IP="YES"]\n'
             f'NIC=[NETWORK_ID="{back}",VROUTER_MANAGEMENT="YES"]'
@@ -69,7 +69,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         # Users may use all networks by the default VDC; without it, their permissions decide.
         client.call("one.vdc.delgroup", 0, 1)
         eve = client.number("one.user.allocate", "eve", "secret", "core", [1])
-        yield Place(cloud, *made, router, eve)
+        yield Place(cloud, front, back, other, router, eve)
 
 
 @pytest.fixture

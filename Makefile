@@ -35,7 +35,7 @@ test: ## all tests
 
 e2e: ## all tests on three hosts of one machine, reached over SSH, and on real storage (root)
 	@scripts/setup.sh all
-	@$(PYTHON_OF_VENV) -m pytest tests/e2e tests/drivers tests/real -m e2e --e2e $(ARGS)
+	@$(PYTHON_OF_VENV) -m tests.leaks $(PYTHON_OF_VENV) -m pytest tests/e2e tests/drivers tests/real -m e2e --e2e $(ARGS)
 
 testbed: ## three hosts on this machine, to try things on (root)
 	@scripts/setup.sh all

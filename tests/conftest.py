@@ -1,6 +1,7 @@
 """For all tests: which of them show what the API's methods do (method_tests)."""
 
 import os
+import signal
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,9 @@ _stale: list[str] = []
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # A run that is told to end (`timeout`, a CI's limit) takes down what its fixtures made, as after Ctrl-C.
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     helper_vm_tests.register(config)
     config.addinivalue_line(
         "markers",

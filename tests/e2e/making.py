@@ -3,13 +3,14 @@
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 from tests.e2e.cloud import BedCloud
 from tests.real.machine import guest_image
 from tests.testbed.bed import Bed, why_not
+from tests.testbed.host import BedError
 
 
 @contextmanager
@@ -21,16 +22,18 @@ def temporary_bed(size: int) -> Iterator[Bed]:
     try:
         yield Bed.up(directory, size)
     finally:
-        Bed.at(directory).down()
+        with suppress(BedError):  # it was not begun
+            Bed.at(directory).down()
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 @contextmanager
 def running_cloud(made: BedCloud, transfer: str) -> Iterator[BedCloud]:
-    image, problem = guest_image()
-    if image is None:
-        pytest.skip(f"the guest image cannot be built: {problem}")
-    made.start()
     try:
+        image, problem = guest_image()
+        if image is None:
+            pytest.skip(f"the guest image cannot be built: {problem}")
+        made.start()
         for host in made.bed.hosts:
             made.add(host)
         made.prepare(image, transfer)

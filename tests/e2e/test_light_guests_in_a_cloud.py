@@ -45,7 +45,8 @@ class LightCloud:
 
     def stop(self) -> None:
         start.stop(self.layout)
-        run_ip(["link", "delete", "dev", self.bridge])
+        if self.bridge in links():
+            run_ip(["link", "delete", "dev", self.bridge])
 
     @property
     def client(self) -> Client:
@@ -100,8 +101,8 @@ def cloud() -> Iterator[LightCloud]:
         pytest.skip("clouds with bridges need root")
     home = Path(tempfile.mkdtemp(prefix="mrp-"))
     made = LightCloud(home)
-    made.start()
     try:
+        made.start()
         yield made
     finally:
         made.stop()

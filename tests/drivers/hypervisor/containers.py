@@ -214,8 +214,10 @@ def clean_case(lxd: OwnLxd, images: Path) -> Iterator[LxdCase]:
     home = Path(tempfile.mkdtemp(prefix="mrp-"))
     before = mounted_below(home, lxd.directory)
     made = LxdCase(lxd, images, home)
-    yield made
-    made.clear()
+    try:
+        yield made
+    finally:
+        made.clear()
     assert mounted_below(home, lxd.directory) == before
     assert not (home / "run" / "lxd" / "one-7").exists()
     shutil.rmtree(home)

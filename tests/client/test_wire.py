@@ -68,6 +68,31 @@ def test_a_recorded_success_is_a_tuple_of_three() -> None:
     assert decode_answer(_exchange("success, string")[1]) == [True, "5.12.0", 0]
 
 
+@pytest.mark.parametrize(
+    ("tag", "number"), [("i4", 0), ("i4", -1), ("i4", 2**31 - 1), ("i8", 2**40), ("i8", -(2**40))]
+)
+@pytest.mark.parametrize("changed", [(b"", b""), (b"</value>", b" </value>"), (b"<data>", b"<data><!-- -->")])
+def test_a_number_is_read_alike_in_the_cores_own_form_and_in_any_other(
+    tag: str, number: int, changed: tuple[bytes, bytes]
+) -> None:
+    assert decode_answer(_number(tag, str(number)).replace(*changed)) == [True, number, 0]
+
+
+@pytest.mark.parametrize("text", ["", "x", "1 2", "1.5"])
+def test_what_is_no_number_is_none_in_the_cores_own_form_either(text: str) -> None:
+    with pytest.raises(BadAnswer):
+        decode_answer(_number("i4", text))
+
+
+def _number(tag: str, text: str) -> bytes:
+    return (
+        '<?xml version="1.0" encoding="UTF-8"?>\r\n<methodResponse>\r\n<params>\r\n'
+        "<param><value><array><data>\r\n<value><boolean>1</boolean></value>\r\n"
+        f"<value><{tag}>{text}</{tag}></value>\r\n<value><i4>0</i4></value>\r\n"
+        "</data></array></value></param>\r\n</params>\r\n</methodResponse>\r\n"
+    ).encode()
+
+
 def test_a_recorded_failure_is_a_tuple_of_five() -> None:
     message = "[one.vm.info] Error getting virtual machine [4711]."
     assert decode_answer(_exchange("failure")[1]) == [False, message, 1024, 4711, -1]

@@ -55,6 +55,9 @@ def _parameters(length: int) -> Callable[[Call], str]:
         shown = []
         for param, value in zip(call.method.params, call.arguments, strict=False):
             text = _HIDDEN if param.hidden else _text(value)
+            if isinstance(value, int) and len(text) <= length:
+                shown.append(text)
+                continue
             begin = _without_secret(text[:length])
             shown.append(_one_line(begin if begin != text[:length] or len(text) <= length else f"{begin}..."))
         return "".join(f", {text}" for text in shown)

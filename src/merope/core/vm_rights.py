@@ -27,7 +27,8 @@ def right(tx: Transaction, action: str) -> Op:
     name = action.removesuffix("-hard")
     for template in _templates(tx):
         for op, attribute in _LISTS:
-            if name in _names(template.get(attribute).split(",")):
+            listed = template.get(attribute)
+            if listed and name in _names(listed.split(",")):
                 return op
     settings = tx.settings
     for op, names in (

@@ -23,7 +23,8 @@ def _normalised(text: str) -> str:
     text = _STAMP.sub(lambda m: "#" * len(m[0]), text)
     text = _TOKEN.sub("TOKEN", text)
     text = _DRAWN_MAC.sub("02:00:##:##:##:##", text)
-    text = re.sub(r"\d+d \d\dh\d\d?m?", lambda m: "#" * len(m[0]), text)
+    # Until now, so that it grows a digit, into the blanks before it, as the recording gets older.
+    text = re.sub(r" *\d+d +\d\dh\d\d?m?", " DURATION", text)
     text = re.sub(r"\d+h\d\dm\d\ds", lambda m: "#" * len(m[0]), text)
     return _REQUEST.sub(r"\1req   ", text)
 

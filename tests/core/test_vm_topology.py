@@ -251,6 +251,16 @@ def test_a_device_that_is_a_nic_has_a_lease_of_its_network() -> None:
     check(cloud)
 
 
+def test_a_guest_is_told_the_vlan_of_a_device_that_is_a_nic() -> None:
+    """It puts the tag on itself: the host has no part in what such a card sends."""
+    cloud = Cloud()
+    cloud.call(0, "one.vn.update", 0, "VLAN_ID = 50", 1)
+    oid = cloud.vm(f"{SMALL}{CARD}\nCONTEXT = [ NETWORK = YES ]", who=0)
+    context = cloud.get(VM, oid).template.vector("CONTEXT")
+    assert context is not None
+    assert context["PCI0_VLAN_ID"] == "50"
+
+
 def test_a_device_that_is_a_nic_needs_a_network_that_is_there() -> None:
     cloud = Cloud(vm_restricted_attr=())
     error = cloud.fails(

@@ -1,4 +1,8 @@
-"""A real Ceph cluster in the memory of this machine: monitor, OSD and manager, pools `one` and `system`."""
+"""A real Ceph cluster in the memory of this machine: monitor, OSD and manager, pools `one` and `system`.
+
+Authentication (cephx) is on. The drivers are given the user `libvirt` with the rights that it needs; the
+tests look at the cluster as `admin`.
+"""
 
 import json
 import os
@@ -23,6 +27,9 @@ TOOLS = {
     "rbd": "ceph-common",
 }
 POOLS = ("one", "system")
+USER = "libvirt"
+_SECRET = "4d68a6fe-2ea5-4c4e-8d7c-2b4d7f2a5a10"
+_RIGHTS = ("mon", "profile rbd", "osd", ", ".join(f"profile rbd pool={pool}" for pool in POOLS))
 _WAIT = 240.0
 
 _CONF = """[global]
@@ -30,9 +37,10 @@ fsid = {fsid}
 mon host = [v1:{address}:{port}]
 public addr = {address}
 mon initial members = a
-auth cluster required = none
-auth service required = none
-auth client required = none
+auth cluster required = cephx
+auth service required = cephx
+auth client required = cephx
+keyring = {place}/$name.keyring
 osd pool default size = 1
 osd pool default min size = 1
 osd crush chooseleaf type = 0
@@ -77,8 +85,30 @@ class CephCluster:
         return {
             "CEPH_CONF": str(self.conf),
             "CEPH_HOST": f"{self.address}:{self.port}",
+            "CEPH_USER": USER,
+            "CEPH_SECRET": _SECRET,
             "POOL_NAME": POOLS[0],
         }
+
+    @property
+    def key(self) -> Path:
+        """The key of the user, as CEPH_KEY names it."""
+        return self.place / "libvirt.key"
+
+    def allow_user(self, *rights: str) -> None:
+        """Gives the user these rights instead of those that it has; without any, its usual ones again."""
+        self.ceph("auth", "caps", f"client.{USER}", *(rights or _RIGHTS))
+
+    def tell_libvirt(self, uri: str) -> None:
+        """Gives a libvirt the secret that its guests' disks name."""
+        stated = self.place / "secret.xml"
+        stated.write_text(
+            f"<secret ephemeral='yes' private='yes'><uuid>{_SECRET}</uuid>"
+            f"<usage type='ceph'><name>client.{USER} secret</name></usage></secret>"
+        )
+        virsh = ("virsh", "--connect", uri)
+        self._run(*virsh, "secret-define", str(stated))
+        self._run(*virsh, "secret-set-value", _SECRET, "--file", str(self.key))
 
     def rbd(self, *words: str) -> str:
         return self._run("rbd", "--conf", str(self.conf), *words)
@@ -159,11 +189,18 @@ def _start(place: Path, daemons: list[subprocess.Popen[bytes]], address: str) ->
 
     monmap = str(place / "monmap")
     run("monmaptool", "--create", "--addv", "a", f"[v1:{address}:{port}]", "--fsid", fsid, monmap)
-    run("ceph-mon", *conf, "-i", "a", "--mkfs", "--monmap", monmap)
+    admin, mon = str(place / "client.admin.keyring"), str(place / "mon.a.keyring")
+    everything = [word for each in ("mon", "osd", "mgr") for word in ("--cap", each, "allow *")]
+    run("ceph-authtool", admin, "--create-keyring", "--gen-key", "-n", "client.admin", *everything)
+    run("ceph-authtool", mon, "--create-keyring", "--gen-key", "-n", "mon.", "--cap", "mon", "allow *")
+    run("ceph-authtool", mon, "--import-keyring", admin)
+    run("ceph-mon", *conf, "-i", "a", "--mkfs", "--monmap", monmap, "--keyring", mon)
     start("ceph-mon", "-i", "a")
     for name in ("mgr", "osd"):
         (place / name).mkdir()
+    _given_key(cluster, "mgr.x", "mon", "allow profile mgr", "osd", "allow *")
     start("ceph-mgr", "-i", "x")
+    _given_key(cluster, "osd.0", "mon", "allow profile osd", "mgr", "allow profile osd", "osd", "allow *")
     osd = str(uuid.uuid4())
     _settled(cluster.ceph, "osd", "new", osd)
     run("ceph-osd", *conf, "-i", "0", "--mkfs", "--osd-uuid", osd)
@@ -174,8 +211,16 @@ def _start(place: Path, daemons: list[subprocess.Popen[bytes]], address: str) ->
     _until(lambda: " up " in cluster.ceph("osd", "tree"))
     for pool in POOLS:
         _settled(cluster.rbd, "pool", "init", pool)
+    _given_key(cluster, f"client.{USER}", *_RIGHTS)
+    cluster.key.write_text(cluster.ceph("auth", "print-key", f"client.{USER}"))
     _until(lambda: _has_room(cluster))
     return cluster
+
+
+def _given_key(cluster: CephCluster, name: str, *rights: str) -> None:
+    _settled(
+        cluster.ceph, "auth", "get-or-create", name, *rights, "-o", str(cluster.place / f"{name}.keyring")
+    )
 
 
 def _has_room(cluster: CephCluster) -> bool:

@@ -1,6 +1,10 @@
-"""VMs on a real Ceph cluster that two hosts reach by the network: images, disks and volatile disks there."""
+"""VMs on a real Ceph cluster that two hosts reach by the network: images, disks and volatile disks there.
+
+The cluster asks for keys (cephx): guests' disks get theirs from a secret of libvirt on each host.
+"""
 
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -51,6 +55,8 @@ def cloud() -> Iterator[CephCloud]:
         pytest.skip(f"no cluster of Ceph can be started: {reason}")
     home = Path(tempfile.mkdtemp(prefix="mrp-"))
     with temporary_bed(2) as bed, running(str(bed.gateway)) as cluster:
+        for host in bed.hosts:
+            cluster.tell_libvirt(host.libvirt_uri)
         made = CephCloud(bed, home, bed.local / "datastores", ceph=cluster)
         with running_cloud(made, "ceph") as cloud:
             assert isinstance(cloud, CephCloud)
@@ -79,6 +85,16 @@ def test_a_guest_runs_from_volumes_with_the_names_of_5_12(cloud: CephCloud, vm: 
     assert cloud.volumes() == sorted([image, f"{image}-{vm.id}-0", f"one-sys-{vm.id}-1"])
     assert vm.guest.has("vdb")
     assert files(cloud, vm) == ["node1"]
+
+
+def test_guests_give_the_cluster_the_name_and_the_secret_of_their_datastore(
+    cloud: CephCloud, vm: BedVm
+) -> None:
+    argv = ("virsh", "--connect", cloud.bed.host("node1").libvirt_uri, "dumpxml", f"one-{vm.id}")
+    domain = subprocess.run(argv, check=True, capture_output=True, text=True).stdout
+    assert domain.count("<auth username='libvirt'>") == 2
+    assert cloud.ceph is not None
+    assert cloud.ceph.key.read_text().strip() not in domain
 
 
 def test_the_disk_of_a_running_guest_returns_to_its_snapshot(cloud: CephCloud, vm: BedVm) -> None:

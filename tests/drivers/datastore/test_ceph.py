@@ -190,6 +190,29 @@ def test_a_pool_that_cannot_take_it_leaves_nothing(store: Store) -> None:
     assert store.left() == []
 
 
+def test_a_user_is_known_by_the_key_that_ceph_key_names(store: Store, tmp_path: Path) -> None:
+    """Without a keyring beside the cluster's configuration."""
+    conf = tmp_path / "ceph.conf"
+    conf.write_text(store.cluster.conf.read_text().replace("keyring = ", f"keyring = {tmp_path}/absent"))
+    store.datastore.template.set("CEPH_CONF", str(conf))
+    with pytest.raises(DriverError, match="Ceph"):
+        store.driver.copy(store.image(), store.datastore)
+    assert store.left() == []
+    store.datastore.template.set("CEPH_KEY", str(store.cluster.key))
+    stored = store.driver.copy(store.image(), store.datastore)
+    assert store.content(stored.source) == hashlib.sha256(CONTENT).hexdigest()
+
+
+def test_a_pool_that_the_user_has_no_right_to_is_refused(store: Store) -> None:
+    store.cluster.allow_user("mon", "profile rbd", "osd", "profile rbd pool=system")
+    try:
+        with pytest.raises(DriverError, match="Operation not permitted"):
+            store.driver.copy(store.image(), store.datastore)
+    finally:
+        store.cluster.allow_user()
+    assert store.left() == []
+
+
 def test_what_an_unfinished_registration_left_is_removed_with_the_image(store: Store) -> None:
     store.cluster.rbd("create", "--size", "1", "one/one-5.part")
     (store.staging / ".one-100-5.part").touch()

@@ -1,6 +1,8 @@
 """What else is done to containers: the rest of the contract, and what is particular to images and to LXD."""
 
 import json
+import os
+import signal
 import struct
 import subprocess
 from collections.abc import Iterator
@@ -10,6 +12,7 @@ from pathlib import Path
 import pytest
 from containers import LxdCase, OwnLxd, clean_case, in_image, make_images, running_lxd
 from tests.drivers.contract_hypervisor import HotplugContract, SnapshotContract, find
+from tests.real.machine import eventually
 
 from merope.drivers.errors import DriverError
 from merope.drivers.hypervisor.base import Domain
@@ -189,3 +192,30 @@ def test_a_start_that_fails_leaves_no_interface_on_the_host(case: LxdCase) -> No
     with pytest.raises(DriverError, match="the container one-7 does not start"):
         case.driver.deploy(vm, case.system_dir)
     assert case.tap not in links()
+
+
+@pytest.mark.runs(LXD, "domains", "deploy")
+def test_what_ended_while_lxd_was_down_is_put_away_with_its_interface(case: LxdCase) -> None:
+    """LXC gives the NIC back to the host then, and it is LXD that would take the pair away."""
+    vm = case.plugged(7)
+    deploy_id = case.driver.deploy(vm, case.system_dir)
+    pid = json.loads(case.lxd.client("query", f"/1.0/instances/{deploy_id}/state"))["pid"]
+    case.lxd.crash()
+    os.kill(pid, signal.SIGKILL)
+    eventually("the container has ended", lambda: not Path(f"/proc/{pid}").exists())
+    case.lxd.start()
+    assert find(case.driver, deploy_id) is None
+    assert case.tap not in links()
+    case.driver.deploy(vm, case.system_dir)
+    assert links()[case.tap].master == case.bridge
+
+
+@pytest.mark.runs(LXD, "shutdown", "cancel")
+@pytest.mark.parametrize("end", ["shutdown", "cancel"])
+def test_a_container_that_is_being_restarted_is_ended_and_does_not_come_back(case: LxdCase, end: str) -> None:
+    deploy_id = case.driver.deploy(case.vm(), case.system_dir)
+    asked = json.dumps({"action": "restart", "timeout": 30})
+    case.lxd.client("query", "-X", "PUT", "-d", asked, f"/1.0/instances/{deploy_id}/state")
+    getattr(case.driver, end)(deploy_id)
+    assert find(case.driver, deploy_id) is None
+    assert json.loads(case.lxd.client("list", "--format", "json")) == []

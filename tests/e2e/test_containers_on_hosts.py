@@ -5,6 +5,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -38,8 +39,9 @@ class ContainerCloud:
         return {name: each for name, each in found.items() if any(each)}
 
 
-@pytest.fixture(scope="module")
-def there() -> Iterator[ContainerCloud]:
+@pytest.fixture(scope="module", params=["shared", "ssh"])
+def there(request: pytest.FixtureRequest) -> Iterator[ContainerCloud]:
+    """With `ssh` each host has storage of its own."""
     if why_not():
         pytest.skip(why_not())
     home = Path(tempfile.mkdtemp(prefix="mrp-"))
@@ -47,7 +49,8 @@ def there() -> Iterator[ContainerCloud]:
     settings.parent.mkdir(parents=True)
     settings.write_text(f":socket: {DIRECTORY / 'unix.socket'}\n:shutdown_timeout: 60\n")
     with temporary_bed(2) as bed:
-        made = BedCloud(bed, home, bed.shared / "datastores", 18000 + os.getpid() % 4000, driver="raw")
+        storage = bed.shared if request.param == "shared" else bed.local
+        made = BedCloud(bed, home, storage / "datastores", 18000 + os.getpid() % 4000, driver="raw")
         lxd = {host.name: LxdOnHost(host) for host in bed.hosts}
         made.start()
         try:
@@ -55,7 +58,7 @@ def there() -> Iterator[ContainerCloud]:
                 lxd[host.name].start()
                 made.add(host, "lxd")
             root_image(bed.directory / "root")
-            made.prepare(bed.directory / "root", "shared")
+            made.prepare(bed.directory / "root", request.param)
             for host in bed.hosts:
                 made.wait_for_host(host.name)
             yield ContainerCloud(made, lxd)
@@ -93,3 +96,48 @@ def test_a_container_lives_on_a_host_over_ssh_and_moves_to_another(there: Contai
     vm.act("terminate-hard")
     vm.wait_for(VmState.DONE)
     assert there.left() == {}
+
+
+@pytest.mark.runs(LXD, "reboot", "cancel")
+def test_a_container_ends_also_while_it_reboots(there: ContainerCloud) -> None:
+    vm = there.make("node1")
+    vm.act("reboot")
+    vm.act("terminate")
+    vm.wait_for(VmState.DONE)
+    assert there.left() == {}
+
+
+@pytest.mark.runs(LXD, "save")
+@pytest.mark.parametrize("ask", ["suspend", "stop", "migrate"])
+def test_what_would_keep_memory_is_refused_and_the_container_goes_on(there: ContainerCloud, ask: str) -> None:
+    vm = there.make("node1")
+    there.lxd["node1"].shell(f"one-{vm.id}", "touch /run/mark")
+    if ask == "migrate":
+        vm.migrate("node2")
+    else:
+        vm.act(ask)
+    eventually("it is refused", lambda: "memory of a container cannot be kept" in vm.look().error)
+    vm.wait_for(RUNNING)
+    there.lxd["node1"].shell(f"one-{vm.id}", "ls /run/mark")
+    assert there.lxd["node2"].containers() == []
+    vm.remove()
+    assert there.left() == {}
+
+
+@pytest.mark.runs(LXD, "shutdown", "deploy")
+def test_a_container_moves_there_and_back_with_its_files(there: ContainerCloud) -> None:
+    vm = there.make("node1")
+    name = f"one-{vm.id}"
+    there.lxd["node1"].shell(name, "echo carried > /root/note; chmod 640 /root/note")
+    for target in ("node2", "node1"):
+        vm.migrate(target, kind=2)
+        eventually(f"it is on {target}", partial(has, there.lxd[target], name))
+        vm.wait_for(RUNNING)
+        told = there.lxd[target].shell(name, "cat /root/note; stat -c '%u %a' /root/note")
+        assert told.split() == ["carried", "0", "640"]
+        assert [other for other in there.left() if other != target] == []
+    vm.remove()
+
+
+def has(on: LxdOnHost, name: str) -> bool:
+    return name in on.containers()

@@ -77,6 +77,12 @@ class OwnLxd:
             assert time.monotonic() < deadline, mounts()
         shutil.rmtree(self.directory)
 
+    def crash(self) -> None:
+        """At once, without a word to its containers, which go on."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait(60)
+
     @property
     def environment(self) -> dict[str, str]:
         return {**os.environ, "LXD_DIR": str(self.directory)}

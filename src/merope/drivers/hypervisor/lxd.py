@@ -61,7 +61,7 @@ class LxdHypervisor(LxdSnapshots):
 
     def shutdown(self, deploy_id: str) -> None:
         """Asks again every ten seconds: an init that was still starting has not heard the first."""
-        found = self._lxd.instance(deploy_id)
+        found = self._settled(deploy_id)
         if found is not None and found["status"] in (RUNNING, FROZEN):
             self._running(deploy_id)
             self._stop(deploy_id)
@@ -106,7 +106,7 @@ class LxdHypervisor(LxdSnapshots):
         """Those of ours that have stopped by themselves are put away: their disks are to be free."""
         found = self._lxd.instances()
         for each in found:
-            if is_ours(each) and has_ended(each) and not self._is_busy(each["name"]):
+            if is_ours(each) and has_ended(each) and not self._under_way(each["name"]):
                 self._put_away(each["name"])
         shown = [each for each in found if not is_ours(each) or each["status"] in (RUNNING, FROZEN)]
         return self._reader.read(shown)

@@ -40,7 +40,8 @@ def instance(vm: VM, name: str, pool: str) -> dict[str, Any]:
 
 def _configuration(vm: VM) -> dict[str, str]:
     template = vm.template
-    config = {OWNER: domain_uuid(vm), "user.one.vm": str(vm.id)}
+    # What runs is the core's to decide: after a crash LXD would start it again by itself.
+    config = {OWNER: domain_uuid(vm), "user.one.vm": str(vm.id), "boot.autostart": "false"}
     memory, cpu, vcpu = (template.get(name) for name in ("MEMORY", "CPU", "VCPU"))
     if memory:
         config["limits.memory"] = f"{int(memory)}MiB"

@@ -27,6 +27,7 @@ _START_SECONDS = 120.0
 _ISO_SECONDS = 60.0
 _POLL = 0.05
 _BUSY = "Instance is busy"
+_RESTART = "Restarting"
 
 
 class LxdContainers:
@@ -124,7 +125,7 @@ class LxdContainers:
     def _put_away(self, name: str) -> None:
         """Nothing is left of the container but its images."""
         self._terminal(name).stop()
-        found = self._lxd.instance(name)
+        found = self._settled(name)
         if found is not None:
             if found["status"] in (RUNNING, FROZEN):
                 self._when_free(lambda: self._lxd.act(name, "stop", _START_SECONDS, force=True))
@@ -139,15 +140,24 @@ class LxdContainers:
         self._disks(name).unmount_all()
         remove(self._place(name))
 
-    def _is_busy(self, name: str) -> bool:
-        """Whether LXD does something with the container just now."""
-        under_way: dict[str, list[dict[str, Any]]] = self._lxd.call("GET", "/operations?recursion=1") or {}
+    def _settled(self, name: str) -> dict[str, Any] | None:
+        """The container when no restart of it is under way: that would start it after it was stopped."""
+        deadline = self._clock.monotonic() + _START_SECONDS
+        while any(each.startswith(_RESTART) for each in self._under_way(name)):
+            if self._clock.monotonic() > deadline:
+                raise DriverError(f"the restart of {name} has not ended within {_START_SECONDS:.0f} s")
+            self._clock.sleep(_POLL)
+        return self._lxd.instance(name)
+
+    def _under_way(self, name: str) -> list[str]:
+        """What LXD does with the container just now, in its words."""
+        found: dict[str, list[dict[str, Any]]] = self._lxd.call("GET", "/operations?recursion=1") or {}
         paths = {f"/1.0/instances/{name}", f"/1.0/containers/{name}"}
-        return any(
-            paths & set(names or ())
-            for operation in under_way.get("running", [])
-            for names in (operation.get("resources") or {}).values()
-        )
+        return [
+            str(operation.get("description", ""))
+            for operation in found.get("running", [])
+            if any(paths & set(names or ()) for names in (operation.get("resources") or {}).values())
+        ]
 
     def _when_free(self, call: Callable[[], None]) -> None:
         """LXD refuses what comes while it does something itself: it ends what failed to start."""

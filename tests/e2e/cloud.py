@@ -53,7 +53,8 @@ class BedCloud:
         )
         if not (self.home / "monitord.conf").exists():
             (self.home / "monitord.conf").write_text(
-                "PROBES_PERIOD = [ BEACON_HOST = 2 ]\nMONITORING_INTERVAL_HOST = 8\nMANAGER_TIMER = 2\n"
+                "PROBES_PERIOD = [ BEACON_HOST = 2, MONITOR_VM = 5 ]\n"
+                "MONITORING_INTERVAL_HOST = 8\nMANAGER_TIMER = 2\n"
             )
         # Brought to the hosts: none of them need find out whether KVM works.
         write_kvmrc(self.home / KVMRC, {"ACCELERATION": "qemu", "SHUTDOWN_TIMEOUT": "60"})

@@ -54,6 +54,11 @@ Host *
 """
 
 
+def with_clock(sshd: str, library: Path, ahead: int) -> str:
+    """sshd's settings, so that what it starts sees a wall clock that is `ahead` by seconds (clock.c)."""
+    return sshd.replace("SetEnv SHLVL=2", f"SetEnv SHLVL=2 LD_PRELOAD={library} AHEAD={ahead}")
+
+
 def settings(bed: Path, place: Path, name: str, address: str) -> dict[str, str]:
     """The text of each settings file by its path below the host's directory."""
     values = {

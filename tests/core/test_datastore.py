@@ -90,6 +90,18 @@ def test_it_joins_the_default_cluster_or_the_one_that_is_named(core: Core) -> No
             "NAME=a DS_MAD=fs TM_MAD=ssh TYPE=TAPE",
             'Unknown TYPE "TAPE" in template, it must be one of IMAGE_DS, SYSTEM_DS, FILE_DS.',
         ),
+        (
+            "NAME=a TYPE=SYSTEM_DS TM_MAD=ssh REPLICA_HOST=-oProxyCommand",
+            'REPLICA_HOST is "-oProxyCommand", and must be the name or address of one host.',
+        ),
+        (
+            "NAME=a TYPE=SYSTEM_DS TM_MAD=ssh REPLICA_HOST=n1 REPLICA_MAX_USED_PERC=0",
+            'REPLICA_MAX_USED_PERC is "0", and must be a whole number from 1 to 100.',
+        ),
+        (
+            "NAME=a TYPE=SYSTEM_DS TM_MAD=ssh REPLICA_HOST=n1 REPLICA_MAX_SIZE_MB=1G",
+            'REPLICA_MAX_SIZE_MB is "1G", and must be a whole number from 0 to 8796093022208.',
+        ),
     ],
 )
 def test_bad_datastores_are_refused(core: Core, text: str, detail: str) -> None:

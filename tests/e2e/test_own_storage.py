@@ -1,6 +1,7 @@
 """Hosts with storage of their own (TM_MAD ssh): disks are carried to them, between them and back."""
 
 import hashlib
+import os
 import subprocess
 import sys
 import tempfile
@@ -184,6 +185,25 @@ def test_a_vm_that_ends_leaves_nothing_on_any_machine(own_storage: BedCloud, vm:
     vm.remove()
     assert where(own_storage, vm) == []
     assert own_storage.runs_on(vm.id) == []
+
+
+def test_an_image_is_kept_on_the_replica_host_and_disks_come_from_there(own_storage: BedCloud) -> None:
+    own_storage.ask("one.datastore.update", own_storage.system, "REPLICA_HOST=node1", 1)
+    node1 = (
+        own_storage.bed.host("node1").place
+        / "local"
+        / own_storage.location.relative_to(own_storage.bed.local)
+    )
+    for host in ("node2", "node1"):
+        vm = BedVm.make(own_storage, host).run()
+        assert own_storage.runs_on(vm.id) == [host]
+        (replica,) = (node1 / "replicas").iterdir()
+        used = replica.stat().st_mtime_ns
+        vm.remove()
+        os.utime(replica, (0, 0))
+    assert used > 0
+    log = (own_storage.home / "log" / "oned.log").read_text()
+    assert "without a replica" not in log
 
 
 def debugged(cloud: BedCloud, vm: BedVm, *words: str, typed: str = "") -> str:

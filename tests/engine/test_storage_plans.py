@@ -1,6 +1,6 @@
 """What plans ask of drivers whose disks are on storages, or are carried to hosts of their own."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -9,14 +9,17 @@ import pytest
 from merope.drivers.carrier import Carrier
 from merope.drivers.errors import DriverError
 from merope.drivers.hypervisor.base import Domain, Hypervisor
+from merope.drivers.replicas import Replicas
 from merope.drivers.simulated.world import World
 from merope.drivers.transfer.base import Place, Transfer
 from merope.drivers.transfer.storage import StorageTransfer
 from merope.engine import plans
 from merope.engine.job import Answer, Job
+from merope.engine.jobs import replica_of
 from merope.engine.places import Layout
 from merope.engine.plans.base import Drivers, transfer_name
 from merope.engine.toolbox import SimulatedDrivers
+from merope.model.datastore import Datastore
 from merope.model.effect import Effect
 from merope.model.phase import Phase
 from merope.model.template import Template, Vector
@@ -111,6 +114,11 @@ class NotedCarrier(Noted):
         self.note("make_disk", disk.path.name, image_format, size, "on", disk.host)
 
 
+class NotedReplicas(Noted):
+    def copy(self, source: Path, target: Place, attributes: Mapping[str, str]) -> None:
+        self.note("copy", source.name, "to", target.host, *attributes.values())
+
+
 class NotedDrivers(SimulatedDrivers):
     """Hosts n1 and n2 are other machines."""
 
@@ -129,9 +137,18 @@ class NotedDrivers(SimulatedDrivers):
     def carrier(self) -> Carrier:
         return cast("Carrier", NotedCarrier(self.notes, "carrier"))
 
+    @property
+    def replicas(self) -> Replicas:
+        return cast("Replicas", NotedReplicas(self.notes, "replicas"))
+
 
 def run(
-    op: str, disks: str, system: str, phase: Phase = Phase.RUNNING, source: str = ""
+    op: str,
+    disks: str,
+    system: str,
+    phase: Phase = Phase.RUNNING,
+    source: str = "",
+    replica: Mapping[str, str] | None = None,
 ) -> tuple[Answer, list[str]]:
     """The plan for VM 7 on n1, or on its way from there to n2; answers what was noted."""
     record = History(7, 1, "n2" if source else "n1", 0, 0, 0, vm_mad="kvm", tm_mad=system, ds_id=0)
@@ -140,7 +157,8 @@ def run(
     vm.state, vm.lcm_state = phase.value
     notes: list[str] = []
     drivers = cast("Drivers", NotedDrivers(notes))
-    return plans.run(drivers, Job(Effect(1, op, 7, 0, {}), vm, source=left)), notes
+    job = Job(Effect(1, op, 7, 0, {}), vm, source=left, replica=replica or {})
+    return plans.run(drivers, Job.from_json(job.to_json())), notes
 
 
 @pytest.mark.parametrize(
@@ -225,3 +243,29 @@ def test_a_guest_with_snapshots_in_its_own_disks_does_not_move_live() -> None:
 def test_a_host_is_not_asked_for_the_context_where_its_vm_has_no_files() -> None:
     _, notes = run("vm.deploy", DISKS, "ceph", Phase.BOOT)
     assert not [note for note in notes if note.startswith("carrier")]
+
+
+@pytest.mark.parametrize("replica", [{}, {"REPLICA_HOST": "n3"}])
+def test_images_that_disks_are_copied_from_come_by_their_replicas_and_others_do_not(
+    tmp_path: Path, replica: dict[str, str]
+) -> None:
+    for name in "ab":
+        (tmp_path / name).touch()
+    disks = OWN.replace("/ds/1", str(tmp_path)).replace("READONLY", "SAVE")
+    answer, notes = run("vm.prolog", disks, "ssh", Phase.PROLOG, source="n1", replica=replica)
+    assert answer.ok, answer.message
+    first = "replicas copy a to n2 n3" if replica else "carrier copy a to n2"
+    assert notes[:2] == [first, "carrier copy b to n2"]
+
+
+def test_what_is_said_of_replicas_counts_where_they_have_a_host() -> None:
+    def said(text: str) -> dict[str, str]:
+        template = Template.parse(text)
+        return replica_of(Datastore(100, 0, 0, "oneadmin", "oneadmin", "ssh", template=template))
+
+    assert said("REPLICA_MAX_SIZE_MB = 5\nTM_MAD = ssh") == {}
+    assert said("REPLICA_MAX_SIZE_MB = 5\nREPLICA_HOST = n3\nTM_MAD = ssh") == {
+        "REPLICA_HOST": "n3",
+        "REPLICA_MAX_SIZE_MB": "5",
+    }
+    assert replica_of(None) == {}

@@ -3,7 +3,9 @@
 Source: spec templates.yaml `datastore`, recorded datastore-pool.xml.
 """
 
-from merope.core import acl, generic, vdc
+import re
+
+from merope.core import acl, generic, vdc, vm_requests
 from merope.core.cluster import join, leave
 from merope.core.host import DEFAULT_CLUSTER
 from merope.core.methods import Need, boolean, integer, method, text
@@ -26,6 +28,12 @@ _TARGETS = ("LN_TARGET", "CLONE_TARGET")
 _BY_MODE = ("LN_TARGET", "CLONE_TARGET", "DISK_TYPE")
 _FOR_IMAGES = (*_TARGETS, "TM_MAD_SYSTEM", "DRIVER", "PERSISTENT_ONLY")
 _FOR_SYSTEM = ("SHARED", "DS_MIGRATE")
+_HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.:_-]{0,253}[A-Za-z0-9])?", re.ASCII)
+_OF_REPLICAS = {
+    "REPLICA_MAX_SIZE_MB": (0, vm_requests.LARGEST_SIZE),
+    "REPLICA_MAX_USED_PERC": (1, 100),
+}
+"""The lowest and the highest number that each may be."""
 _DISK_TYPES = {
     DatastoreType.IMAGE_DS: frozenset(
         {
@@ -107,6 +115,7 @@ def _derived(tx: Transaction, datastore: Datastore, stated: Template) -> Templat
     conf = _conf(tx.settings.tm_mad_conf.get(tm_mad), "TM_MAD", tm_mad)
     if system:
         template.remove("DS_MAD")
+        _check_replicas(template)
         _derive_system(template, conf)
     else:
         ds_conf = _conf(tx.settings.ds_mad_conf.get(ds_mad), "DS_MAD", ds_mad)
@@ -145,6 +154,19 @@ def _check_required(template: Template, conf: Section) -> None:
     for name in conf.get("REQUIRED_ATTRS", "").replace(",", " ").split():
         if not template.get(name) and template.vector(name) is None:
             raise _DatastoreError(f'Datastore template is missing the "{name}" attribute or it\'s empty.')
+
+
+def _check_replicas(template: Template) -> None:
+    host = template.get("REPLICA_HOST")
+    if host and not _HOST.fullmatch(host):
+        raise _DatastoreError(f'REPLICA_HOST is "{host[:64]}", and must be the name or address of one host.')
+    for name, (lowest, highest) in _OF_REPLICAS.items():
+        stated = template.get(name)
+        number = vm_requests.whole(stated, highest) if stated else lowest
+        if number is None or number < lowest:
+            raise _DatastoreError(
+                f'{name} is "{stated[:32]}", and must be a whole number from {lowest} to {highest}.'
+            )
 
 
 def _derive_system(template: Template, conf: Section) -> None:

@@ -14,9 +14,11 @@ from typing import Any
 from merope.daemon.hosts_command import CommandFailed, carried_out, client_here
 from merope.daemon.layout import Layout
 from merope.engine.job import Answer, Job
+from merope.engine.jobs import replica_of
 from merope.engine.plans import PLANS
 from merope.engine.remote import Remote
 from merope.engine.workers import WorkerPool
+from merope.model.datastore import Datastore
 from merope.model.effect import Effect
 from merope.model.phase import Phase
 from merope.model.vm import VM
@@ -52,7 +54,7 @@ class Step:
 class Transfers:
     """The steps of one VM's failed transfer, on the machines that they belong to."""
 
-    def __init__(self, vm: VM, pool: WorkerPool, remote: Remote) -> None:
+    def __init__(self, vm: VM, pool: WorkerPool, remote: Remote, system: Datastore | None = None) -> None:
         op = _ENDINGS.get(vm.phase)
         if op is None:
             raise CommandFailed(
@@ -60,7 +62,7 @@ class Transfers:
             )
         records = vm.history_records
         left = records[-2] if op == "vm.prolog_migrate" and len(records) > 1 else None
-        self.job = Job(Effect(0, op, vm.id, -1, {}), vm, source=left)
+        self.job = Job(Effect(0, op, vm.id, -1, {}), vm, source=left, replica=replica_of(system))
         self._pool, self._remote = pool, remote
 
     async def steps(self) -> list[Step]:
@@ -126,10 +128,10 @@ def _choice() -> str:
         return "q"
 
 
-async def _debug(remote: Remote, vm: VM, listed: bool) -> None:
+async def _debug(remote: Remote, vm: VM, system: Datastore | None, listed: bool) -> None:
     pool = WorkerPool(remote.home, remote.location, remote=remote)
     try:
-        await _go_through(Transfers(vm, pool, remote), listed)
+        await _go_through(Transfers(vm, pool, remote, system), listed)
     finally:
         await pool.close()
 
@@ -146,7 +148,10 @@ def main(words: Sequence[str] | None = None) -> int:
     def debug(layout: Layout, remote: Remote) -> int:
         with client_here(layout) as client:
             vm = VM.from_xml(client.info_text("vm", arguments.vm))
-        asyncio.run(_debug(remote, vm, arguments.list))
+            system = None
+            if vm.history is not None:
+                system = Datastore.from_xml(client.info_text("datastore", vm.history.ds_id))
+        asyncio.run(_debug(remote, vm, system, arguments.list))
         return 0
 
     return carried_out(arguments.home, debug)

@@ -1,13 +1,14 @@
 """Carrying disks between machines with storage of their own: streams of tar between here and hosts over SSH.
 
 What arrives is whole before it has its name, and holes stay holes. From one host to another it goes by way of
-this machine: hosts need not know each other.
+this machine, for hosts need not know each other; only `hand_over` is from host to host.
 """
 
 import json
 import subprocess
 import tempfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from merope.drivers import commands
@@ -19,6 +20,8 @@ from merope.drivers.ssh import Ssh
 from merope.drivers.transfer.base import Place
 
 _SECONDS = 120.0
+_LONGEST = 24 * 3600.0
+"""Seconds: a copy may move terabytes; the engine has the time-out of the operation."""
 _LOOK = '[ -e "$1" ] || [ -h "$1" ] || exit 3'
 _NOT_THERE = 3
 _READ = 'exec tar -c -S -f - -C "$1" "$3" -- "$2"'
@@ -38,6 +41,13 @@ fi
 mv -T -f -- ".$2.carried/$3" "$2"
 rmdir -- ".$2.carried"
 sync -f .
+"""
+_HAND = """parent=$1 name=$2
+shift 2
+ended=$({
+    { tar -c -S -f - -C "$parent" -- "$name"; echo "$?" >&3; } | { "$@" >&2; echo "$?" >&3; }
+} 3>&1)
+[ "$(echo $ended)" = "0 0" ] || exit 9
 """
 _LIST = 'exec ls -A -- "$1"'
 _INFO = 'exec qemu-img info -U -f "$1" --output=json "$2"'
@@ -62,7 +72,7 @@ class Carrier:
 
     def has(self, place: Place) -> bool:
         try:
-            self._run(place.host, _LOOK, str(place.path))
+            self.run(place.host, _LOOK, str(place.path))
         except commands.CommandError as error:
             if error.status == _NOT_THERE:
                 return False
@@ -74,41 +84,63 @@ class Carrier:
         parent, name = str(target.path.parent), target.path.name
         how = "--dereference" if follow else "--one-file-system"
         reading = [str(source.path.parent), source.path.name, how]
-        try:
+        with self._settled(source, target):
             self._stream(
                 self._argv(source.host, _READ, *reading),
                 self._argv(target.host, _TAKE, parent, name),
                 f"{source.path} could not be carried{_on(source.host, 'from')}{_on(target.host, 'to')}",
             )
+
+    def hand_over(self, source: Place, target: Place) -> None:
+        """Like copy, from a host to itself or straight to another one, which it must be able to log in to."""
+        parent, name = str(target.path.parent), target.path.name
+        writing = ["sh", "-c", _TAKE, "sh", parent, name]
+        if source.host != target.host:
+            writing = self._ssh.argv_between(target.host, writing)
+        giving = [str(source.path.parent), source.path.name, *writing]
+        with self._settled(source, target):
+            try:
+                self.run(source.host, _HAND, *giving, seconds=_LONGEST)
+            except commands.CommandError as error:
+                way = f"{_on(source.host, 'from')}{_on(target.host, 'to')}"
+                raise DriverError(f"{source.path} could not be carried{way}{said(error.stderr)}") from error
+
+    @contextmanager
+    def _settled(self, source: Place, target: Place) -> Iterator[None]:
+        """What is carried meanwhile gets its name at the end."""
+        parent, name = str(target.path.parent), target.path.name
+        try:
+            yield
         except DriverError:
             # Of what was carried in part nobody has any use; a full disk needs the room.
             with suppress(DriverError):
                 self.delete(Place(target.host, target.path.with_name(f".{name}.carried")))
             raise
-        self._run(target.host, _SETTLE, parent, name, source.path.name)
+        self.run(target.host, _SETTLE, parent, name, source.path.name)
 
     def names(self, directory: Place) -> list[str]:
         """What is in a directory, sorted."""
-        return sorted(self._run(directory.host, _LIST, str(directory.path)).split("\n")[:-1])
+        return sorted(self.run(directory.host, _LIST, str(directory.path)).split("\n")[:-1])
 
     def disk_size(self, disk: Place, image_format: str) -> int:
         """Bytes that a guest sees of a disk, which may be in use."""
-        told = self._run(disk.host, _INFO, check_format(image_format), str(disk.path))
+        told = self.run(disk.host, _INFO, check_format(image_format), str(disk.path))
         return int(json.loads(told)["virtual-size"])
 
     def make_disk(self, disk: Place, image_format: str, size: int) -> None:
         """An empty disk of `size` bytes."""
         parent, name = str(disk.path.parent), disk.path.name
-        self._run(disk.host, _MAKE, parent, name, check_format(image_format), str(size))
+        self.run(disk.host, _MAKE, parent, name, check_format(image_format), str(size))
 
     def delete(self, place: Place) -> None:
-        self._run(place.host, _REMOVE, str(place.path))
+        self.run(place.host, _REMOVE, str(place.path))
 
-    def _run(self, host: str, script: str, *words: str) -> str:
+    def run(self, host: str, script: str, *words: str, seconds: float = _SECONDS) -> str:
+        """What a script for sh writes on a host, or here; done once more when the line breaks."""
         argv = ["sh", "-c", script, "sh", *words]
         if is_local(host):
-            return commands.run(argv, timeout=_SECONDS).stdout
-        return self._ssh.run(host, argv, timeout=_SECONDS, idempotent=True).stdout
+            return commands.run(argv, timeout=seconds).stdout
+        return self._ssh.run(host, argv, timeout=seconds, idempotent=True).stdout
 
     def _argv(self, host: str, script: str, *words: str) -> list[str]:
         argv = ["sh", "-c", script, "sh", *words]

@@ -15,7 +15,7 @@ import socket
 import stat
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,6 +100,12 @@ class Ssh:
         """
         line = f"exec {shell_line(words)}"
         return ["ssh", *self._options(host), "-o", "ControlMaster=no", "--", host, line]
+
+    def argv_between(self, host: str, words: Sequence[str]) -> list[str]:
+        """The command that runs `words` on the host when it is given on another host: with the keys, the
+        settings and the known hosts that the account has there. Raises DriverError for what is no name."""
+        options = _options_of(self._manners())
+        return ["ssh", *options, "-o", "ControlPath=none", "--", host_name(host), f"exec {shell_line(words)}"]
 
     def run(
         self,
@@ -191,12 +197,23 @@ class Ssh:
 
     def _options(self, host: str) -> list[str]:
         """Raises DriverError for what is no name of a host."""
+        places = {
+            "ControlPath": _quoted(self.socket_of(host)),
+            "UserKnownHostsFile": _quoted(self.known_hosts),
+        }
+        options = _options_of(self._manners() | places)
+        for key in self.keys:
+            options += ["-o", f"IdentityFile={_quoted(key)}"]
+        config = self.directory / "config"
+        return ["-F", str(config), *options] if config.exists() else options
+
+    def _manners(self) -> dict[str, object]:
+        """The options that name no file of this machine."""
         settings = self.settings
-        values = {
+        return {
             "BatchMode": "yes",
             "ClearAllForwardings": "yes",
             "ConnectTimeout": settings.connect_seconds,
-            "ControlPath": _quoted(self.socket_of(host)),
             "EscapeChar": "none",
             "ForwardAgent": "no",
             "ForwardX11": "no",
@@ -206,13 +223,7 @@ class Ssh:
             "ServerAliveCountMax": settings.alive_count,
             "ServerAliveInterval": settings.alive_seconds,
             "StrictHostKeyChecking": settings.host_keys,
-            "UserKnownHostsFile": _quoted(self.known_hosts),
         }
-        options = [word for name, value in values.items() for word in ("-o", f"{name}={value}")]
-        for key in self.keys:
-            options += ["-o", f"IdentityFile={_quoted(key)}"]
-        config = self.directory / "config"
-        return ["-F", str(config), *options] if config.exists() else options
 
     def _advice(self, host: str) -> dict[str, str]:
         """What the operator has to do, for the reasons that have a remedy."""
@@ -270,6 +281,10 @@ def _private_directory(path: Path) -> None:
     info = path.lstat()
     if not stat.S_ISDIR(info.st_mode) or info.st_uid != os.geteuid() or info.st_mode & 0o022:
         raise DriverError(f"{path} must be a directory that only this user can write: chmod go-w {path}")
+
+
+def _options_of(values: Mapping[str, object]) -> list[str]:
+    return [word for name, value in values.items() for word in ("-o", f"{name}={value}")]
 
 
 def _quoted(path: Path) -> str:

@@ -2,6 +2,7 @@
 another machine can do it."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from merope.model.datastore import Datastore
@@ -15,7 +16,7 @@ from merope.model.vm import VM, History
 class Job:
     """`source` is the record of the host that a migration leaves; `original` the SOURCE that is cloned;
     `token` the VM's OneGate token, where its CONTEXT is written; `off` the names of those of its hosts that
-    are known to be off."""
+    are known to be off; `replica` what the VM's system datastore says of copies of images (REPLICA_*)."""
 
     effect: Effect
     vm: VM | None = None
@@ -26,6 +27,7 @@ class Job:
     original: str = ""
     token: str = field(default="", repr=False)
     off: frozenset[str] = frozenset()
+    replica: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def hosts(self) -> list[str]:
@@ -46,6 +48,7 @@ class Job:
                 "original": self.original,
                 "token": self.token,
                 "off": sorted(self.off),
+                "replica": dict(self.replica),
             }
         )
 
@@ -62,6 +65,7 @@ class Job:
             data["original"],
             data["token"],
             frozenset(data["off"]),
+            data["replica"],
         )
 
 

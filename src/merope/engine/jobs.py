@@ -18,6 +18,7 @@ from merope.model.vm import VM, History
 #: Families of effects that bring all that they are about with them.
 _SELF_CONTAINED = ("secgroup.", "ipam.", "marketapp.")
 _WITH_CONTEXT = frozenset({"vm.deploy", "vm.attach_nic", "vm.detach_nic", "vm.update_conf"})
+REPLICA = ("REPLICA_HOST", "REPLICA_MAX_SIZE_MB", "REPLICA_MAX_USED_PERC")
 _MIGRATING = frozenset(phase for phase in Phase if "MIGRATE" in phase.name)
 
 
@@ -60,7 +61,15 @@ def build(state: State, effect: Effect, finished: Finished | None) -> Job:
         datastore=datastore,
         token=_token(state, effect, vm),
         off=frozenset(record.hostname for record in records if is_off(state, record.hid)),
+        replica=replica_of(state.pools["datastore_pool"].parsed(vm.history.ds_id)),
     )
+
+
+def replica_of(system: object) -> dict[str, str]:
+    """What a system datastore says of copies of images on a host near those of its VMs."""
+    if not isinstance(system, Datastore) or not system.template.get("REPLICA_HOST"):
+        return {}
+    return {name: system.template.get(name) for name in REPLICA if system.template.get(name)}
 
 
 def _host_job(state: State, effect: Effect) -> Job:

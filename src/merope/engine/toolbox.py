@@ -20,6 +20,7 @@ from merope.drivers.market.base import MarketDriver
 from merope.drivers.market.executable import ExecutableMarket
 from merope.drivers.network.base import NetworkDriver
 from merope.drivers.network.site import Site
+from merope.drivers.replicas import Replicas
 from merope.drivers.simulated.addresses import SimulatedManager
 from merope.drivers.simulated.datastore import SimulatedDatastore
 from merope.drivers.simulated.fencing import SimulatedFencing
@@ -91,6 +92,10 @@ class SimulatedDrivers:
     def carrier(self) -> Carrier:
         raise DriverError("in a simulated world every driver reaches every machine")
 
+    @property
+    def replicas(self) -> Replicas:
+        raise DriverError("in a simulated world images are on every machine")
+
     def populate(self, state: State) -> None:
         """Makes the world what the stored cloud says it is: a sandbox's world is gone when it stops."""
         pool = state.pools["vm_pool"]
@@ -155,6 +160,10 @@ class LocalDrivers:
     @property
     def carrier(self) -> Carrier:
         return Carrier(Ssh(self._home, self._ssh))
+
+    @property
+    def replicas(self) -> Replicas:
+        return Replicas(self.carrier, self.layout.root, self._home / "run" / "replicas")
 
     def hypervisor(self, name: str, host: str, vm: VM | None = None) -> Hypervisor:
         """A driver of ours, else the executables that an administrator has put in their place."""

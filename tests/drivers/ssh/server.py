@@ -27,10 +27,15 @@ def make_key(path: Path) -> Path:
     return path
 
 
-class Sshd:
-    """The host "node1": `home` is that of the cloud, whose key it accepts."""
+_BETWEEN = """#!/bin/sh
+exec {ssh} -F {config} "$@"
+"""
 
-    def __init__(self, directory: Path) -> None:
+
+class Sshd:
+    """The host "node1", also called `others`: `home` is that of the cloud, whose key it accepts."""
+
+    def __init__(self, directory: Path, *others: str) -> None:
         self.directory = directory / "sshd"
         self.home = directory / "home"
         self.host = "node1"
@@ -43,10 +48,22 @@ class Sshd:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = int(probe.getsockname()[1])
-        (self.home / ".ssh/config").write_text(
-            f"Host {self.host}\n  HostName 127.0.0.1\n  Port {self.port}\n  IdentitiesOnly yes\n"
-        )
+        (self.home / ".ssh/config").write_text(self._settings_of(self.host, *others))
+        self._environment = ["SHLVL=2"]
         self.ssh = Ssh(self.home, SshSettings(connect_seconds=10))
+
+    def _settings_of(self, *hosts: str) -> str:
+        return f"Host {' '.join(hosts)}\n  HostName 127.0.0.1\n  Port {self.port}\n  IdentitiesOnly yes\n"
+
+    def know(self, *hosts: str) -> None:
+        """Before it starts: lets who is logged in there log in to these hosts, with the cloud's key."""
+        programs, config = self.directory / "bin", self.directory / "between"
+        programs.mkdir()
+        keys = f"  IdentityFile {self.home}/.ssh/id_ed25519\n  UserKnownHostsFile {self.directory}/known\n"
+        config.write_text(self._settings_of(*hosts) + keys)
+        (programs / "ssh").write_text(_BETWEEN.format(ssh=shutil.which("ssh"), config=config))
+        (programs / "ssh").chmod(0o700)
+        self._environment.append(f"PATH={programs}:{os.environ['PATH']}")
 
     def start(self) -> None:
         settings = {
@@ -60,7 +77,7 @@ class Sshd:
             "PasswordAuthentication": "no",
             "KbdInteractiveAuthentication": "no",
             # For bash a shell within a shell, which reads no ~/.bashrc: a developer's may take its time.
-            "SetEnv": "SHLVL=2",
+            "SetEnv": " ".join(self._environment),
         }
         path = self.directory / "sshd_config"
         path.write_text("".join(f"{name} {value}\n" for name, value in settings.items()))

@@ -16,6 +16,7 @@ from merope.drivers.hypervisor.base import Hypervisor
 from merope.drivers.ipam.base import AddressManager
 from merope.drivers.market.base import MarketDriver
 from merope.drivers.network.base import NetworkDriver
+from merope.drivers.replicas import Replicas
 from merope.drivers.transfer.base import Place, Transfer
 from merope.drivers.transfer.storage import StorageTransfer
 from merope.engine.job import Job
@@ -34,6 +35,11 @@ class Drivers(Protocol):
     @property
     def carrier(self) -> Carrier:
         """Carries disks between machines; asked on the front-end only."""
+        ...
+
+    @property
+    def replicas(self) -> Replicas:
+        """Copies images to hosts by way of replicas; asked on the front-end only."""
         ...
 
     def hypervisor(self, name: str, host: str, vm: VM | None = None) -> Hypervisor:

@@ -73,7 +73,10 @@ def _send(on: On, disk: Vector) -> None:
         return
     target, source = _checked(on, disk), existing_image(Path(disk["SOURCE"]))
     if disk.get("CLONE", "").upper() == "YES":
-        _send_file(on, source, target)
+        if on.transfer_name(disk) == "ssh" and on.job.replica:
+            _send_by_replica(on, source, target)
+        else:
+            _send_file(on, source, target)
         return
     image = image_files(source)
     if image.chained:
@@ -92,6 +95,11 @@ def _send_file(on: On, source: Path, target: Path) -> None:
     if not _has_arrived(on, target):
         to = Place(on.host, carried_name(target))
         on.drivers.carrier.copy(Place("", existing_image(source)), to, follow=True)
+
+
+def _send_by_replica(on: On, source: Path, target: Path) -> None:
+    if not _has_arrived(on, target):
+        on.drivers.replicas.copy(source, Place(on.host, carried_name(target)), on.job.replica)
 
 
 def _has_arrived(on: On, target: Path) -> bool:

@@ -14,6 +14,7 @@ from merope.drivers.context import Context
 from merope.drivers.errors import DriverError
 from merope.drivers.hypervisor.base import Hypervisor
 from merope.drivers.network.base import NetworkDriver
+from merope.drivers.replicas import Replicas
 from merope.drivers.transfer.base import Place, Transfer
 from merope.engine.job import Answer, Job
 from merope.engine.plans.base import Drivers
@@ -51,6 +52,10 @@ class _Stepped:
     @property
     def carrier(self) -> Carrier:
         return cast("Carrier", _Noting(self, "carrier", self._drivers.carrier))
+
+    @property
+    def replicas(self) -> Replicas:
+        return cast("Replicas", _Noting(self, "replicas", self._drivers.replicas))
 
     def hypervisor(self, name: str, host: str, vm: VM | None = None) -> Hypervisor:
         return cast("Hypervisor", _Looking(self._drivers.hypervisor(name, host, vm)))

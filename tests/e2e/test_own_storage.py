@@ -202,7 +202,7 @@ def test_an_image_is_kept_on_the_replica_host_and_disks_come_from_there(own_stor
         vm.remove()
         os.utime(replica, (0, 0))
     assert used > 0
-    log = (own_storage.home / "log" / "oned.log").read_text()
+    log = own_storage.layout.log("core").read_text()
     assert "without a replica" not in log
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from merope.drivers.commands import CommandError, CompletedCommand
+from merope.drivers.commands import CommandError, CompletedCommand, said
 from merope.drivers.errors import DriverError
 from merope.drivers.files import MB
 from merope.drivers.machine import HERE, Machine
@@ -29,6 +29,8 @@ _PAUSES = (0.5, 1.0, 2.0, 4.0)
 _NOT_THERE = 2
 _EXISTS = 17
 _INVALID = 22
+_UNCONNECTED = "couldn't connect to the cluster"
+"""Where there is no key, the status is the one of a volume that is not there."""
 _BUSY = (16, 39)
 _IMPORT = ("--image-format", "2")
 _FEATURES = ("--image-feature", "layering")
@@ -232,9 +234,13 @@ class Cluster:
 
     def _run(self, *words: str, accepted: tuple[int, ...] = (0,)) -> CompletedCommand:
         try:
-            return self.machine.run(self._argv(*words), accepted=accepted)
+            done = self.machine.run(self._argv(*words), accepted=accepted)
         except CommandError as error:
             raise DriverError(f"Ceph: {error}") from error
+        if _UNCONNECTED in done.stderr:
+            who = f"client.{self.user}" if self.user else "client.admin"
+            raise DriverError(f"Ceph: the cluster did not let {who} in{said(done.stderr)}")
+        return done
 
     def _argv(self, command: str, *words: str) -> list[str]:
         given = (("--conf", self.conf), ("--id", self.user), ("--keyfile", self.key))

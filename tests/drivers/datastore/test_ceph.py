@@ -203,6 +203,15 @@ def test_a_user_is_known_by_the_key_that_ceph_key_names(store: Store, tmp_path: 
     assert store.content(stored.source) == hashlib.sha256(CONTENT).hexdigest()
 
 
+def test_whom_the_cluster_does_not_let_in_is_not_told_that_an_image_is_not_there(store: Store) -> None:
+    store.driver.copy(store.image(), store.datastore)
+    store.datastore.template.set("CEPH_USER", "nobody")
+    for _ in range(2):
+        with pytest.raises(DriverError, match=r"did not let client\.nobody in: .*no keyring"):
+            store.driver.remove(store.image(), store.datastore)
+    assert store.volumes() == ["one-5"]
+
+
 def test_a_pool_that_the_user_has_no_right_to_is_refused(store: Store) -> None:
     store.cluster.allow_user("mon", "profile rbd", "osd", "profile rbd pool=system")
     try:

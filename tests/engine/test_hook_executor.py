@@ -68,7 +68,7 @@ async def test_a_hook_that_takes_too_long_is_ended_with_all_that_it_started(plac
     name = script(places, "sleep 60 & echo $!; wait")
     code, child, why = await outcome(Request(1, name, seconds=1), places)
     assert (code, why) == (124, "The hook did not end within 1 seconds and was stopped.\n")
-    assert _is_dead(int(child))
+    await until(lambda: _is_dead(int(child)))
 
 
 def _is_dead(pid: int) -> bool:
@@ -192,7 +192,7 @@ async def test_a_hook_that_takes_too_long_on_a_host_is_ended_there(host: Places)
     remote_script(host, "echo $$; exec sleep 60")
     code, pid, why = await outcome(Request(1, "a.sh", remote=True, host="node1", seconds=1), host)
     assert (code, why) == (124, "The hook did not end within 1 seconds and was stopped.\n")
-    assert _is_dead(int(pid))
+    await until(lambda: _is_dead(int(pid)))
 
 
 # The process beside the core

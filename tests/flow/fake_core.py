@@ -59,7 +59,8 @@ class FakeDocument:
 
 
 class FakeCore:
-    """`failing`: how often VMs of these names do not boot; `refuse`: what a method is refused with."""
+    """`failing`: how often VMs of these names do not boot; `refuse`: what a method is refused with;
+    `forbidden`: methods that owners have not the right to."""
 
     def __init__(self) -> None:
         self.vms: dict[int, FakeVm] = {}
@@ -69,6 +70,7 @@ class FakeCore:
         self.events: list[tuple[str, str]] = []
         self.hear: Hear = lambda _key, _message: None
         self.refuse: dict[str, str] = {}
+        self.forbidden: set[str] = set()
         self.failing: dict[str, int] = {}
         self.deaf: set[int] = set()
         self.calls: list[tuple[Any, ...]] = []
@@ -90,6 +92,8 @@ class FakeCore:
         self.calls.append((user, method, *arguments))
         if self.down is not None:
             raise self.down
+        if method in self.forbidden and user:
+            raise OneError(512, f"[{method}] User [2] : Not authorized to perform ADMIN VM.")
         if method in self.refuse:
             raise OneError(2048, self.refuse[method])
         answer: Scalar = getattr(self, method.replace(".", "_"))(user, *arguments)

@@ -1,12 +1,13 @@
 """What becomes of a service: deployed, scaled, troubled, recovered, ended."""
 
+import asyncio
 import json
 from typing import Any
 
 import pytest
 from tests.flow.flow_world import FlowWorld, body, role
 
-from merope.client.errors import ConnectionFailed
+from merope.client.errors import ConnectionFailed, OneError
 from merope.flow.requests import RequestError
 from merope.flow.settings import FlowSettings
 from merope.flow.states import State
@@ -70,6 +71,27 @@ async def test_a_vm_that_fails_again_fails_its_role_with_the_reason(world: FlowW
     await world.begin(body())
     assert world.states() == (S.FAILED_DEPLOYING, {"web": S.FAILED_DEPLOYING})
     assert world.service().roles[0].failure == "VM 0: the image is broken"
+
+
+async def test_an_owner_who_may_not_recover_vms_has_a_failed_one_replaced_once(world: FlowWorld) -> None:
+    """VM_ADMIN_OPERATIONS has `recover`: only few have the right."""
+    world.core.forbidden = {"one.vm.recover"}
+    world.core.failing = {"web_0_(service_0)": 1}
+    await world.begin(body())
+    assert world.states()[0] == S.RUNNING
+    assert [vm.name for vm in world.core.alive] == ["web_1_(service_0)"]
+
+
+async def test_where_the_one_in_its_place_fails_too_the_role_fails_with_the_reason(world: FlowWorld) -> None:
+    world.core.forbidden = {"one.vm.recover"}
+    world.core.failing = {"web_0_(service_0)": 1, "web_1_(service_0)": 1}
+    await world.begin(body())
+    assert world.states() == (S.FAILED_DEPLOYING, {"web": S.FAILED_DEPLOYING})
+    assert world.service().roles[0].failure == "VM 1: the image is broken"
+    assert len(world.core.vms) == 2
+    await world.recover()
+    await world.rest()
+    assert world.states()[0] == S.RUNNING
 
 
 async def test_a_recover_replaces_what_failed_and_goes_on(world: FlowWorld) -> None:
@@ -248,6 +270,23 @@ async def test_a_purge_removes_everything_whatever_state_it_is_in(world: FlowWor
     assert world.core.documents == {}
 
 
+async def test_a_purge_for_an_owner_who_may_not_delete_vms_ends_them_when_they_have_arrived(
+    world: FlowWorld,
+) -> None:
+    world.core.forbidden = {"one.vm.recover"}
+    world.core.add_document("shop", json.dumps(body(role(cardinality=2))))
+    world.manager.read_all()
+    await world.settle()
+    world.core.step()
+    await world.settle()
+    await world.purge()
+    await world.settle()
+    assert len(world.core.alive) == 2
+    await world.rest()
+    assert world.core.alive == []
+    assert world.core.documents == {}
+
+
 async def test_networks_are_made_first_and_removed_last(world: FlowWorld) -> None:
     values = [
         {"Public": {"id": "0"}},
@@ -299,6 +338,44 @@ async def test_while_the_core_is_away_nothing_is_lost(world: FlowWorld) -> None:
     assert world.states() == (S.WARNING, {"web": S.WARNING})
 
 
+async def test_what_the_core_could_not_store_is_noted_again_later(world: FlowWorld) -> None:
+    world.core.refuse = {"one.document.update": "The change could not be stored and was not made."}
+    world.core.add_document("shop", json.dumps(body()))
+    world.manager.read_all()
+    await world.settle()
+    assert world.core.vms == {}, "nothing is done before it is noted"
+    world.core.refuse = {}
+    for _ in range(1000):
+        await asyncio.sleep(0)
+    await world.rest()
+    assert world.states()[0] == S.RUNNING
+    assert len(world.core.alive) == 1
+
+
+async def test_a_request_that_could_not_be_stored_is_not_done_later(world: FlowWorld) -> None:
+    await world.begin(body())
+    world.core.refuse = {"one.document.update": "The change could not be stored and was not made."}
+    with pytest.raises(OneError):
+        await world.scale("web", 3)
+    world.core.refuse = {}
+    world.manager.wake(0)
+    await world.rest()
+    assert world.states()[0] == S.RUNNING
+    assert len(world.core.alive) == 1
+
+
+async def test_a_vm_that_is_found_again_is_noted_at_once(world: FlowWorld) -> None:
+    """Also where there is nothing else to note: its guest is waited for."""
+    await world.begin(body(ready_status_gate=True))
+    known = world.service()
+    known.roles[0].nodes.clear()
+    known.roles[0].last_vmname = 0
+    world.core.documents[0].body = known.to_text()
+    world.restart()
+    await world.rest()
+    assert world.service().vm_ids == [0]
+
+
 async def test_a_service_that_cannot_be_scaled_now_says_so(world: FlowWorld) -> None:
     await world.begin(body())
     await world.scale("web", 2)
@@ -347,6 +424,39 @@ async def test_what_is_heard_of_a_vm_before_the_answer_that_it_was_made_counts(w
 
     world.core.one_template_instantiate = slow  # type: ignore[method-assign, assignment]
     await world.begin(body(role(cardinality=2)))
+    assert world.states() == (S.RUNNING, {"web": S.RUNNING})
+
+
+async def test_what_is_heard_of_a_vm_before_the_answer_that_it_is_made_anew_counts(world: FlowWorld) -> None:
+    make_anew = world.core.one_vm_recover
+
+    def slow(_user: str, oid: int, how: int) -> int:
+        made = make_anew(_user, oid, how)
+        while world.core.step():
+            world.core.deliver()
+        return made
+
+    world.core.one_vm_recover = slow  # type: ignore[method-assign]
+    world.core.failing = {"web_0_(service_0)": 1}
+    await world.begin(body())
+    assert world.states() == (S.RUNNING, {"web": S.RUNNING})
+
+
+async def test_what_is_heard_of_a_vm_before_the_answer_that_it_is_started_counts(world: FlowWorld) -> None:
+    await world.begin(body())
+    world.core.become(0, VmState.POWEROFF)
+    await world.rest()
+    start = world.core.one_vm_action
+
+    def slow(_user: str, action: str, oid: int) -> int:
+        started = start(_user, action, oid)
+        while world.core.step():
+            world.core.deliver()
+        return started
+
+    world.core.one_vm_action = slow  # type: ignore[method-assign]
+    await world.recover()
+    await world.rest()
     assert world.states() == (S.RUNNING, {"web": S.RUNNING})
 
 

@@ -8,7 +8,6 @@ import pytest
 
 from merope.core.methods import METHODS
 from merope.simulation import main, mutations, schedule
-from merope.simulation.deeds import SUBJECTS
 from merope.simulation.schedule import Outcome
 from merope.simulation.simulation import listen
 
@@ -36,6 +35,10 @@ QUICKLY_FOUND = (
     "command-taken-for-truth",
     "storm-ignored",
     "recovery-forgotten",
+    "vms-not-found-again",
+    "order-believed-over-events",
+    "networks-made-twice",
+    "networks-kept",
 )
 
 
@@ -55,16 +58,17 @@ def log_of_the_process() -> Iterator[None]:
 SUBJECT_OF = {
     "actions-forgotten": "timetable",
     **dict.fromkeys(("recovered-unconfirmed", "command-taken-for-truth"), "hosts"),
+    **dict.fromkeys(
+        ("vms-not-found-again", "order-believed-over-events", "networks-made-twice", "networks-kept"),
+        "services",
+    ),
 }
 
 
 def first_failure(mutation: str) -> Outcome | None:
-    subjects = list(SUBJECTS)
-    seeds = range(90)
-    if mutation in SUBJECT_OF:
-        seeds = range(subjects.index(SUBJECT_OF[mutation]), 90 * len(subjects), len(subjects))
+    subject = SUBJECT_OF.get(mutation, "")
     with mutations.switched_on(mutation):
-        outcomes = (schedule.run(seed) for seed in seeds)
+        outcomes = (schedule.run(seed, subject=subject) for seed in range(90))
         return next((outcome for outcome in outcomes if outcome.failure), None)
 
 
@@ -73,6 +77,21 @@ def test_a_schedule_without_known_bugs_is_clean(seed: int) -> None:
     outcome = schedule.run(seed)
     assert outcome.failure == "", f"one simulate --seed {seed}"
     assert outcome.events > 50
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_services_go_on_whoever_is_killed_and_leave_nothing_when_they_end(seed: int) -> None:
+    outcome = schedule.run(seed, subject="services")
+    assert outcome.failure == "", f"one simulate --seed {seed} --subject services"
+
+
+def test_schedules_about_services_deploy_and_kill() -> None:
+    """So that those above are about something."""
+    outcomes = [schedule.run(seed, subject="services", traced=True) for seed in range(20)]
+    made = sum(outcome.calls.get("one.template.instantiate", (0, 0))[1] for outcome in outcomes)
+    killed = sum(line.endswith("OneFlow is killed") for outcome in outcomes for line in outcome.trace)
+    assert made > 40
+    assert killed > 5
 
 
 @pytest.mark.parametrize("mutation", QUICKLY_FOUND)

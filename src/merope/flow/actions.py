@@ -84,16 +84,18 @@ class Hands:
 
     async def _order(self, service: Service, vm: int, method: str, *arguments: Any) -> Outcome:
         """An order that is refused may have come too late: then what the VM is now says what is next."""
-        before = self._world.views.get(vm, _GONE).phase
+        before, since = self._world.views.get(vm, _GONE).phase, self._world.messages
         try:
             await self._core.call(service.owner.uname, method, *arguments)
         except OneError as error:
+            if error.code == Code.AUTHORIZATION and method == "one.vm.recover":
+                return Outcome(forbidden=True)
             view = await self._ask(service, vm)
             late = error.code == Code.ACTION and view.phase is not before and view.phase not in TERMINABLE
             if view.phase is Phase.GONE or late:
                 return Outcome(view=view)
             return Outcome(refusal=_sentence(error), view=view)
-        return Outcome()
+        return Outcome(heard=self._world.heard_since(vm, since))
 
     async def _look(self, service: Service, action: Look) -> Outcome:
         return Outcome(view=await self._ask(service, action.vm))

@@ -28,10 +28,10 @@ def dispose(turn: Turn, role: Role) -> None:
         if not is_.unasked(turn, node):
             continue
         phase = turn.phase(node)
-        if turn.service.purge:
+        if turn.service.purge and not turn.service.gently:
             turn.actions.append(EndVm(role.name, node.vm_id, "delete"))
         elif phase in TERMINABLE:
-            forced = hard or phase in (Phase.UNKNOWN, Phase.FAILED)
+            forced = hard or turn.service.purge or phase in (Phase.UNKNOWN, Phase.FAILED)
             turn.actions.append(EndVm(role.name, node.vm_id, "terminate-hard" if forced else "terminate"))
 
 

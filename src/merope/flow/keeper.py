@@ -7,6 +7,7 @@ is found again by its name (`loading.py`).
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
+from copy import deepcopy
 from datetime import tzinfo
 from typing import Any
 from xml.etree.ElementTree import Element
@@ -43,7 +44,9 @@ class Keeper:
         settings: FlowSettings,
         now: Callable[[], int],
         zone: tzinfo,
+        stored: str | None = None,
     ) -> None:
+        """`stored` is the body that the document has, None where it is the service's."""
         self.service = service
         self.lock = asyncio.Lock()
         self.forgotten = False
@@ -53,13 +56,14 @@ class Keeper:
         self._hands = Hands(core, world, settings)
         self._now = now
         self._zone = zone
-        self._stored = service.to_text()
+        self._stored = service.to_text() if stored is None else stored
         self._mine: set[int] = set()
 
     async def tend(self) -> int | None:
         """Brings the service on; when it is to be looked at again (epoch), None for when something happens.
 
-        Raises ConnectionFailed where the core is not there: then all is to be read anew.
+        Raises ConnectionFailed where the core is not there: then all is to be read anew; OneError where it
+        did not take what was to be noted: then that is to be tried again.
         """
         async with self.lock:
             for _ in range(_MOST_TURNS):
@@ -70,12 +74,20 @@ class Keeper:
             return self._next_look()
 
     async def ask(self, change: Callable[[Service], object]) -> None:
-        """A request of somebody's, stored before it is answered; what `change` raises is passed on."""
+        """A request of somebody's, stored before it is answered; what `change` raises is passed on.
+
+        Raises OneError where it could not be stored: then it is not done.
+        """
         async with self.lock:
             if self.forgotten:
                 raise requests.UnavailableError(f"Service {self.service.id} is gone, or is being read anew.")
-            change(self.service)
-            await self._store()
+            before = deepcopy(self.service)
+            try:
+                change(self.service)
+                await self._store()
+            except (OneError, ValueError):
+                self.service = before
+                raise
 
     async def recover(self) -> None:
         """Raises RequestError."""

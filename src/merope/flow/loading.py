@@ -24,14 +24,15 @@ _ALL, _NOT_DONE = -2, -1
 _GROWING = (State.DEPLOYING, State.SCALING, State.WARNING)
 
 
-async def load(core: Core, world: World, settings: FlowSettings) -> list[Service]:
-    """Every service that is not over; `world` gets the VMs of them."""
+async def load(core: Core, world: World, settings: FlowSettings) -> list[tuple[Service, str]]:
+    """Every service that is not over, with its body as it is stored; `world` gets the VMs of them."""
     since = world.messages
     pool = parse_document(await text(core, "", "one.documentpool.info", _ALL, -1, -1, SERVICE))
     services = [s for document in pool.iterfind("DOCUMENT") if (s := _read(document)) is not None]
     if not services:
         return []
     by_id = {service.id: service for service in services}
+    bodies = [service.to_text() for service in services]
     owners = {vm: service for service in services for vm in service.vm_ids}
     found: dict[int, list[Element]] = {}
     # In one piece: between pages, a VM that ends would hide another.
@@ -40,7 +41,7 @@ async def load(core: Core, world: World, settings: FlowSettings) -> list[Service
         _sort(vm, owners, by_id, found, world, since)
     for oid, candidates in found.items():
         adopt(by_id[oid], candidates, world, settings, since)
-    return services
+    return list(zip(services, bodies, strict=True))
 
 
 def _read(document: Element) -> Service | None:

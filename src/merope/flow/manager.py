@@ -33,6 +33,8 @@ DOCUMENTS = tuple(f"EVENT API one.document.{what} 1" for what in ("chown", "rena
 #: Always; UPDATES only while a guest is waited for: all of them may update thousands of times a second.
 SUBSCRIPTIONS = (STATES, *DOCUMENTS)
 _STATE = re.compile(r"<STATE>(\w+)</STATE><LCM_STATE>(\w+)</LCM_STATE><RESOURCE_ID>(\d+)</RESOURCE_ID>")
+#: So often the time between two attempts at one service is doubled: to a minute.
+_DOUBLINGS = 6
 _HEAD = 400
 """Characters of a message, in base64, that say which VM is in which state; its document follows."""
 _FIRST_IN = re.compile(r"<POSITION>2</POSITION><TYPE>IN</TYPE><VALUE>(\d+)</VALUE>")
@@ -42,7 +44,7 @@ _READY = re.compile(r"""READY\s*=\s*["']?YES|<READY>(?:<!\[CDATA\[)?YES""", re.I
 class Manager:
     """Must be made within a running loop. `down` says why nothing is done, "" while all is well."""
 
-    #: Between two attempts to read everything.
+    #: Between attempts to read everything, or to note what the core did not take; doubled each time.
     again_seconds = 1.0
 
     def __init__(self, core: Core, settings: FlowSettings, now: Callable[[], int], zone: tzinfo) -> None:
@@ -51,12 +53,13 @@ class Manager:
         self.down = "the core has not been asked yet"
         self.reactions = 0
         self._core = core
-        self._settings = settings
+        self.settings = settings
         self.now = now
         self._zone = zone
         self._busy: dict[int, asyncio.Task[None]] = {}
         self._dirty: set[int] = set()
         self._timers: dict[int, asyncio.TimerHandle] = {}
+        self._setbacks: dict[int, int] = {}
         self._reading: asyncio.Task[None] | None = None
         self.want_updates: Callable[[bool], None] = lambda _: None
         self._waiting: set[int] = set()
@@ -89,8 +92,9 @@ class Manager:
             keeper.forgotten = True
         self._waiting.clear()
         self.world.clear()
-        services = await load(self._core, self.world, self._settings)
-        self.keepers = {service.id: self._keeper(service) for service in services}
+        services = await load(self._core, self.world, self.settings)
+        self.keepers = {service.id: self._keeper(service, stored) for service, stored in services}
+        self._setbacks.clear()
         self.down = ""
         log.info("%d services are looked after", len(services))
         for oid in self.keepers:
@@ -109,12 +113,16 @@ class Manager:
         # Not cancelled: whether an order was carried out is known when its answer has come.
         await asyncio.gather(*self._busy.values(), return_exceptions=True)
 
-    def _keeper(self, service: Service) -> Keeper:
-        return Keeper(service, self._core, self.world, self._settings, self.now, self._zone)
+    def _keeper(self, service: Service, stored: str | None = None) -> Keeper:
+        return Keeper(service, self._core, self.world, self.settings, self.now, self._zone, stored)
+
+    @property
+    def is_busy(self) -> bool:
+        return bool(self._busy) or self._reading is not None
 
     async def settle(self) -> None:
         """Until nobody is busy: for tests and for an orderly end."""
-        while self._busy or self._reading is not None:
+        while self.is_busy:
             waiting = [*self._busy.values(), *([self._reading] if self._reading else [])]
             await asyncio.gather(*waiting, return_exceptions=True)
 
@@ -212,11 +220,14 @@ class Manager:
                 self._dirty.discard(oid)
                 self.reactions += 1
                 due = await keeper.tend()
+                self._setbacks.pop(oid, None)
                 self._note_waiting(keeper)
                 self._sleep(oid, due)
         except ConnectionFailed as error:
             self._note_down(str(error))
             asyncio.get_running_loop().call_soon(self.read_all)
+        except OneError as error:
+            self._try_again(oid, error)
         except Exception:
             log.exception("service %d cannot be looked after", oid)
         finally:
@@ -225,6 +236,14 @@ class Manager:
             self._drop(oid)
         elif oid in self._dirty:
             self.wake(oid)
+
+    def _try_again(self, oid: int, error: OneError) -> None:
+        """The core did not take what was to be noted: its database is full, the document locked."""
+        count = self._setbacks[oid] = self._setbacks.get(oid, 0) + 1
+        log.warning("service %d waits: %s", oid, error.message)
+        delay = self.again_seconds * 2 ** min(count - 1, _DOUBLINGS)
+        self._cancel_timer(oid)
+        self._timers[oid] = asyncio.get_running_loop().call_later(delay, self.wake, oid)
 
     def _note_waiting(self, keeper: Keeper) -> None:
         """Whether a guest of a service is waited for; then it must be heard."""
@@ -246,18 +265,22 @@ class Manager:
                     self._wake_of(vm)
 
     def _sleep(self, oid: int, due: int | None) -> None:
-        timer = self._timers.pop(oid, None)
-        if timer is not None:
-            timer.cancel()
+        self._cancel_timer(oid)
         if due is not None:
             delay = max(0.0, due - self.now())
             self._timers[oid] = asyncio.get_running_loop().call_later(delay, self.wake, oid)
+
+    def _cancel_timer(self, oid: int) -> None:
+        timer = self._timers.pop(oid, None)
+        if timer is not None:
+            timer.cancel()
 
     def _drop(self, oid: int) -> None:
         keeper = self.keepers.pop(oid, None)
         self._sleep(oid, None)
         self._dirty.discard(oid)
         self._waiting.discard(oid)
+        self._setbacks.pop(oid, None)
         for vm in [] if keeper is None else keeper.service.vm_ids:
             self.world.forget(vm)
 

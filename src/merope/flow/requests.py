@@ -105,7 +105,7 @@ def recover(service: Service, world: World, now: int) -> list[int]:
     service.failure = ""
     again = []
     for role in service.roles:
-        role.failure = ""
+        role.failure, role.replacing = "", 0
         if role.state is service.state or role.state in (State.WARNING, State.FAILED_SCALING):
             role.state = _RECOVERS[role.state]
         if to is State.RUNNING:

@@ -1,8 +1,9 @@
 """A service and its roles, as they stand in the BODY of a document of type 100.
 
 Names of the JSON are 5.12's (spec drivers.yaml `oneflow`; seed 002 SR2.8, tables 2.11 and 2.12). Ours are
-`failure` (why a role or service waits for a recover), `retries` and `boot` of a node, `purge` of a service
-and `after` of a network; keys that are not known are kept.
+`failure` (why a role or service waits for a recover), `retries` and `boot` of a node, `replacing` of a role
+(so many of the VMs that it makes next are second tries), `purge` and `gently` of a service (its owner may not
+delete VMs in whatever state) and `after` of a network; keys that are not known are kept.
 """
 
 import json
@@ -143,6 +144,7 @@ class Role:
     cooldown_end: int = 0
     on_hold: bool = False
     failure: str = ""
+    replacing: int = 0
     rest: Json = field(default_factory=dict)
 
     @classmethod
@@ -166,12 +168,13 @@ class Role:
             cooldown_end=int(given.get("cooldown_end") or 0),
             on_hold=bool(given.get("on_hold")),
             failure=str(given.get("failure") or ""),
+            replacing=int(given.get("replacing") or 0),
             rest=rest,
         )
 
     def to_json(self) -> Json:
         made: Json = {"name": self.name, "cardinality": self.cardinality, "vm_template": self.vm_template}
-        for name in ("vm_template_contents", "parents", "shutdown_action", "failure"):
+        for name in ("vm_template_contents", "parents", "shutdown_action", "failure", "replacing"):
             if value := getattr(self, name):
                 made[name] = value
         for name in ("min_vms", "max_vms", "cooldown"):
@@ -249,6 +252,7 @@ class Service:
     log: list[Json] = field(default_factory=list)
     failure: str = ""
     purge: bool = False
+    gently: bool = False
     rest: Json = field(default_factory=dict)
 
     @classmethod
@@ -267,12 +271,13 @@ class Service:
             log=list(body.get("log") or ()),
             failure=str(body.get("failure") or ""),
             purge=bool(body.get("purge")),
+            gently=bool(body.get("gently")),
             rest={key: value for key, value in body.items() if key not in _SERVICE},
         )  # fmt: skip
 
     def to_json(self) -> Json:
         made: Json = {"name": self.name, "deployment": self.deployment}
-        for name in ("shutdown_action", "failure", "on_hold", "purge"):
+        for name in ("shutdown_action", "failure", "on_hold", "purge", "gently"):
             if value := getattr(self, name):
                 made[name] = value
         return {
@@ -304,5 +309,5 @@ class Service:
 
 _SERVICE = frozenset((
     "name", "deployment", "roles", "state", "shutdown_action", "ready_status_gate", "custom_attrs_values",
-    "networks_values", "on_hold", "log", "failure", "purge",
+    "networks_values", "on_hold", "log", "failure", "purge", "gently",
 ))  # fmt: skip

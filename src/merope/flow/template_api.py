@@ -2,20 +2,17 @@
 
 import asyncio
 import json
-from typing import Any
 
 from aiohttp import web
 
 from merope.flow.api import Api, Caller, action_of, oid_of, word_of
+from merope.flow.beginning import begun
 from merope.flow.documents import SERVICE, TEMPLATE, body_of, with_body
 from merope.flow.schema import check, check_values
 from merope.flow.service import Json
-from merope.flow.states import State
 from merope.services.web import Refusal, json_body
 
 _REPLACE = 0
-#: What 5.12's clients call them too.
-_SHUTDOWN = {"shutdown": "terminate", "shutdown-hard": "terminate-hard"}
 
 
 class TemplateApi(Api):
@@ -93,7 +90,7 @@ class TemplateApi(Api):
         if not isinstance(merge, dict):
             raise Refusal(400, "merge_template must be an object.")
         template = check_values({**body_of(await caller.document(oid, TEMPLATE)), **merge})
-        service = _service(template, self.settings.shutdown_action, self.manager.now())
+        service = begun(template, self.settings.shutdown_action, self.manager.now())
         made = await caller.call("one.document.allocate", _text(service), SERVICE)
         await self.manager.adopt(made)
         return await self.shown(caller, made, 201, SERVICE)
@@ -114,35 +111,6 @@ class TemplateApi(Api):
             body["roles"] = [{**r, "vm_template": new[r["vm_template"]]} for r in body["roles"]]
         await caller.call("one.document.update", made, with_body(_json(body)), _REPLACE)
         return await self.shown(caller, made, 201)
-
-
-def _service(template: Json, shutdown_action: str, now: int) -> Json:
-    """The body of a service that is about to begin."""
-    roles = [_fresh(role) for role in template["roles"]]
-    action = template.get("shutdown_action") or shutdown_action
-    return {
-        **{key: value for key, value in template.items() if key not in ("log", "failure", "purge")},
-        "deployment": template.get("deployment", "none"),
-        "shutdown_action": _SHUTDOWN.get(action, action),
-        "roles": roles,
-        "state": int(State.PENDING),
-        "start_time": now,
-        "log": [],
-    }
-
-
-_OF_RUN_TIME = ("nodes", "state", "last_vmname", "cooldown_end", "failure")
-
-
-def _fresh(role: Json) -> Json:
-    made: dict[str, Any] = {key: value for key, value in role.items() if key not in _OF_RUN_TIME}
-    made["cardinality"] = role.get("cardinality", 1)
-    made["state"] = int(State.PENDING)
-    made["nodes"] = []
-    made["last_vmname"] = 0
-    if action := role.get("shutdown_action"):
-        made["shutdown_action"] = _SHUTDOWN.get(action, action)
-    return made
 
 
 def _json(body: Json) -> str:

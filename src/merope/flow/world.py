@@ -50,10 +50,14 @@ class World:
         self.views[vm] = self._recent.pop(vm, VmView())
         self.service_of[vm] = service
 
+    def heard_since(self, vm: int, messages: int) -> bool:
+        """Whether a VM was heard of after so many messages."""
+        return self._heard.get(vm, 0) > messages
+
     def told(self, vm: int, view: VmView, since: int) -> VmView:
         """What is to be believed of an answer about a VM that was asked for after `since` messages."""
         known = self.views.get(vm) or self._recent.get(vm)
-        if known is not None and self._heard.get(vm, 0) > since:
+        if known is not None and self.heard_since(vm, since):
             return known._replace(error=view.error or known.error)
         asked = vm in self.views and self.views[vm].asked
         return view._replace(asked=asked)

@@ -11,9 +11,11 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from functools import partial
+from importlib.util import find_spec
 
 from merope.core.methods import METHODS
 from merope.simulation import mutations, schedule
+from merope.simulation.deeds import SERVICES, SUBJECTS
 from merope.simulation.schedule import Outcome
 from merope.simulation.shrink import shrink
 from merope.simulation.simulation import listen
@@ -31,6 +33,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         for name, mutation in mutations.TABLE.items():
             print(f"{name:28} {mutation.__doc__}")
         return 0
+    if args.subject == SERVICES and find_spec("cronsim") is None:
+        print("one simulate: OneFlow is not installed: pip install 'merope[flow]'", file=sys.stderr)
+        return 2
     if args.seed is not None:
         return _replay(args)
     return _many(args)
@@ -46,6 +51,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--jobs", type=_positive, default=os.cpu_count() or 1, metavar="N", help="processes")
     parser.add_argument("--seed", type=int, metavar="N", help="one schedule, told step by step")
     parser.add_argument("--steps", type=_numbers, metavar="N,N,…", help="only these steps of the schedule")
+    parser.add_argument(
+        "--subject", choices=sorted(SUBJECTS), default="", help="what every schedule dwells on"
+    )
     parser.add_argument("--mutation", choices=sorted(mutations.TABLE), help="with a known bug switched on")
     parser.add_argument("--list-mutations", action="store_true", help="the known bugs")
     parser.add_argument(
@@ -72,7 +80,7 @@ def _run(
     """One schedule; a mutation is switched on for as long as it runs."""
     schedule.warm_up()
     with mutations.switched_on(args.mutation):
-        return schedule.run(seed, steps, traced=traced, sqlite=args.sqlite)
+        return schedule.run(seed, steps, traced=traced, sqlite=args.sqlite, subject=args.subject)
 
 
 def _replay(args: argparse.Namespace) -> int:
@@ -174,8 +182,9 @@ def _cut(outcome: Outcome, args: argparse.Namespace) -> tuple[Outcome, list[int]
 
 def _tell(outcome: Outcome, steps: Sequence[int], args: argparse.Namespace) -> None:
     mutation = f" --mutation {args.mutation}" if args.mutation else ""
+    subject = f" --subject {args.subject}" if args.subject else ""
     trace = _run(outcome.seed, steps, args, traced=True)
     print(f"seed {outcome.seed}: {outcome.failure}")
     print("\n".join(f"    {line}" for line in trace.trace[-30:]))
     numbers = ",".join(map(str, steps)) or "-"
-    print(f"again: one simulate --seed {outcome.seed} --steps {numbers}{mutation}\n")
+    print(f"again: one simulate --seed {outcome.seed} --steps {numbers}{subject}{mutation}\n")

@@ -303,6 +303,47 @@ def _puts_only(original: Callable[[SqliteStore, Sequence[Change]], None]) -> Cal
     return commit
 
 
+def vms_not_found_again() -> list[Patch]:
+    """OneFlow makes VMs anew that it made and could not note"""
+    from merope.flow import loading
+
+    return [(loading, "adopt", _nothing)]
+
+
+def order_believed_over_events() -> list[Patch]:
+    """OneFlow takes a VM for what it ordered, whatever it has heard of it since"""
+    from merope.flow.world import World as Views
+
+    return [(Views, "heard_since", lambda *_: False)]
+
+
+def note_not_tried_again() -> list[Patch]:
+    """OneFlow gives a service up when the core cannot store what it notes"""
+    from merope.flow.manager import Manager
+
+    return [(Manager, "_try_again", _nothing)]
+
+
+def networks_made_twice() -> list[Patch]:
+    """OneFlow does not look for a network that it made and could not note"""
+    from merope.flow.actions import Hands
+
+    async def none(*_: object) -> None:
+        return None
+
+    return [(Hands, "_own_network", none)]
+
+
+def networks_kept() -> list[Patch]:
+    """OneFlow leaves the networks that it made for a service when that ends"""
+    from merope.flow import machine, service_table
+    from merope.flow.states import State as Stage
+
+    table = machine.ROWS_OF_SERVICE
+    rows = [row for row in table[Stage.UNDEPLOYING] if row.does is not service_table._drop_networks]
+    return [(machine, "ROWS_OF_SERVICE", {**table, Stage.UNDEPLOYING: rows})]
+
+
 TABLE: dict[str, Mutation] = {
     mutation.__name__.replace("_", "-"): mutation
     for mutation in (
@@ -337,6 +378,11 @@ TABLE: dict[str, Mutation] = {
         storm_ignored,
         host_not_cleared,
         recovery_forgotten,
+        vms_not_found_again,
+        order_believed_over_events,
+        note_not_tried_again,
+        networks_made_twice,
+        networks_kept,
     )
 }
 

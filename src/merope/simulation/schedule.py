@@ -14,8 +14,9 @@ from random import Random
 from merope.drivers.simulated.faults import NO_FAULTS, Fault, FaultRates
 from merope.simulation import genesis
 from merope.simulation.database import real_database
-from merope.simulation.deeds import SUBJECTS, events, requests
+from merope.simulation.deeds import SERVICES, SUBJECTS, events, requests, services
 from merope.simulation.deeds.anything import take_turn
+from merope.simulation.deeds.call import Call
 from merope.simulation.draws import Draw
 from merope.simulation.simulation import Base, Simulation, Violation, Weather
 
@@ -31,8 +32,9 @@ _CLIMATES: tuple[FaultRates, ...] = (
     FaultRates({Fault.REFUSED: 0.15, Fault.FAILED_AFTER: 0.15}, typical_delay=1.0),
     FaultRates({Fault.LATE_ANSWER: 0.1, Fault.STALLED: 0.15, Fault.LOST: 0.1}, typical_delay=50.0),
 )
-_WEIGHTED = [tuple(zip(*requests(subject), strict=True)) for subject in SUBJECTS]
-_WORLDLY = [events(subject) for subject in SUBJECTS]
+_WEIGHTED = {subject: tuple(zip(*requests(subject), strict=True)) for subject in SUBJECTS}
+_WORLDLY = {subject: events(subject) for subject in SUBJECTS}
+_IN_TURN = tuple(SUBJECTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +68,18 @@ def warm_up() -> None:
 
 
 def run(
-    seed: int, steps: Sequence[int] | None = None, *, traced: bool = False, sqlite: bool = False
+    seed: int,
+    steps: Sequence[int] | None = None,
+    *,
+    traced: bool = False,
+    sqlite: bool = False,
+    subject: str = "",
 ) -> Outcome:
-    """Runs the schedule of a seed, or those of its steps that are named; `sqlite`: with a real database."""
+    """Runs the schedule of a seed, or those of its steps that are named; `sqlite`: with a real database.
+
+    `subject` is what it dwells on, where it is not to be the seed's.
+    """
+    subject = subject or _IN_TURN[seed % len(_IN_TURN)]
     started = time.perf_counter()
     chance = Random(f"{seed}")  # noqa: S311 - reproducible is what it is to be
     base = _base(chance.random() < 0.6)
@@ -77,8 +88,10 @@ def run(
     asyncio._set_running_loop(simulation.loop.as_asyncio)
     try:
         with real_database(simulation.disk) if sqlite else nullcontext():
+            if subject == SERVICES:
+                _begin_services(simulation)
             for at in range(STEPS) if steps is None else steps:
-                _step(simulation, seed, at)
+                _step(simulation, seed, at, subject)
             at = -1
             simulation.settle()
     except Violation as found:
@@ -86,11 +99,19 @@ def run(
     except Exception as error:
         failure = _described(error)
     finally:
+        simulation.close()
         asyncio._set_running_loop(None)
     seconds = time.perf_counter() - started
     return Outcome(
         seed, failure, at, simulation.loop.steps, seconds, tuple(simulation.trace or ()), simulation.calls
     )
+
+
+def _begin_services(simulation: Simulation) -> None:
+    for name, arguments in services.PREPARATIONS:
+        simulation.request(name, arguments)
+        simulation.step()
+    simulation.begin_services()
 
 
 def _described(error: Exception) -> str:
@@ -101,24 +122,30 @@ def _described(error: Exception) -> str:
     return f"{type(error).__name__} in {where}: {error}"
 
 
-def _step(simulation: Simulation, seed: int, number: int) -> None:
+def _step(simulation: Simulation, seed: int, number: int, subject: str) -> None:
     chance = Random(f"{seed}/{number}")  # noqa: S311 - as above
     draw = Draw(simulation.process.state, chance, simulation.loop.now(), seed * len(_TURNS))
     simulation.note(f"step {number}")
-    happenings, odds, share = _WORLDLY[seed % len(_WORLDLY)]
+    happenings, odds, share = _WORLDLY[subject]
     if number in _TURNS:
         draw.turn += _TURNS.index(number)
-        simulation.request(*take_turn(draw))
+        _request(simulation, take_turn(draw))
     elif chance.random() < share:
         happening = chance.choices(happenings, odds)[0]
         simulation.note(happening(simulation, draw))
     else:
-        deeds, weights = _WEIGHTED[seed % len(_WEIGHTED)]
+        deeds, weights = _WEIGHTED[subject]
         call = chance.choices(deeds, weights)[0](draw)
         if call is not None:
-            simulation.request(*call)
+            _request(simulation, call)
     simulation.check()
     _pass_time(simulation, chance)
+
+
+def _request(simulation: Simulation, call: Call) -> None:
+    flow = simulation.oneflow
+    if flow is None or not flow.is_beyond(call[0], call[1]):
+        simulation.request(*call)
 
 
 def _pass_time(simulation: Simulation, chance: Random) -> None:

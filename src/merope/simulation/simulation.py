@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from merope.core import lifecycle
 from merope.core.methods import METHODS
@@ -33,11 +33,16 @@ from merope.simulation.portrait import difference, portrait
 from merope.simulation.process import Process
 from merope.simulation.watch import Actions, overdue
 
+if TYPE_CHECKING:
+    from merope.simulation.oneflow import OneFlow
+
 LAYOUT = Layout(Path("/var/lib/one/datastores"))
 #: The VM that a violation of the world is about, by id or by its directory.
 _VM_OF = re.compile(r"VM (\d+)|/datastores/\d+/(\d+)")
 #: Steps of the loop after which an engine that is still busy is taken to go round in circles.
 PATIENCE = 20_000
+#: With OneFlow, which evaluates the policies of its services from time to time.
+_PATIENCE_WITH_SERVICES = 400_000
 #: Seconds in which everything that was begun must have ended when nothing goes wrong any more.
 SETTLING = 400_000.0
 #: Looks at every host in the end.
@@ -122,6 +127,7 @@ class Simulation:
         self.calls: dict[str, tuple[int, int]] = {}
         self.actions = Actions()
         self.failures = Failures()
+        self.oneflow: OneFlow | None = None
         self._lives = 0
         self._checked: dict[invariants.Check, tuple[object, ...]] = {}
         self._in_trouble = False
@@ -137,8 +143,22 @@ class Simulation:
         process = Process(self.loop, self.disk, self.hands, self.agents, self.seed * 1000 + self._lives)
         process.timetable.done = self.actions.note
         self.agents.hear = self._hear
+        if self.oneflow is not None:
+            self.oneflow.attend(process)
         process.start()
         return process
+
+    def begin_services(self) -> None:
+        """OneFlow is started beside the core, where it is installed (the extra `flow`)."""
+        try:
+            from merope.simulation.oneflow import OneFlow
+        except ImportError:
+            self.note("OneFlow is not installed")
+            return
+
+        self.oneflow = OneFlow(self)
+        self.oneflow.attend(self.process)
+        self.oneflow.start()
 
     def _hear(self, line: bytes) -> None:
         """What an agent sends comes in: no VM is put out that runs where it should."""
@@ -167,16 +187,21 @@ class Simulation:
 
     def request(self, name: str, arguments: list[Any], uid: int = 0) -> Any:
         """A call of the API; answers its result, or the ApiError."""
+        return self.carried_out(name, arguments, uid)[0]
+
+    def carried_out(self, name: str, arguments: list[Any], uid: int) -> tuple[Any, int]:
+        """The result, and the change that must be stored before anybody is told."""
         method = METHODS[name]
         before = self.process.state.index
         result, index = self.process.request(method, arguments, uid)
         called, succeeded = self.calls.get(name, (0, 0))
         self.calls[name] = called + 1, succeeded + (not isinstance(result, ApiError))
-        self.note(f"{name}{tuple(arguments)!r} by {uid} → {_short(result)}")
+        if not method.read_only:
+            self.note(f"{name}{tuple(arguments)!r} by {uid} → {_short(result)}")
         if isinstance(result, ApiError):
             if index != before:
                 raise Violation(f"{name}{tuple(arguments)!r} was refused and yet changed something")
-            return result
+            return result, index
         if name == "one.host.delete":
             # What is left on a host that nobody knows any more is for whoever took it away.
             effects = self.process.state.effects.values()
@@ -193,7 +218,7 @@ class Simulation:
                     self.acknowledged = max(self.acknowledged, index)
 
         self.process.cloud.when_durable(index, acknowledge)
-        return result
+        return result, index
 
     def crash(self) -> None:
         """kill -9, and a new start."""
@@ -203,6 +228,13 @@ class Simulation:
             raise Violation(f"change {self.acknowledged} was acknowledged, stored is {self.disk.index}")
         self.writes_to_fail = 0
         self.process = self._start()
+        if self.oneflow is not None:
+            self.oneflow.core_is_gone()
+
+    def close(self) -> None:
+        """Nothing of OneFlow is left for the garbage collector to stir up."""
+        if self.oneflow is not None and self.oneflow.life is not None:
+            self.oneflow.life.lane.end()
 
     def step(self, until: float = float("inf")) -> bool:
         """One step of the loop; False when there is none before `until`."""
@@ -283,7 +315,7 @@ class Simulation:
             if host.state == HostState.OFFLINE:
                 self.request("one.host.status", [host.id, 0])
         end = self.loop.clock + SETTLING
-        for number in range(PATIENCE):
+        for number in range(PATIENCE if self.oneflow is None else _PATIENCE_WITH_SERVICES):
             if number % _SOMETIMES == 0:
                 self._all_hosts_return()
             if not self.process.state.effects and self.process.idle and not self.loop.world_is_busy:
@@ -299,16 +331,38 @@ class Simulation:
         for look in range(_LOOKS):
             if look >= _FEWEST_LOOKS and not any(unsettled(self.process.state)):
                 break
-            self._all_hosts_return()
-            self.process.poller.start()
-            self.agents.look()
-            end = self.loop.clock + 90.0
-            while self.step(end):
-                pass
+            self.watch(90.0)
+        if self.oneflow is not None:
+            self._end_services(self.oneflow)
+        self._rest()
+
+    def watch(self, seconds: float) -> None:
+        """Monitoring looks at every host, and so much time passes."""
+        self._all_hosts_return()
+        self.process.poller.start()
+        self.agents.look()
+        end = self.loop.clock + seconds
+        while self.step(end):
+            pass
+
+    def _rest(self) -> None:
         while self.process.state.effects or not self.process.idle:
             self.step()
         self.check()
         self._check_rest()
+
+    def _end_services(self, flow: "OneFlow") -> None:
+        """They come to rest; then, with all that they have made, to their end."""
+        from merope.simulation import services
+
+        for sentence in filter(None, [services.come_to_rest(self, flow)]):
+            raise Violation(sentence)
+        self._rest()
+        for sentence in services.at_rest(self, flow):
+            raise Violation(f"services: {sentence}")
+        self.note("every service is ended")
+        for sentence in services.end(self, flow):
+            raise Violation(f"after the end of services: {sentence}")
 
     def _all_hosts_return(self) -> None:
         """Also those that were switched off meanwhile, because they had not been heard yet."""
